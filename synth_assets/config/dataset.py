@@ -1,0 +1,223 @@
+"""One dataset's YAML. A complete file is `name`, `source`, `primary_key`, `target`; everything else has a default.
+
+The short form (one source at the top) is expanded into the full form (`tables:`) when it is loaded, so the rest of the package
+sees one form only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
+Kind = Literal["number", "category", "date", "datetime", "boolean", "text", "id"]
+Action = Literal[
+    "redact", "partial", "pseudonym", "format_preserving", "generalise", "date_shift", "drop", "keep", "hash", "scrub", "top_code"
+]
+RiskLevel = Literal["low", "medium", "high"]
+ExportFormat = Literal["parquet", "csv", "json"]
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+
+
+def _texts(value: Any) -> Any:
+    """YAML reads `categories: [1, 2]` as numbers; categories are texts."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v for v in value)
+
+
+class Config(BaseModel):
+    """Base of all configuration models: immutable, unknown keys are errors, input values stay out of error texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SourceConfig(Config):
+    """Where a table comes from: a file (`path`) or a database (`url` with `query` or `table`)."""
+
+    path: str | None = Field(default=None, description="File, relative to the YAML; or an http(s):// or s3:// address.")
+    url: str | None = Field(default=None, description="SQLAlchemy URL; ${NAME} is read from the environment.")
+    query: str | None = Field(default=None, description="SQL query; with `url`.")
+    table: str | None = Field(default=None, description="Table name; with `url`, in place of `query`.")
+    format: Literal["csv", "tsv", "parquet", "json", "jsonl", "excel"] | None = Field(default=None, description="Sniffed when absent.")
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: str | None = None
+    sheet: str | None = Field(default=None, description="Excel sheet; the first one when absent.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceConfig:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give exactly one of `path` and `url`")
+        if self.url is not None and (self.query is None) == (self.table is None):
+            raise ValueError("`url` needs exactly one of `query` and `table`")
+        if self.url is None and (self.query or self.table):
+            raise ValueError("`query` and `table` need `url`")
+        return self
+
+
+class ColumnConfig(Config):
+    """What a person says about one column; it wins over what was inferred, and is recorded as an override."""
+
+    kind: Kind | None = None
+    entity_type: str | None = None
+    identifier_class: Literal["direct", "quasi", "sensitive", "none"] | None = None
+    action: Action | None = None
+    categories: Annotated[tuple[str, ...] | None, BeforeValidator(_texts)] = Field(default=None, description="Public list of values.")
+    lower: float | str | None = Field(default=None, description="Public lower bound; a number, or an ISO date for dates.")
+    upper: float | str | None = Field(default=None, description="Public upper bound.")
+    inferred: bool = Field(default=False, description="True where `init` took it from the data and nobody has confirmed it.")
+    description: str | None = None
+
+
+class ExpectationConfig(BaseModel):
+    """One line of the contract: a Great Expectations expectation by name, its column, its arguments, its severity."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    expect: str
+    column: str | None = None
+    severity: Literal["error", "warn"] = "error"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the expectation, without the column."""
+        return dict(self.model_extra or {})
+
+
+class TableConfig(Config):
+    """One table of a dataset."""
+
+    source: SourceConfig
+    primary_key: Names = ()
+    foreign_keys: dict[str, str] = Field(default_factory=dict, description="column: parent_table.column")
+    contract: tuple[ExpectationConfig, ...] = ()
+    columns: dict[str, ColumnConfig] = Field(default_factory=dict)
+    max_per_unit: int | None = Field(default=None, ge=1, le=10_000, description="Contribution bound: rows per unit of privacy.")
+    null_values: tuple[str, ...] = Field(default=(), description="Texts that mean missing, besides the empty cell.")
+    description: str | None = None
+
+
+class BudgetConfig(Config):
+    """Privacy budget of the population, over all releases."""
+
+    epsilon: float = Field(default=10.0, gt=0, le=1000)
+    delta: float = Field(default=1e-5, gt=0, lt=1e-2)
+
+
+class SynthesizerConfig(Config):
+    """One synthesizer of the dataset, its privacy parameters and how many rows to make."""
+
+    name: Literal["dp_marginals", "gaussian_copula"]
+    epsilon: float = Field(default=1.0, gt=0, le=100)
+    delta: float = Field(default=1e-6, gt=0, lt=1e-2)
+    rows: int | None = Field(default=None, ge=1, description="Rows of the root table; the (noisy) number of the source when absent.")
+
+    @property
+    def differentially_private(self) -> bool:
+        """Whether this synthesizer spends privacy budget."""
+        return self.name.startswith("dp_")
+
+
+class ThresholdConfig(Config):
+    """Gates of a release; a value that is None does not gate."""
+
+    privacy_risk: RiskLevel | None = Field(default="medium", description="Highest accepted level of the worst membership attack.")
+    utility_gap: float | None = Field(default=None, ge=0, le=1)
+    fairness_gap: float | None = Field(default=None, ge=0, le=1)
+    fidelity: float | None = Field(default=None, ge=0, le=1, description="Lowest accepted fidelity score.")
+
+
+class DatasetConfig(Config):
+    """The whole chain of one dataset."""
+
+    name: str
+    description: str | None = None
+    owners: Names = ()
+    source: SourceConfig | None = None
+    primary_key: Names = ()
+    columns: dict[str, ColumnConfig] = Field(default_factory=dict)
+    contract: tuple[ExpectationConfig, ...] = ()
+    tables: dict[str, TableConfig] = Field(default_factory=dict)
+    domain: str | None = Field(default=None, description="A schema.json with the public domain, relative to the YAML.")
+    unit: str | None = Field(default=None, description="Unit of privacy: table.column; one row when absent.")
+    population: str = ""
+    budget: BudgetConfig = BudgetConfig()
+    policy: str = "hipaa_safe_harbor"
+    release_domain: str = Field(default="default", description="Recipient; pseudonyms of two release domains cannot be joined.")
+    seed: int = Field(default=7, ge=0, lt=2**62)
+    holdout: float = Field(default=0.2, gt=0, lt=0.9)
+    null_values: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    target: str | None = None
+    protected: Names = ()
+    synthesizers: tuple[SynthesizerConfig, ...] = (SynthesizerConfig(name="dp_marginals"), SynthesizerConfig(name="gaussian_copula"))
+    thresholds: ThresholdConfig = ThresholdConfig()
+    exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not DATASET_NAME.fullmatch(value):
+            raise ValueError("a dataset name has lower-case letters, digits and _, and starts with a letter ([a-z][a-z0-9_]*)")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:
+        """The short form becomes the full form."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        name = data.get("name")
+        data.setdefault("population", name)
+        if data.get("source") is None or not isinstance(name, str):
+            return data
+        if data.get("tables"):
+            raise ValueError("give either `source` (one table) or `tables`, not both")
+        keys = ("source", "primary_key", "columns", "contract", "null_values", "description")
+        table = {k: data[k] for k in keys if k in data}
+        for k in keys[:4]:
+            data.pop(k, None)
+        data["tables"] = {name: table}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetConfig:
+        if not self.tables:
+            raise ValueError("name a `source`, or at least one table under `tables`")
+        names = [s.name for s in self.synthesizers]
+        if len(set(names)) < len(names):
+            raise ValueError("`synthesizers` names one synthesizer twice")
+        for table, config in self.tables.items():
+            for reference in config.foreign_keys.values():
+                parent = reference.partition(".")[0]
+                if parent not in self.tables or "." not in reference:
+                    raise ValueError(f"foreign key {reference!r} of table {table!r} is not `table.column` of a table of this dataset")
+        for key in ("unit", "target"):
+            value = getattr(self, key)
+            if value is not None:
+                self.locate(value, key)
+        for value in self.protected:
+            self.locate(value, "protected")
+        return self
+
+    def locate(self, reference: str, key: str = "reference") -> tuple[str, str]:
+        """Split `table.column`; a bare column is of the only table.
+
+        Raises:
+            ValueError: the table is not one of the dataset, or a bare column could belong to several tables.
+        """
+        table, dot, column = reference.partition(".")
+        if dot and table in self.tables:
+            return table, column
+        if len(self.tables) == 1:
+            return next(iter(self.tables)), reference
+        raise ValueError(f"`{key}: {reference}` does not say which table; write table.column")

@@ -1,0 +1,165 @@
+"""Error classes of the package, and the boundary that keeps foreign exception texts out of Dagster.
+
+What belongs here: errors that a person can act on, each with an exit code and a remedy. What does not: the texts of other
+libraries' exceptions. pandas, DuckDB, pyarrow and others quote cell values, and Dagster stores what it is given.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+class SynthAssetsError(Exception):
+    """Base of all errors that the package raises on purpose.
+
+    The message never holds a cell value. It says what is wrong and where; `remedy` says what to do.
+
+    Args:
+        message: One sentence, no cell values.
+        file: Path or URL (without its query) of the file at fault.
+        row: 1-based line or row number.
+        column: Column name.
+        key: Configuration key, dotted.
+        remedy: What to do about it.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        row: int | None = None,
+        column: str | None = None,
+        key: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file, self.row, self.column, self.key, self.remedy = file, row, column, key, remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.message, self.file, self.row, self.column, self.key, self.remedy))
+
+    def __str__(self) -> str:
+        place = [self.file] if self.file else []
+        place += [f"line {self.row}"] if self.row is not None else []
+        place += [f"column {self.column!r}"] if self.column is not None else []
+        place += [f"key {self.key!r}"] if self.key is not None else []
+        head = f"{', '.join(place)}: " if place else ""
+        tail = f" {self.remedy}" if self.remedy else ""
+        return f"{head}{self.message}{tail}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error in the form of `--json`: {"error": {code, message, file, row, column, key, remedy}}."""
+        fields = ("message", "file", "row", "column", "key", "remedy")
+        return {"error": {"code": self.code, **{name: getattr(self, name) for name in fields}}}
+
+
+def _rebuild(
+    kind: type[SynthAssetsError],
+    message: str,
+    file: str | None,
+    row: int | None,
+    column: str | None,
+    key: str | None,
+    remedy: str | None,
+) -> SynthAssetsError:
+    return kind(message, file=file, row=row, column=column, key=key, remedy=remedy)
+
+
+class InputError(SynthAssetsError, ValueError):
+    """Usage, configuration or data that cannot be used as it is; a retry cannot help."""
+
+    code = "bad_input"
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """A configuration file is missing, malformed or contradicts itself."""
+
+    code = "config"
+
+
+class SourceError(InputError):
+    """A source file, table or query cannot be read as a table."""
+
+    code = "source"
+
+
+class CheckFailedError(SynthAssetsError):
+    """A blocking check failed: what stands before it was computed, what stands after it was not."""
+
+    code = "check_failed"
+    exit_code = 3
+
+
+class ReleaseRefusedError(SynthAssetsError):
+    """A consumer refuses its input, since that input has no passing verdict."""
+
+    code = "release_refused"
+    exit_code = 3
+
+
+class BudgetExceededError(SynthAssetsError):
+    """A release asks for more privacy budget than its population has left. No data was read."""
+
+    code = "budget"
+    exit_code = 4
+
+
+class ServiceUnavailableError(SynthAssetsError):
+    """A service that the configuration names does not answer (database, object store, optional package)."""
+
+    code = "unavailable"
+    exit_code = 5
+
+
+class MissingArtifactError(SynthAssetsError):
+    """An artifact that a step reads has not been materialised, or its files are gone."""
+
+    code = "missing_artifact"
+    exit_code = 2
+
+
+class UnexpectedError(SynthAssetsError):
+    """A fault that the package did not foresee; the foreign text is withheld, its type and place are not."""
+
+    code = "unexpected"
+    exit_code = 1
+
+
+def _place(error: BaseException) -> str:
+    """File and line of the last frame of this package in a traceback; code positions only, never values."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().is_relative_to(_PACKAGE)]
+    own = [f for f in frames if Path(f.filename).name != "errors.py"]
+    return f" at {Path(own[-1].filename).relative_to(_PACKAGE.parent)}:{own[-1].lineno}" if own else ""
+
+
+@contextmanager
+def withhold_values(step: str) -> Iterator[None]:
+    """Keep foreign exception texts, which quote cell values, out of whatever catches the error next.
+
+    Args:
+        step: Name of the step, for the message.
+
+    Raises:
+        SynthAssetsError: our own error, without its cause.
+        UnexpectedError: in place of any other exception; names its type and the line of this package.
+    """
+    try:
+        yield
+    except SynthAssetsError as error:
+        raise error from None
+    except Exception as error:  # noqa: BLE001  the boundary: every foreign text stops here
+        raise UnexpectedError(
+            f"{type(error).__name__} in {step}{_place(error)}; its text is withheld, since it may quote data."
+        ) from None

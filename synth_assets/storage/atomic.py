@@ -1,0 +1,91 @@
+"""Atomic writes on a local disk: temporary name, fsync, rename. A reader sees the old content or the new, never a half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the renames inside a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a whole file atomically.
+
+    Args:
+        path: Destination; its folder is made when absent.
+        data: The content.
+        mode: File mode of a new file.
+    """
+    with replacing(path, mode=mode) as temporary, temporary.open("wb") as handle:
+        handle.write(data)
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a whole UTF-8 file atomically."""
+    write_bytes(path, text.encode(), mode=mode)
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success fsync it and rename it over `path`, on failure remove it.
+
+    For libraries that write a file themselves (DuckDB COPY, pyarrow, openpyxl).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}"
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        temporary.replace(path)
+        fsync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging_folder(parent: Path, *, mode: int = 0o700) -> Iterator[Path]:
+    """Give an empty folder below `parent`; it is removed at the end unless it was renamed away."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f".staging-{uuid.uuid4().hex[:12]}"
+    folder.mkdir(mode=mode)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def commit_folder(staged: Path, final: Path) -> None:
+    """Fsync every file of `staged` and rename the folder to `final`; an equal folder that is already there is kept.
+
+    Args:
+        staged: A folder that nobody else writes.
+        final: Its content-addressed place; the same name means the same content.
+    """
+    for path in sorted(staged.rglob("*")):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        shutil.rmtree(staged)
+        return
+    staged.rename(final)
+    fsync_folder(final.parent)

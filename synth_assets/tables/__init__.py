@@ -1,0 +1,1 @@
+"""Tables: schemas, sources, the engine, contracts and the one private read of the package."""

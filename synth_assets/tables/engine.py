@@ -1,0 +1,89 @@
+"""The engine: Ibis over embedded DuckDB, out of core, with a memory limit. The only place that opens a connection.
+
+Everything else writes Ibis expressions over tables that `Session.parquet` gives. DuckDB 2.0 with ibis 12.0: `con.sql` and
+`to_pyarrow_batches` do not work (renamed methods); `read_parquet`, `to_pyarrow`, `execute` and `to_parquet` do.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from synth_assets.errors import InputError
+from synth_assets.storage import atomic
+
+ROW_GROUP_ROWS = 122_880
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How to connect.
+
+    Args:
+        memory_limit: DuckDB's limit, such as "2GB"; beyond it operators spill to disk.
+        threads: Worker threads; None means all cores.
+        spill_folder: Where they spill; a private temporary folder when None.
+    """
+
+    memory_limit: str = "2GB"
+    threads: int | None = None
+    spill_folder: Path | None = None
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One connection for one step; closed at the end, its spill files removed."""
+        with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self.spill_folder) as spill:
+            backend = ibis.duckdb.connect(
+                ":memory:",
+                threads=self.threads or os.cpu_count() or 1,
+                memory_limit=self.memory_limit,
+                temp_directory=spill,
+                preserve_insertion_order=True,
+            )
+            backend.raw_sql("SET enable_progress_bar = false")
+            backend.raw_sql("SET autoinstall_known_extensions = false")
+            try:
+                yield Session(backend)
+            finally:
+                backend.disconnect()
+
+
+class Session:
+    """An open connection: read Parquet as Ibis tables, run expressions, write Parquet."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+
+    def parquet(self, path: Path | Sequence[Path]) -> ir.Table:
+        """An Ibis table over a Parquet file, a folder of `part-*.parquet`, or a list of files.
+
+        Raises:
+            InputError: the folder holds no Parquet file.
+        """
+        if isinstance(path, Path):
+            files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+        else:
+            files = list(path)
+        if not files:
+            raise InputError("no Parquet file in the folder.", file=str(path))
+        return self.backend.read_parquet([str(f) for f in files])
+
+    def write(self, table: ir.Table, path: Path) -> None:
+        """Write an expression to one Parquet file (zstd), atomically, in bounded memory."""
+        sql = self.backend.compile(table)
+        with atomic.replacing(path) as temporary:
+            self.backend.raw_sql(
+                f"COPY ({sql}) TO '{_literal(temporary)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+            ).fetchall()
+
+
+def _literal(path: Path) -> str:
+    return str(path).replace("'", "''")
