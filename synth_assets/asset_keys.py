@@ -1,0 +1,87 @@
+"""The only place that spells an asset key: `<dataset>/<stage and what sets it apart>`.
+
+Dagster's graph shows the last part of a key alone, so that part names the stage.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import dagster as dg
+
+from synth_assets.config.dataset import DatasetConfig
+from synth_assets.errors import ConfigError
+
+STAGES = (
+    "raw",
+    "profile",
+    "pii_classification",
+    "masked",
+    "split",
+    "dp_measurements",
+    "model",
+    "synthetic",
+    "audit",
+    "leaderboard",
+    "report",
+    "export",
+)
+
+
+def slug(name: str) -> str:
+    """A table name as part of a key: letters, digits and _."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "table"
+
+
+@dataclass(frozen=True)
+class DatasetKeys:
+    """Asset names of one dataset. `key(name)` makes the Dagster key.
+
+    Raises:
+        ConfigError: two table names have the same slug.
+    """
+
+    config: DatasetConfig
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        for table in self.config.tables:
+            other = seen.setdefault(slug(table), table)
+            if other != table:
+                raise ConfigError(f"the tables {other!r} and {table!r} get the same asset name {slug(table)!r}.", key="tables")
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The Dagster key of an asset name of this dataset."""
+        return dg.AssetKey([self.config.name, name])
+
+    def raw(self, table: str) -> str:
+        """The canonical table."""
+        return f"raw_{slug(table)}"
+
+    def masked(self, table: str) -> str:
+        """The masked table."""
+        return f"masked_{slug(table)}"
+
+    def model(self, synthesizer: str) -> str:
+        """The trained model."""
+        return f"model_{synthesizer}"
+
+    def synthetic(self, synthesizer: str, table: str) -> str:
+        """One synthetic table."""
+        return f"synthetic_{synthesizer}_{slug(table)}"
+
+    def audit(self, synthesizer: str) -> str:
+        """The audit of one synthesizer's tables."""
+        return f"audit_{synthesizer}"
+
+    def export(self, fmt: str) -> str:
+        """The release in one file format."""
+        return f"export_{fmt}"
+
+    profile = "profile"
+    classification = "pii_classification"
+    split = "split"
+    measurements = "dp_measurements"
+    leaderboard = "leaderboard"
+    report = "report"

@@ -1,0 +1,151 @@
+"""Settings of one installation: the home folder and what the environment adds. Read once at the entry point, then passed on.
+
+Everything has an embedded default below `<home>/var`. PostgreSQL and S3 come from environment variables only; `.env.example`
+lists them all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synth_assets.config.dataset import DatasetConfig
+from synth_assets.config.load import load_dataset
+from synth_assets.errors import ConfigError
+
+HOME_MARKER = "dagster.yaml"
+PRIVATE_HOME = ".synth_assets"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are.
+
+    Args:
+        home: Folder with dagster.yaml, configs/ and var/.
+        postgres_url: Dagster's storage and the budget ledger, instead of SQLite files.
+        s3_zones: Zone name to s3://bucket/prefix, for zones that do not live on the local disk.
+        s3_endpoint: Endpoint of an S3 service other than AWS.
+        memory_limit: Limit of the table engine.
+        threads: Threads of the table engine; None means all cores.
+    """
+
+    home: Path
+    postgres_url: str | None = field(default=None, repr=False)
+    s3_zones: Mapping[str, str] = field(default_factory=dict)
+    s3_endpoint: str | None = None
+    memory_limit: str = "2GB"
+    threads: int | None = None
+
+    @classmethod
+    def from_environment(cls, home: Path) -> Settings:
+        """Read the variables of `.env.example`.
+
+        Raises:
+            ConfigError: a variable is malformed; the message names it.
+        """
+        zones = {}
+        for zone in ("restricted", "masked", "release"):
+            name = f"SYNTH_ASSETS_S3_{zone.upper()}"
+            url = os.environ.get(name)
+            if url is None:
+                continue
+            if not url.startswith("s3://"):
+                raise ConfigError(f"the environment variable {name} is not of the form s3://bucket/prefix.")
+            zones[zone] = url.rstrip("/")
+        threads = os.environ.get("SYNTH_ASSETS_THREADS")
+        if threads is not None and not threads.isdigit():
+            raise ConfigError("the environment variable SYNTH_ASSETS_THREADS is not a whole number.")
+        return cls(
+            home=home.resolve(),
+            postgres_url=os.environ.get("SYNTH_ASSETS_POSTGRES_URL"),
+            s3_zones=zones,
+            s3_endpoint=os.environ.get("SYNTH_ASSETS_S3_ENDPOINT"),
+            memory_limit=os.environ.get("SYNTH_ASSETS_MEMORY_LIMIT", "2GB"),
+            threads=int(threads) if threads else None,
+        )
+
+    @property
+    def var(self) -> Path:
+        """Everything that runs make."""
+        return self.home / "var"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Keys made on first use, mode 0700."""
+        return self.var / "keys"
+
+    @property
+    def ledger_location(self) -> str:
+        """SQLAlchemy URL of the budget ledger: PostgreSQL where one is set, else a SQLite file."""
+        return self.postgres_url or f"sqlite:///{self.var / 'ledger' / 'budget.db'}"
+
+    @property
+    def datasets_folder(self) -> Path:
+        """One YAML per dataset."""
+        return self.home / "configs" / "datasets"
+
+    @property
+    def policies_folder(self) -> Path:
+        """Masking policies of the user's own."""
+        return self.home / "configs" / "policies"
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A dataset and the file that it came from; relative paths in it are relative to that file's folder."""
+
+    config: DatasetConfig
+    file: Path
+
+    @property
+    def folder(self) -> Path:
+        """Base of the relative paths."""
+        return self.file.parent
+
+
+def find_home(start: Path) -> Path:
+    """The nearest folder at or above `start` with a dagster.yaml, else `start/.synth_assets`."""
+    for folder in (start, *start.parents):
+        if (folder / HOME_MARKER).is_file():
+            return folder
+    return start / PRIVATE_HOME
+
+
+def load_datasets(settings: Settings) -> tuple[LoadedDataset, ...]:
+    """Every dataset of `configs/datasets` and every one that `synth-assets run` has registered, by name.
+
+    Raises:
+        ConfigError: a file does not fit the model, or two files carry one name.
+    """
+    files = sorted(settings.datasets_folder.glob("*.yaml")) if settings.datasets_folder.is_dir() else []
+    files += [f for f in registered(settings) if f.is_file() and f not in files]
+    found: dict[str, LoadedDataset] = {}
+    for file in files:
+        loaded = LoadedDataset(load_dataset(file), file)
+        name = loaded.config.name
+        if name in found:
+            raise ConfigError(f"the dataset name {name!r} is also used by {found[name].file}.", file=str(file), key="name")
+        found[name] = loaded
+    return tuple(found[name] for name in sorted(found))
+
+
+def registered(settings: Settings) -> tuple[Path, ...]:
+    """Dataset files outside `configs/datasets` that were run in this home, so that the UI shows them as well."""
+    path = settings.var / "datasets.json"
+    return tuple(Path(p) for p in json.loads(path.read_text())) if path.is_file() else ()
+
+
+def register(settings: Settings, file: Path) -> None:
+    """Remember a dataset file outside `configs/datasets`."""
+    from synth_assets.storage.atomic import write_text
+
+    file = file.resolve()
+    if file.parent == settings.datasets_folder.resolve():
+        return
+    known = registered(settings)
+    if file not in known:
+        write_text(settings.var / "datasets.json", json.dumps([str(p) for p in (*known, file)], indent=1))
