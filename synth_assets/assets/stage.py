@@ -1,0 +1,192 @@
+"""One stage's life, the same for every asset: lease, reuse or build, checks, verdict, publication, result.
+
+An artifact becomes current only after its blocking checks have passed; its verdict is kept beside it, and a consumer that reads
+an artifact whose latest verdict is "failed" refuses, also in a later run (docs/adr/0006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.config.dataset import DatasetConfig
+from synth_assets.errors import ReleaseRefusedError
+from synth_assets.resources import StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
+from synth_assets.storage.hashing import hash_json, hash_parts
+
+FRESH_TAG = "synth_assets/fresh"
+VERDICT = "verdict"
+REUSE = "reuse"
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """Result of one asset check; no value of the data in any field."""
+
+    name: str
+    passed: bool
+    description: str
+    blocking: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dagster(self, key: dg.AssetKey) -> dg.AssetCheckResult:
+        """As Dagster shows it."""
+        severity = dg.AssetCheckSeverity.ERROR if self.blocking else dg.AssetCheckSeverity.WARN
+        return dg.AssetCheckResult(
+            asset_key=key, check_name=self.name, passed=self.passed, severity=severity, description=self.description,
+            metadata=dict(self.metadata),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What a stage made, or found unchanged."""
+
+    ref: ArtifactRef
+    reused: bool
+    reuse_count: int
+    checks: tuple[CheckOutcome, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One artifact to make.
+
+    Args:
+        zone: Where it goes.
+        asset: Its name within the dataset.
+        inputs: What it is made from, by name; their hashes are part of its identity.
+        section: The part of the configuration that it depends on, JSON-able.
+        version: Version of the stage's code; raise it when the same input gives another output.
+        build: Fills a folder and returns what to record (`info`, JSON-able, no values).
+        check: Judges the folder before it is published.
+        publish_failed: Publish it although a blocking check failed (audits: a person wants to read them).
+    """
+
+    zone: Zone
+    asset: str
+    inputs: Mapping[str, ArtifactRef]
+    section: Any
+    version: str
+    build: Callable[[Path], Mapping[str, Any]]
+    check: Callable[[Path, Mapping[str, Any]], Sequence[CheckOutcome]] | None = None
+    publish_failed: bool = False
+    reusable: bool = True
+
+    @property
+    def input_hash(self) -> str:
+        """Identity of the work: inputs, configuration, code."""
+        return hash_json({"inputs": {k: r.content_hash for k, r in self.inputs.items()}, "section": self.section, "code": self.version})
+
+
+class Stage:
+    """The running step of one dataset."""
+
+    def __init__(self, context: dg.AssetExecutionContext, store: StoreResource, config: DatasetConfig) -> None:
+        self.context = context
+        self.config = config
+        self.store: ArtifactStore = store.open()
+        store.lease().acquire(config.name, context.run_id)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the run asks to compute everything again."""
+        return self.context.run.tags.get(FRESH_TAG) == "true"
+
+    def read(self, zone: Zone, asset: str) -> ArtifactRef:
+        """The current artifact of an upstream asset, with a passing verdict.
+
+        Raises:
+            MissingArtifactError: there is none.
+            ReleaseRefusedError: its latest materialisation failed a blocking check.
+        """
+        return read_verified(self.store, zone, self.config.name, asset)
+
+    def produce(self, job: Job) -> Produced:
+        """Reuse the current artifact when inputs, configuration and code are the same; else build, check and publish."""
+        found = self._reusable(job)
+        if found is not None:
+            return found
+        with self.store.writing(job.zone, self.config.name, job.asset) as out:
+            out.publish = False
+            out.info.update(job.build(out.folder))
+            out.info["input_hash"] = job.input_hash
+            checks = tuple(job.check(out.folder, out.info)) if job.check else ()
+            out.info["checks"] = [_stored(c) for c in checks]
+        ref = out.done()
+        passed = all(c.passed for c in checks if c.blocking)
+        if passed or job.publish_failed:
+            self.store.point(ref)
+        self._write_verdict(job, ref, checks, passed=passed)
+        return Produced(ref, reused=False, reuse_count=self._count_reuse(job, reset=True), checks=checks)
+
+    def _reusable(self, job: Job) -> Produced | None:
+        found = self.store.find(job.zone, self.config.name, job.asset)
+        if not job.reusable or self.fresh or found is None or found.info.get("input_hash") != job.input_hash:
+            return None
+        self.store.path(found)  # files gone: an error, never a silent fresh start
+        checks = tuple(CheckOutcome(**c) for c in found.info.get("checks", []))
+        self._write_verdict(job, found, checks, passed=all(c.passed for c in checks if c.blocking))
+        return Produced(found, reused=True, reuse_count=self._count_reuse(job), checks=checks)
+
+    def _write_verdict(self, job: Job, ref: ArtifactRef, checks: Sequence[CheckOutcome], *, passed: bool) -> None:
+        failed = [c.name for c in checks if c.blocking and not c.passed]
+        note = {"content_hash": ref.content_hash, "passed": passed, "failed": failed, "run_id": self.context.run_id}
+        self.store.write_note(job.zone, self.config.name, job.asset, VERDICT, note)
+
+    def _count_reuse(self, job: Job, *, reset: bool = False) -> int:
+        """How often the current artifact was found unchanged."""
+        before = self.store.read_note(job.zone, self.config.name, job.asset, REUSE) or {"count": 0}
+        count = 0 if reset else int(before["count"]) + 1
+        self.store.write_note(job.zone, self.config.name, job.asset, REUSE, {"count": count})
+        return count
+
+    def result(self, job: Job, made: Produced, metadata: Mapping[str, Any]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """The materialization: own data version, metadata, check results."""
+        key = dg.AssetKey([self.config.name, job.asset])
+        version = hash_parts(made.ref.content_hash, hash_json(job.section), job.version)
+        common = {"reused": made.reused, "reuse_count": made.reuse_count, "path": dg.MetadataValue.path(self.store.location(made.ref))}
+        return dg.MaterializeResult(
+            asset_key=key,
+            data_version=dg.DataVersion(version[:32]),
+            metadata={**metadata, **common},
+            check_results=[c.as_dagster(key) for c in made.checks],
+        )
+
+
+def read_verified(store: ArtifactStore, zone: Zone, dataset: str, asset: str) -> ArtifactRef:
+    """The current artifact of an asset, only if its latest verdict is a pass and speaks of the same content.
+
+    Raises:
+        MissingArtifactError: the asset was never materialised.
+        ReleaseRefusedError: its latest materialisation failed, or has no verdict.
+    """
+    verdict = store.read_note(zone, dataset, asset, VERDICT)
+    if verdict is not None and not verdict["passed"]:
+        raise ReleaseRefusedError(
+            f"{dataset}/{asset} failed its blocking check {', '.join(verdict['failed'])}; nothing downstream may read it.",
+            remedy=f"Mend the cause and materialise {dataset}/{asset} again.",
+        )
+    ref = store.current(zone, dataset, asset)
+    if verdict is None or verdict["content_hash"] != ref.content_hash:
+        raise ReleaseRefusedError(
+            f"{dataset}/{asset} has no verdict for its current content.", remedy=f"Materialise {dataset}/{asset} again."
+        )
+    return ref
+
+
+def _stored(check: CheckOutcome) -> dict[str, Any]:
+    return {
+        "name": check.name, "passed": check.passed, "description": check.description, "blocking": check.blocking,
+        "metadata": dict(check.metadata),
+    }  # fmt: skip
+
+
+def code_version(section: Any, version: str) -> str:
+    """Dagster's code version of an asset: its own section of the configuration and the version of its code."""
+    return hash_json({"section": section, "code": version})[:16]

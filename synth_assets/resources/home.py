@@ -1,0 +1,74 @@
+"""One small resource per power. An asset that gets no `KeyResource` cannot mask, one without `LedgerResource` cannot spend.
+
+Settings are read from the environment of the process that runs the step, so no secret is part of a resource's configuration.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from synth_assets.config.runtime import Settings
+from synth_assets.errors import withhold_values
+from synth_assets.storage.artifacts import ArtifactStore
+from synth_assets.storage.lease import WriterLease
+from synth_assets.storage.opening import open_store
+from synth_assets.storage.secrets import SecretKey, master_key
+
+if TYPE_CHECKING:
+    from synth_assets.privacy.budget import BudgetLedger
+    from synth_assets.tables.engine import Engine
+
+
+class _HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    home: str
+
+    def settings(self) -> Settings:
+        """Settings of this home, with the environment of this process."""
+        return Settings.from_environment(Path(self.home))
+
+
+class StoreResource(_HomeResource):
+    """The artifact store and the writer leases."""
+
+    def open(self) -> ArtifactStore:
+        """The store."""
+        settings = self.settings()
+        return open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+
+    def lease(self) -> WriterLease:
+        """The leases."""
+        return WriterLease(self.settings().var / "leases")
+
+
+class EngineResource(_HomeResource):
+    """The table engine: the power to read rows."""
+
+    def open(self) -> Engine:
+        """The engine with the memory limit of the settings."""
+        from synth_assets.tables.engine import Engine
+
+        settings = self.settings()
+        return Engine(memory_limit=settings.memory_limit, threads=settings.threads)
+
+
+class LedgerResource(_HomeResource):
+    """The budget ledger: the power to spend epsilon."""
+
+    def open(self) -> BudgetLedger:
+        """The ledger, made on first use."""
+        with withhold_values("opening the budget ledger"):
+            from synth_assets.ledger.backends import open_ledger_store
+            from synth_assets.privacy.budget import BudgetLedger
+
+            return BudgetLedger(open_ledger_store(self.settings().ledger_location))
+
+
+class KeyResource(_HomeResource):
+    """The master key: the power to make pseudonyms."""
+
+    def open(self) -> SecretKey:
+        """The key; never shown, logged or stored in an artifact."""
+        return master_key(self.settings().keys_folder)

@@ -1,0 +1,24 @@
+"""Opens the artifact store that the settings describe: zones on the local disk, or in S3 where a zone has a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from synth_assets.storage.artifacts import ArtifactStore, Backend, LocalBackend, Zone
+from synth_assets.storage.s3 import S3Backend
+
+
+def open_store(var: Path, s3_zones: Mapping[str, str] | None = None, s3_endpoint: str | None = None) -> ArtifactStore:
+    """The artifact store of one home folder.
+
+    Args:
+        var: Folder of everything that runs make.
+        s3_zones: Zone name to s3://bucket/prefix.
+        s3_endpoint: Endpoint of an S3 service other than AWS.
+    """
+    backends: dict[Zone, Backend] = {}
+    for zone in Zone:
+        url = (s3_zones or {}).get(zone.value)
+        backends[zone] = S3Backend(url, var / "cache" / zone, s3_endpoint) if url else LocalBackend(var / zone)
+    return ArtifactStore(backends, var / "scratch")
