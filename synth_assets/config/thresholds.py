@@ -1,0 +1,71 @@
+"""Cut-offs and weights of the audit: every number at which a score changes its level, in one file.
+
+What does not belong here: gates of a release (`ThresholdConfig` in `dataset.py`); they name levels and scores.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Level = Literal["low", "medium", "high"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Cutoffs(_Settings):
+    """Below `medium` is low; from `medium` up to `high` is medium; from `high` on is high. Larger figures are worse."""
+
+    medium: float = Field(ge=0)
+    high: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Cutoffs:
+        if not self.medium <= self.high:
+            raise ValueError("`medium` must not be larger than `high`")
+        return self
+
+    def level(self, figure: float) -> Level:
+        """The level of one figure."""
+        return "low" if figure < self.medium else "medium" if figure < self.high else "high"
+
+    def text(self) -> str:
+        """The cut-offs in words, for messages."""
+        return f"low below {self.medium:g}, high from {self.high:g}"
+
+
+class AuditLevels(_Settings):
+    """Cut-offs of the audit's findings, per kind of figure.
+
+    Attributes:
+        membership: Upper bound of the interval of a membership attack's advantage (TPR - FPR).
+        disclosure: Upper bound of a rate above its control: singling out, linkability, attribute inference, copies.
+        fairness: Difference between groups.
+        tvd: Total variation distance, and 1 - similarity.
+        invalid: Share of values outside the domain.
+        utility_gap: Score of a model trained on real rows less that of one trained on synthetic rows.
+    """
+
+    membership: Cutoffs = Cutoffs(medium=0.10, high=0.25)
+    disclosure: Cutoffs = Cutoffs(medium=0.10, high=0.25)
+    fairness: Cutoffs = Cutoffs(medium=0.05, high=0.10)
+    tvd: Cutoffs = Cutoffs(medium=0.15, high=0.30)
+    invalid: Cutoffs = Cutoffs(medium=0.01, high=0.05)
+    utility_gap: Cutoffs = Cutoffs(medium=0.05, high=0.15)
+
+
+class AuditWeights(_Settings):
+    """Weights of the overall score; utility is reported beside it and has none."""
+
+    privacy: float = Field(default=0.5, ge=0)
+    fairness: float = Field(default=0.25, ge=0)
+    fidelity: float = Field(default=0.25, ge=0)
+
+    @model_validator(mode="after")
+    def _positive(self) -> AuditWeights:
+        if self.privacy + self.fairness + self.fidelity <= 0:
+            raise ValueError("at least one weight must be above 0")
+        return self
