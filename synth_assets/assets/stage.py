@@ -81,7 +81,13 @@ class Job:
     @property
     def input_hash(self) -> str:
         """Identity of the work: inputs, configuration, code."""
-        return hash_json({"inputs": {k: r.content_hash for k, r in self.inputs.items()}, "section": self.section, "code": self.version})
+        return hash_json(
+            {
+                "inputs": {k: r.content_hash for k, r in self.inputs.items()},
+                "section": self.section,
+                "code": self.version,
+            }
+        )
 
 
 class Stage:
@@ -150,7 +156,11 @@ class Stage:
         """The materialization: own data version, metadata, check results."""
         key = dg.AssetKey([self.config.name, job.asset])
         version = hash_parts(made.ref.content_hash, hash_json(job.section), job.version)
-        common = {"reused": made.reused, "reuse_count": made.reuse_count, "path": dg.MetadataValue.path(self.store.location(made.ref))}
+        common = {
+            "reused": made.reused,
+            "reuse_count": made.reuse_count,
+            "path": dg.MetadataValue.path(self.store.location(made.ref)),
+        }
         return dg.MaterializeResult(
             asset_key=key,
             data_version=dg.DataVersion(version[:32]),

@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
         """Refuse duplicate keys, which YAML would drop silently."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -58,10 +58,14 @@ def compose(path: Path) -> yaml.Node:
     """The YAML node tree of a file, which knows the line of each key."""
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(f"the file is larger than {MAX_CONFIG_BYTES} bytes; a configuration is not.", file=str(path))
+            raise ConfigError(
+                f"the file is larger than {MAX_CONFIG_BYTES} bytes; a configuration is not.", file=str(path)
+            )
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError("the file does not exist.", file=str(path), remedy="`synth-assets init FILE` drafts one.") from None
+        raise ConfigError(
+            "the file does not exist.", file=str(path), remedy="`synth-assets init FILE` drafts one."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the file cannot be read ({type(error).__name__}).", file=str(path)) from None
     try:
@@ -76,11 +80,11 @@ def compose(path: Path) -> yaml.Node:
 def _construct(path: Path, node: yaml.Node) -> Any:
     loader = _Loader("")
     try:
-        return loader.construct_document(node)  # type: ignore[no-untyped-call]
+        return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise _yaml_error(path, error) from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def _yaml_error(path: Path, error: yaml.YAMLError) -> ConfigError:
@@ -102,7 +106,9 @@ def _config_error(path: Path, node: yaml.Node, error: ValidationError, model: ty
         message = "this key is missing."
     more = f" ({len(problems) - 1} more problems in this file.)" if len(problems) > 1 else ""
     key = ".".join(str(p) for p in location) or None
-    return ConfigError(message.rstrip(".") + "." + more, file=str(path), row=line_of(node, location), key=key, remedy=remedy)
+    return ConfigError(
+        message.rstrip(".") + "." + more, file=str(path), row=line_of(node, location), key=key, remedy=remedy
+    )
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> str:

@@ -80,5 +80,7 @@ def _from_hex(text: str, where: str) -> bytes:
     except ValueError:
         value = b""
     if len(value) != KEY_BYTES:
-        raise ConfigError(f"{where} does not hold a key of {2 * KEY_BYTES} hex digits.", remedy="Make one: openssl rand -hex 32")
+        raise ConfigError(
+            f"{where} does not hold a key of {2 * KEY_BYTES} hex digits.", remedy="Make one: openssl rand -hex 32"
+        )
     return value

@@ -68,10 +68,8 @@ class Session:
         Raises:
             InputError: the folder holds no Parquet file.
         """
-        if isinstance(path, Path):
-            files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
-        else:
-            files = list(path)
+        paths = [path] if isinstance(path, Path) else list(path)
+        files = [f for p in paths for f in (sorted(p.glob("part-*.parquet")) if p.is_dir() else [p])]
         if not files:
             raise InputError("no Parquet file in the folder.", file=str(path))
         return self.backend.read_parquet([str(f) for f in files])
