@@ -1,0 +1,1 @@
+"""Privacy numbers: noise, accounting, calibration, levels, the budget ledger. Cannot see data."""

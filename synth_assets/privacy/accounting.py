@@ -1,0 +1,104 @@
+"""What recorded mechanism events cost together: the primary accountant and the simple zCDP bound.
+
+What belongs here: numbers from events. What does not: data, noise and the ledger. Epsilon is always computed from events that ran, never
+from a configuration. Numbers that cannot hold raise; nothing is clamped. Derivations: docs/mechanisms/accounting.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+
+from synth_assets.errors import InputError
+from synth_assets.privacy import bounds
+from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent, Spent, ThresholdEvent
+
+__all__ = [
+    "Event",
+    "ExponentialEvent",
+    "GaussianEvent",
+    "Spent",
+    "ThresholdEvent",
+    "compose",
+    "epsilon_spent",
+    "spent",
+    "zcdp_rho",
+]
+
+
+def compose(events: Iterable[Event]) -> tuple[Event, ...]:
+    """The same events with equal mechanisms joined (counts added), in a fixed order: the canonical form that is accounted and stored."""
+    counts: dict[tuple[str, float, float], int] = {}
+    for event in events:
+        if isinstance(event, GaussianEvent):
+            key = ("gaussian", event.sigma, event.l2_sensitivity)
+        elif isinstance(event, ExponentialEvent):
+            key = ("exponential", event.epsilon, 0.0)
+        else:
+            key = ("threshold", event.delta, 0.0)
+        counts[key] = counts.get(key, 0) + event.count
+    return tuple(_event(*key, count) for key, count in sorted(counts.items()))
+
+
+def _event(kind: str, first: float, second: float, count: int) -> Event:
+    if kind == "gaussian":
+        return GaussianEvent(sigma=first, l2_sensitivity=second, count=count)
+    if kind == "exponential":
+        return ExponentialEvent(epsilon=first, count=count)
+    return ThresholdEvent(delta=first, count=count)
+
+
+def zcdp_rho(events: Iterable[Event]) -> float:
+    """Sum of the zCDP costs: sensitivity^2 / (2 sigma^2) per Gaussian, epsilon^2 / 8 per exponential mechanism (thresholds: delta only)."""
+    total = 0.0
+    for event in events:
+        if isinstance(event, GaussianEvent):
+            total += event.count * event.l2_sensitivity**2 / (2 * event.sigma**2)
+        elif isinstance(event, ExponentialEvent):
+            total += event.count * event.epsilon**2 / 8
+    return total
+
+
+def epsilon_spent(events: Iterable[Event], delta: float) -> float:
+    """Epsilon of all events together at `delta`; the `epsilon` of `spent`."""
+    return spent(events, delta).epsilon
+
+
+def spent(events: Iterable[Event], delta: float) -> Spent:
+    """What events cost together at `delta`, under adaptive composition.
+
+    Args:
+        events: Any order; none costs 0.
+        delta: In (0, 1); the deltas of thresholds are taken off it first.
+
+    Raises:
+        InputError: delta is not in (0, 1), or the thresholds alone use it up.
+    """
+    if not 0 < delta < 1:
+        raise InputError(f"delta must lie between 0 and 1, it is {delta!r}.", key="delta")
+    return _spent(compose(events), delta)
+
+
+@lru_cache(maxsize=4096)
+def _spent(events: tuple[Event, ...], delta: float) -> Spent:
+    gaussians = tuple(e for e in events if isinstance(e, GaussianEvent))
+    selections = tuple(e for e in events if isinstance(e, ExponentialEvent))
+    used = math.fsum(e.count * e.delta for e in events if isinstance(e, ThresholdEvent))
+    if used >= delta:
+        raise InputError(
+            f"the thresholds need a delta of {used:.3g}, which is not below the delta {delta:.3g} of the release.",
+            key="delta",
+            remedy="Raise delta, or give the thresholds less of it.",
+        )
+    rho = zcdp_rho(events)
+    simple = bounds.zcdp_epsilon(rho, delta - used)
+    tight = bounds.tight_epsilon(gaussians, selections, delta - used) if gaussians or selections else 0.0
+    return Spent(
+        epsilon=min(tight, simple),
+        delta=delta,
+        accountant="none" if not rho else "pld" if tight <= simple else "zcdp",
+        epsilon_simple=simple,
+        rho_zcdp=rho,
+        delta_thresholds=used,
+    )

@@ -1,0 +1,162 @@
+"""Upper bounds on the privacy loss of composed events: Gaussians in closed form, selections as a privacy loss distribution, zCDP.
+
+What belongs here: the mathematics of docs/mechanisms/accounting.md, one function per statement. What does not: the grouping of events
+(accounting.py), and the second accountant, which shares no code with this file (crosscheck.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from synth_assets.errors import UnexpectedError
+from synth_assets.privacy.records import ExponentialEvent, GaussianEvent
+
+TAIL_SIGMAS = 14
+TAIL_MASS = 1e-42  # P[|Y| > 14 sigma] <= 2 exp(-98) = 5.5e-43
+LARGE_SIGMA = 1000.0
+LARGE_SLACK = 1e-16  # epsilon per changed cell, see docs/mechanisms/accounting.md, lemma 3
+DELTA_RESERVE = 1e-6  # share of delta that is kept for the tails and for rounding in the composition
+MAX_EPSILON = 1e4
+LOSS_STEPS = 128
+
+
+@lru_cache(maxsize=4096)
+def gaussian_mu(sigma: float) -> float:
+    """The mu such that the discrete Gaussian shifted by 1 is mu-GDP, but for `TAIL_MASS` (lemma 2).
+
+    The trade-off curve of two discrete distributions is piecewise linear; it lies above that of mu-GDP, which is convex, when its corners
+    do: mu = sup_k (Phi^-1(P[Y >= k]) - Phi^-1(P[Y >= k + 1])). It is about (1 + 1 / (24 sigma^2)) / sigma.
+
+    Args:
+        sigma: Scale of the noise.
+    """
+    if sigma > LARGE_SIGMA:
+        return 1 / math.sqrt(sigma * sigma - 2)
+    from scipy.special import ndtri_exp
+
+    near = math.ceil(TAIL_SIGMAS * sigma)
+    reach = (
+        near + math.ceil(10 * sigma) + 2
+    )  # what lies beyond changes the sums up to `near` by a factor below 1 + 1e-80
+    k = np.arange(-reach, reach + 1)
+    weight = -(k.astype(np.float64) ** 2) / (2 * sigma**2)
+    lower = np.logaddexp.accumulate(weight)
+    lower -= lower[-1]  # log P[Y <= k]
+    upper = lower[::-1]  # log P[Y >= k], by symmetry
+    # Phi^-1(P[Y >= k]) from whichever tail is the smaller, so that no digit is lost
+    quantile = np.where(k > 0, ndtri_exp(np.minimum(upper, -1e-300)), -ndtri_exp(np.append(-1e5, lower[:-1])))
+    step = (quantile[:-1] - quantile[1:])[np.abs(k[:-1]) <= near]
+    return float(step.max()) * (1 + 1e-9)
+
+
+def total_mu(events: Sequence[GaussianEvent]) -> float:
+    """The mu of all Gaussians together: mu^2 adds, and a change of L2 norm m costs at most m times mu (lemma 1)."""
+    return math.sqrt(math.fsum(e.count * (e.l2_sensitivity * gaussian_mu(e.sigma)) ** 2 for e in events))
+
+
+def changed_cells(events: Sequence[GaussianEvent]) -> float:
+    """Largest number of cells in which the released vectors of two neighbours differ (integers: at most m^2 per vector)."""
+    return math.fsum(e.count * e.l2_sensitivity**2 for e in events)
+
+
+def gdp_delta(mu: float, epsilon: np.ndarray | float) -> Any:
+    """delta of mu-GDP at epsilon: Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu) (Dong, Roth, Su 2019, corollary 2.13).
+
+    Args:
+        mu: > 0.
+        epsilon: Any sign, shape arbitrary.
+    """
+    from scipy.special import log_ndtr
+
+    first, second = log_ndtr(mu / 2 - epsilon / mu), epsilon + log_ndtr(-mu / 2 - epsilon / mu)
+    return np.exp(first) * -np.expm1(np.minimum(second - first, 0.0))
+
+
+def selection_delta(width: float, epsilon: np.ndarray) -> np.ndarray:
+    """delta at epsilon of the worst mechanism of bounded range `width` (lemma 4): (1 - e^((eps - width)/2))^2 / (1 - e^-width)."""
+    inside = np.expm1((np.minimum(epsilon, width) - width) / 2) ** 2 / -math.expm1(-width)
+    return np.where(epsilon < -width, -np.expm1(epsilon), inside)
+
+
+def selection_losses(events: Sequence[ExponentialEvent]) -> tuple[np.ndarray, np.ndarray]:
+    """Privacy loss distribution of all selections together, rounded upwards.
+
+    Each event becomes a distribution on a grid of multiples of h whose curve of delta lies on or above its own (connect the dots:
+    Doroshenko et al. 2022, algorithm 1), and the grids are convolved.
+
+    Returns:
+        Losses and their probabilities, both shape (k,).
+    """
+    h = min(e.epsilon for e in events) / LOSS_STEPS
+    h = max(h, math.fsum(2 * e.count * e.epsilon for e in events) / 2**20)
+    parts = [(_one_selection(math.ceil(e.epsilon / h - 1e-9), h), e.count) for e in events]
+    length = sum((len(p) - 1) * count for p, count in parts) + 1
+    size = 1 << (length - 1).bit_length()
+    transform = np.ones(size // 2 + 1, dtype=np.complex128)
+    for mass, count in parts:
+        transform *= np.fft.rfft(mass, size) ** count
+    mass = np.fft.irfft(transform, size)[:length]
+    lowest = -sum((len(p) - 1) // 2 * count for p, count in parts)
+    return (lowest + np.arange(length)) * h, np.maximum(mass, 0.0)
+
+
+def _one_selection(steps: int, h: float) -> np.ndarray:
+    """Masses on -steps*h ... steps*h of a distribution that dominates bounded range steps*h."""
+    grid = np.arange(-steps, steps + 1) * h
+    fall = -np.diff(selection_delta(steps * h, grid))
+    up = fall / -math.expm1(-h)
+    down = fall / math.expm1(h)
+    mass = np.append(1 + math.expm1(-steps * h), up) - np.append(down, 0.0)
+    return mass
+
+
+def epsilon_at(delta: float, delta_of: Callable[[float], float]) -> float:
+    """The smallest epsilon >= 0, rounded up, with delta_of(epsilon) <= delta; infinity where MAX_EPSILON is not enough."""
+    if delta_of(0.0) <= delta:
+        return 0.0
+    low, high = 0.0, 1.0
+    while delta_of(high) > delta:
+        low, high = high, 2 * high
+        if high > MAX_EPSILON:
+            return math.inf
+    while high - low > 1e-7 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if delta_of(middle) > delta else (low, middle)
+    return high
+
+
+def tight_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[ExponentialEvent], delta: float) -> float:
+    """Epsilon of Gaussians and selections under adaptive composition: E_l[delta_gdp(eps - l)] over the losses l of the selections.
+
+    Raises:
+        UnexpectedError: the masses of the loss distribution do not add to 1 (a fault of the numerics, never clamped).
+    """
+    mu, cells = total_mu(gaussians), changed_cells(gaussians)
+    losses, mass = selection_losses(selections) if selections else (np.zeros(1), np.ones(1))
+    if abs(math.fsum(mass) - 1) > 1e-9:
+        raise UnexpectedError("the privacy loss distribution of the selections does not add to 1.")
+
+    def delta_of(epsilon: float) -> float:
+        gap = epsilon - losses
+        curve = gdp_delta(mu, gap) if mu > 0 else -np.expm1(np.minimum(gap, 0.0))
+        return float(curve @ mass)
+
+    epsilon = epsilon_at(delta * (1 - DELTA_RESERVE), delta_of)
+    tails = cells * TAIL_MASS * (1 + math.exp(min(epsilon, 700)))
+    return epsilon + cells * LARGE_SLACK if tails <= delta * DELTA_RESERVE / 2 else math.inf
+
+
+def zcdp_epsilon(rho: float, delta: float) -> float:
+    """Epsilon of rho-zCDP at delta (Canonne, Kamath, Steinke 2020, proposition 7): the best order alpha of
+    delta = exp((alpha - 1)(alpha rho - eps)) / (alpha - 1) * (1 - 1/alpha)^alpha; every alpha > 1 is valid.
+    """  # noqa: D205
+    if rho == 0:
+        return 0.0
+    alpha = 1 + np.exp(np.linspace(math.log(1e-4), math.log(1e7), 20_000))
+    bound = alpha * rho + (-math.log(delta) - np.log(alpha - 1) + alpha * np.log1p(-1 / alpha)) / (alpha - 1)
+    return max(0.0, float(bound.min()))

@@ -1,0 +1,270 @@
+"""Exact samplers over a stream of random words: Bernoulli(exp(-x)), discrete Laplace, discrete Gaussian, exponential mechanism.
+
+What belongs here: vectorised integer algorithms whose every acceptance test is exact. What does not: policy and cost. A test "u < p" for
+a rational p compares a 62-bit word with floor(p * 2**62) in int64; on a tie, which has probability 2**-62, it goes on with the next bits
+in Python integers, so no rational is ever rounded. Derivation and bounds: docs/mechanisms/discrete_gaussian.md.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from synth_assets.errors import InputError
+
+WORD_BITS = 62
+WORD = 1 << WORD_BITS
+GRID_BITS = 20
+MAX_SIGMA = 2**32
+CHUNK = 1 << 15
+MAX_TABLE = 1 << 16
+EPSILON_BITS = 30
+MAX_WHOLE = 1 << 40  # exp(-2**40): no stream gets there, so a larger whole part behaves alike
+Exact = Callable[[int], Fraction]
+
+
+class Bits(Protocol):
+    """A stream of uniform random words."""
+
+    def words(self, size: int) -> np.ndarray:
+        """`size` words uniform on [0, 2**62), int64."""
+        ...
+
+
+class SystemBits:
+    """AES-256 in counter mode under a key from the operating system; one object per call, so no state is shared or forked."""
+
+    def __init__(self) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        self._cipher = Cipher(algorithms.AES(os.urandom(32)), modes.CTR(os.urandom(16))).encryptor()
+
+    def words(self, size: int) -> np.ndarray:
+        """`size` words uniform on [0, 2**62), int64."""
+        return np.frombuffer(self._cipher.update(bytes(8 * size)), dtype=np.uint64).view(np.int64) & (WORD - 1)
+
+
+class SeededBits:
+    """A repeatable stream for tests of plumbing; never for a release."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.PCG64(seed)
+
+    def words(self, size: int) -> np.ndarray:
+        """`size` words uniform on [0, 2**62), int64."""
+        return np.asarray(self._generator.random_raw(size), dtype=np.uint64).view(np.int64) & (WORD - 1)
+
+
+def dyadic_sigma(sigma: float) -> int:
+    """`sigma` rounded up to a multiple of 2**-20, as that multiple.
+
+    Raises:
+        InputError: sigma is not in (0, 2**32].
+    """
+    if not (isinstance(sigma, int | float | np.floating) and 0 < sigma <= MAX_SIGMA):
+        raise InputError(f"the noise scale sigma must lie in (0, 2**32], it is {sigma!r}.")
+    return math.ceil(Fraction(float(sigma)) * 2**GRID_BITS)
+
+
+def below(bits: Bits, threshold: np.ndarray, exact: Exact) -> np.ndarray:
+    """Bernoulli(p) for each entry.
+
+    Args:
+        bits: The stream.
+        threshold: floor(p * 2**62), int64, shape (k,), 0 <= p <= 1.
+        exact: Gives the rational p of an entry; asked only on a tie.
+    """
+    words = bits.words(len(threshold))
+    hit: np.ndarray = words < threshold
+    for i in np.flatnonzero(words == threshold):
+        hit[i] = _refine(bits, exact(int(i)))
+    return hit
+
+
+def _refine(bits: Bits, p: Fraction) -> bool:
+    """Go on after the first 62 bits of the uniform number agreed with those of p."""
+    while True:
+        p = p * WORD
+        p -= math.floor(p)
+        word = int(bits.words(1)[0])
+        digit = math.floor(p * WORD)
+        if word != digit:
+            return word < digit
+
+
+def bernoulli_exp(bits: Bits, threshold: np.ndarray, exact: Exact) -> np.ndarray:
+    """Bernoulli(exp(-x)) for each entry, 0 <= x <= 1 (Canonne, Kamath, Steinke 2020, algorithm 1).
+
+    Args:
+        bits: The stream.
+        threshold: floor(x * 2**62), int64, shape (k,).
+        exact: Gives the rational x of an entry.
+    """
+    odd = np.zeros(len(threshold), dtype=bool)
+    alive = np.arange(len(threshold))
+    k = 1
+    while len(alive):
+        # floor(floor(x * W) / k) = floor(x / k * W): nested floors of a division by a positive integer
+        hit = below(bits, threshold[alive] // k, lambda i, alive=alive, k=k: exact(int(alive[i])) / k)  # type: ignore[misc]
+        odd[alive[~hit]] = k % 2 == 1
+        alive = alive[hit]
+        k += 1
+    return odd
+
+
+def geometric(bits: Bits, size: int) -> np.ndarray:
+    """Numbers of successes of Bernoulli(exp(-1)) before the first failure: P(V >= v) = exp(-v); int64, shape (size,)."""
+    count = np.zeros(size, dtype=np.int64)
+    alive = np.arange(size)
+    while len(alive):
+        alive = alive[bernoulli_exp(bits, np.full(len(alive), WORD, dtype=np.int64), lambda _: Fraction(1))]
+        count[alive] += 1
+    return count
+
+
+def discrete_laplace(bits: Bits, log2_scale: int, size: int) -> np.ndarray:
+    """About 0.6 * size draws with P(y) proportional to exp(-|y| / 2**log2_scale) (the same paper, algorithm 2)."""
+    low = bits.words(size) & ((1 << log2_scale) - 1)
+    keep = bernoulli_exp(bits, low << (WORD_BITS - log2_scale), lambda i: Fraction(int(low[i]), 1 << log2_scale))
+    low = low[keep]
+    magnitude = low + (geometric(bits, len(low)) << log2_scale)
+    negative = (bits.words(len(low)) & 1).astype(bool)
+    value: np.ndarray = np.where(negative, -magnitude, magnitude)[~(negative & (magnitude == 0))]
+    return value
+
+
+class _Target:
+    """exp(-x) acceptance of a discrete Laplace candidate y: x = (|y| - sigma^2 / t)^2 / (2 sigma^2), t = 2**log2_scale."""
+
+    def __init__(self, sigma: int) -> None:
+        self.log2_scale = max(0, round(math.log2(sigma)) - GRID_BITS)
+        self._square = sigma * sigma  # sigma^2 * 2**40
+        self._denominator = self._square << (1 + 2 * GRID_BITS + 2 * self.log2_scale)
+        self._whole = np.zeros(0, dtype=np.int64)
+        self._part = np.zeros(0, dtype=np.int64)
+
+    def exact(self, magnitude: int) -> Fraction:
+        """x of one candidate."""
+        root = (magnitude << (self.log2_scale + 2 * GRID_BITS)) - self._square
+        return Fraction(root * root, self._denominator)
+
+    def _split(self, magnitude: int) -> tuple[int, int]:
+        root = (magnitude << (self.log2_scale + 2 * GRID_BITS)) - self._square
+        whole, rest = divmod(root * root, self._denominator)
+        return whole, (rest << WORD_BITS) // self._denominator
+
+    def split(self, magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whole part of x, and floor(2**62 * the rest), of each candidate."""
+        largest = int(magnitude.max(initial=0))
+        if largest >= MAX_TABLE:
+            pairs = [self._split(int(m)) for m in magnitude]
+            return np.array([p[0] for p in pairs], dtype=np.int64), np.array([p[1] for p in pairs], dtype=np.int64)
+        if largest >= len(self._whole):
+            pairs = [self._split(m) for m in range(len(self._whole), largest + 1)]
+            self._whole = np.append(self._whole, np.array([p[0] for p in pairs], dtype=np.int64))
+            self._part = np.append(self._part, np.array([p[1] for p in pairs], dtype=np.int64))
+        return self._whole[magnitude], self._part[magnitude]
+
+
+@lru_cache(maxsize=64)
+def _target(sigma: int) -> _Target:
+    return _Target(sigma)
+
+
+def gaussian(bits: Bits, sigma: int, size: int) -> np.ndarray:
+    """Draw the discrete Gaussian (the same paper, algorithm 3).
+
+    Args:
+        bits: The stream.
+        sigma: Scale in units of 2**-20.
+        size: Number of draws.
+
+    Returns:
+        int64 array, shape (size,).
+    """
+    target = _target(sigma)
+    out = np.empty(size, dtype=np.int64)
+    done = 0
+    while done < size:
+        value = discrete_laplace(bits, target.log2_scale, min(CHUNK, 4 * (size - done) + 64))
+        magnitude = np.abs(value)
+        accepted = value[_accept(bits, *target.split(magnitude), lambda i, m=magnitude: target.exact(int(m[i])) % 1)][
+            : size - done
+        ]  # type: ignore[misc]
+        out[done : done + len(accepted)] = accepted
+        done += len(accepted)
+    return out
+
+
+def _accept(bits: Bits, whole: np.ndarray, part: np.ndarray, exact: Exact) -> np.ndarray:
+    """Bernoulli(exp(-(whole + part / 2**62))), exact."""
+    hit = bernoulli_exp(bits, part, exact)
+    rest = np.flatnonzero(hit & (whole > 0))
+    hit[rest] = geometric(bits, len(rest)) >= whole[rest]
+    return hit
+
+
+def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float) -> int:
+    """The exponential mechanism by rejection: propose uniformly, accept with probability exp(-epsilon (max - score) / (2 sensitivity)).
+
+    Args:
+        bits: The stream.
+        scores: Finite, shape (k,), k >= 1.
+        epsilon: Bounded range of the call; rounded down to a multiple of 2**-30.
+        sensitivity: Of one score.
+    """
+    steps, width = score_grid(scores, sensitivity)
+    if not (math.isfinite(epsilon) and epsilon * 2**EPSILON_BITS >= 1):
+        raise InputError(
+            f"the epsilon of a selection must be finite and at least 2**-{EPSILON_BITS}, it is {epsilon!r}."
+        )
+    slope = math.floor(epsilon * 2**EPSILON_BITS)
+    denominator = 2 * width << EPSILON_BITS
+    numerators = [slope * gap for gap in (steps.max() - steps).tolist()]
+    pairs = [divmod(n, denominator) for n in numerators]
+    whole = np.array([min(p[0], MAX_WHOLE) for p in pairs], dtype=np.int64)
+    part = np.array([(p[1] << WORD_BITS) // denominator for p in pairs], dtype=np.int64)
+    while True:
+        tried = uniform_below(bits, len(steps), 256)
+        hit = _accept(
+            bits, whole[tried], part[tried], lambda i, tried=tried: Fraction(pairs[int(tried[i])][1], denominator)
+        )  # type: ignore[misc]
+        if hit.any():
+            return int(tried[int(np.argmax(hit))])
+
+
+def score_grid(scores: np.ndarray, sensitivity: float) -> tuple[np.ndarray, int]:
+    """Scores as whole steps of a dyadic grid, and the sensitivity in steps.
+
+    The grid is the power of two with sensitivity / step in (2**19, 2**20]. Rounding down is monotone and commutes with whole steps, so two
+    real scores that differ by at most s steps differ by at most ceil(s) steps afterwards; one more step pays for the floating-point error
+    of the scores, which must stay below half a step (sensitivity / 2**21) on each side.
+
+    Returns:
+        int64 array of the shape of `scores`, and ceil(sensitivity / step) + 1.
+
+    Raises:
+        InputError: no score, a score that is not finite or larger than 2**32 sensitivities, or a sensitivity that is not positive.
+    """
+    if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+        raise InputError("the exponential mechanism needs a one-dimensional list of at least one finite score.")
+    if not (math.isfinite(sensitivity) and sensitivity > 0):
+        raise InputError(f"the sensitivity of a score must be positive and finite, it is {sensitivity!r}.")
+    exponent = math.frexp(sensitivity)[1] - GRID_BITS  # sensitivity = m * 2**e with m in [1/2, 1)
+    scaled = np.ldexp(scores, -exponent)  # exact: a change of the exponent
+    if np.abs(scaled).max() >= 2**52:
+        raise InputError("a score is larger than 2**32 times its sensitivity.")
+    return np.floor(scaled).astype(np.int64), math.ceil(math.ldexp(sensitivity, -exponent)) + 1
+
+
+def uniform_below(bits: Bits, bound: int, size: int) -> np.ndarray:
+    """Uniform integers on [0, bound) by rejection of the incomplete last block; up to `size` of them, int64."""
+    words = bits.words(size)
+    value: np.ndarray = words[words < WORD - WORD % bound] % bound
+    return value
