@@ -60,21 +60,22 @@ class Job:
     Args:
         zone: Where it goes.
         asset: Its name within the dataset.
-        inputs: What it is made from, by name; their hashes are part of its identity.
+        inputs: Content hashes of what it is made from, by name; part of its identity.
         section: The part of the configuration that it depends on, JSON-able.
         version: Version of the stage's code; raise it when the same input gives another output.
         build: Fills a folder and returns what to record (`info`, JSON-able, no values).
         check: Judges the folder before it is published.
         publish_failed: Publish it although a blocking check failed (audits: a person wants to read them).
+        reusable: False where unchanged inputs cannot be told (a database query).
     """
 
     zone: Zone
     asset: str
-    inputs: Mapping[str, ArtifactRef]
+    inputs: Mapping[str, str]
     section: Any
     version: str
     build: Callable[[Path], Mapping[str, Any]]
-    check: Callable[[Path, Mapping[str, Any]], Sequence[CheckOutcome]] | None = None
+    check: Callable[[Path, dict[str, Any]], Sequence[CheckOutcome]] | None = None
     publish_failed: bool = False
     reusable: bool = True
 

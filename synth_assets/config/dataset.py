@@ -12,9 +12,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
+OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 Kind = Literal["number", "category", "date", "datetime", "boolean", "text", "id"]
 Action = Literal[
-    "redact", "partial", "pseudonym", "format_preserving", "generalise", "date_shift", "drop", "keep", "hash", "scrub", "top_code"
+    "redact",
+    "partial",
+    "pseudonym",
+    "format_preserving",
+    "generalise",
+    "date_shift",
+    "drop",
+    "keep",
+    "hash",
+    "scrub",
+    "top_code",
 ]
 RiskLevel = Literal["low", "medium", "high"]
 ExportFormat = Literal["parquet", "csv", "json"]
@@ -41,25 +52,31 @@ class Config(BaseModel):
 
 
 class SourceConfig(Config):
-    """Where a table comes from: a file (`path`) or a database (`url` with `query` or `table`)."""
+    """Where a table comes from: a file (`path`), a database (`url` with `query` or `table`), or a generator schema (`generate`)."""
 
     path: str | None = Field(default=None, description="File, relative to the YAML; or an http(s):// or s3:// address.")
     url: str | None = Field(default=None, description="SQLAlchemy URL; ${NAME} is read from the environment.")
     query: str | None = Field(default=None, description="SQL query; with `url`.")
     table: str | None = Field(default=None, description="Table name; with `url`, in place of `query`.")
-    format: Literal["csv", "tsv", "parquet", "json", "jsonl", "excel"] | None = Field(default=None, description="Sniffed when absent.")
+    generate: str | None = Field(default=None, description="Generator schema (YAML), relative to the YAML; makes the table anew.")
+    rows: int | None = Field(default=None, ge=1, description="Rows of the root table; with `generate`.")
+    format: Literal["csv", "tsv", "parquet", "json", "jsonl", "excel"] | None = Field(
+        default=None, description="Sniffed when absent."
+    )
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
     sheet: str | None = Field(default=None, description="Excel sheet; the first one when absent.")
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceConfig:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of `path` and `url`")
+        if sum(place is not None for place in (self.path, self.url, self.generate)) != 1:
+            raise ValueError("give exactly one of `path`, `url` and `generate`")
         if self.url is not None and (self.query is None) == (self.table is None):
             raise ValueError("`url` needs exactly one of `query` and `table`")
         if self.url is None and (self.query or self.table):
             raise ValueError("`query` and `table` need `url`")
+        if self.rows is not None and self.generate is None:
+            raise ValueError("`rows` needs `generate`")
         return self
 
 
@@ -70,10 +87,16 @@ class ColumnConfig(Config):
     entity_type: str | None = None
     identifier_class: Literal["direct", "quasi", "sensitive", "none"] | None = None
     action: Action | None = None
-    categories: Annotated[tuple[str, ...] | None, BeforeValidator(_texts)] = Field(default=None, description="Public list of values.")
-    lower: float | str | None = Field(default=None, description="Public lower bound; a number, or an ISO date for dates.")
+    categories: Annotated[tuple[str, ...] | None, BeforeValidator(_texts)] = Field(
+        default=None, description="Public list of values."
+    )
+    lower: float | str | None = Field(
+        default=None, description="Public lower bound; a number, or an ISO date for dates."
+    )
     upper: float | str | None = Field(default=None, description="Public upper bound.")
-    inferred: bool = Field(default=False, description="True where `init` took it from the data and nobody has confirmed it.")
+    inferred: bool = Field(
+        default=False, description="True where `init` took it from the data and nobody has confirmed it."
+    )
     description: str | None = None
 
 
@@ -100,7 +123,9 @@ class TableConfig(Config):
     foreign_keys: dict[str, str] = Field(default_factory=dict, description="column: parent_table.column")
     contract: tuple[ExpectationConfig, ...] = ()
     columns: dict[str, ColumnConfig] = Field(default_factory=dict)
-    max_per_unit: int | None = Field(default=None, ge=1, le=10_000, description="Contribution bound: rows per unit of privacy.")
+    max_per_unit: int | None = Field(
+        default=None, ge=1, le=10_000, description="Contribution bound: rows per unit of privacy."
+    )
     null_values: tuple[str, ...] = Field(default=(), description="Texts that mean missing, besides the empty cell.")
     description: str | None = None
 
@@ -118,7 +143,9 @@ class SynthesizerConfig(Config):
     name: Literal["dp_marginals", "gaussian_copula"]
     epsilon: float = Field(default=1.0, gt=0, le=100)
     delta: float = Field(default=1e-6, gt=0, lt=1e-2)
-    rows: int | None = Field(default=None, ge=1, description="Rows of the root table; the (noisy) number of the source when absent.")
+    rows: int | None = Field(
+        default=None, ge=1, description="Rows of the root table; the (noisy) number of the source when absent."
+    )
 
     @property
     def differentially_private(self) -> bool:
@@ -129,7 +156,9 @@ class SynthesizerConfig(Config):
 class ThresholdConfig(Config):
     """Gates of a release; a value that is None does not gate."""
 
-    privacy_risk: RiskLevel | None = Field(default="medium", description="Highest accepted level of the worst membership attack.")
+    privacy_risk: RiskLevel | None = Field(
+        default="medium", description="Highest accepted level of the worst membership attack."
+    )
     utility_gap: float | None = Field(default=None, ge=0, le=1)
     fairness_gap: float | None = Field(default=None, ge=0, le=1)
     fidelity: float | None = Field(default=None, ge=0, le=1, description="Lowest accepted fidelity score.")
@@ -151,14 +180,19 @@ class DatasetConfig(Config):
     population: str = ""
     budget: BudgetConfig = BudgetConfig()
     policy: str = "hipaa_safe_harbor"
-    release_domain: str = Field(default="default", description="Recipient; pseudonyms of two release domains cannot be joined.")
+    release_domain: str = Field(
+        default="default", description="Recipient; pseudonyms of two release domains cannot be joined."
+    )
     seed: int = Field(default=7, ge=0, lt=2**62)
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
     null_values: tuple[str, ...] = ()
     timezone: str = "UTC"
     target: str | None = None
     protected: Names = ()
-    synthesizers: tuple[SynthesizerConfig, ...] = (SynthesizerConfig(name="dp_marginals"), SynthesizerConfig(name="gaussian_copula"))
+    synthesizers: tuple[SynthesizerConfig, ...] = (
+        SynthesizerConfig(name="dp_marginals"),
+        SynthesizerConfig(name="gaussian_copula"),
+    )
     thresholds: ThresholdConfig = ThresholdConfig()
     exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
 
@@ -166,7 +200,16 @@ class DatasetConfig(Config):
     @classmethod
     def _name(cls, value: str) -> str:
         if not DATASET_NAME.fullmatch(value):
-            raise ValueError("a dataset name has lower-case letters, digits and _, and starts with a letter ([a-z][a-z0-9_]*)")
+            raise ValueError(
+                "a dataset name has lower-case letters, digits and _, and starts with a letter ([a-z][a-z0-9_]*)"
+            )
+        return value
+
+    @field_validator("owners")
+    @classmethod
+    def _owners(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(OWNER.fullmatch(owner) for owner in value):
+            raise ValueError("an owner is an e-mail address or team:name")
         return value
 
     @model_validator(mode="before")
@@ -200,7 +243,9 @@ class DatasetConfig(Config):
             for reference in config.foreign_keys.values():
                 parent = reference.partition(".")[0]
                 if parent not in self.tables or "." not in reference:
-                    raise ValueError(f"foreign key {reference!r} of table {table!r} is not `table.column` of a table of this dataset")
+                    raise ValueError(
+                        f"foreign key {reference!r} of table {table!r} is not `table.column` of a table of this dataset"
+                    )
         for key in ("unit", "target"):
             value = getattr(self, key)
             if value is not None:

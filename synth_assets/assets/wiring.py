@@ -1,0 +1,63 @@
+"""What all assets of a dataset have in common: key, group, owners, tags, kinds, code version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.asset_keys import DatasetKeys
+from synth_assets.assets.stage import code_version
+from synth_assets.config.dataset import DatasetConfig
+from synth_assets.config.runtime import LoadedDataset
+from synth_assets.storage.artifacts import Zone
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """A dataset as the factories see it."""
+
+    dataset: LoadedDataset
+
+    @property
+    def config(self) -> DatasetConfig:
+        """Its configuration."""
+        return self.dataset.config
+
+    @cached_property
+    def keys(self) -> DatasetKeys:
+        """Its asset names."""
+        return DatasetKeys(self.config)
+
+    def spec(
+        self,
+        asset: str,
+        *,
+        stage: str,
+        zone: Zone,
+        section: Any,
+        version: str,
+        kinds: set[str],
+        description: str,
+        deps: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dg.AssetSpec:
+        """The asset's face in Dagster."""
+        return dg.AssetSpec(
+            key=self.keys.key(asset),
+            deps=[self.keys.key(name) for name in deps],
+            group_name=self.config.name,
+            owners=list(self.config.owners),
+            tags={"zone": zone.value, "stage": stage},
+            kinds=kinds,
+            description=description,
+            code_version=code_version(section, version),
+            metadata=dict(metadata or {}),
+        )
+
+    def check(self, asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
+        """A check that the asset's own step evaluates."""
+        return dg.AssetCheckSpec(name, asset=self.keys.key(asset), blocking=blocking, description=description)

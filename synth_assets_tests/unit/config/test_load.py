@@ -1,0 +1,92 @@
+"""A YAML is read into one form; every mistake in it is one error with file, line and key."""
+
+import pytest
+
+from synth_assets.config.load import load_dataset
+from synth_assets.errors import ConfigError
+
+SHORT = "name: people\nsource: {path: people.csv}\nprimary_key: person_id\ntarget: readmitted\n"
+CANARY = "canary@example.org"
+
+
+@pytest.fixture
+def load(tmp_path):
+    def loader(text):
+        file = tmp_path / "people.yaml"
+        file.write_text(text)
+        return load_dataset(file)
+
+    return loader
+
+
+def test_four_lines_are_a_complete_dataset(load):
+    config = load(SHORT)
+    assert config.tables["people"].primary_key == ("person_id",)
+    assert config.locate(config.target) == ("people", "readmitted")
+    assert config.population == "people"
+    assert [s.name for s in config.synthesizers] == ["dp_marginals", "gaussian_copula"]
+    assert (config.budget.epsilon, config.holdout, config.policy) == (10, 0.2, "hipaa_safe_harbor")
+    assert config.synthesizers[0].delta == 1e-6
+
+
+def test_the_short_form_and_the_full_form_are_the_same(load):
+    full = "name: people\ntables:\n  people:\n    source: {path: people.csv}\n    primary_key: person_id\ntarget: people.readmitted\n"
+    assert load(SHORT).tables == load(full).tables
+
+
+def test_categories_are_texts(load):
+    config = load(SHORT + "columns:\n  code: {kind: category, categories: [1, 2, x]}\n")
+    assert config.tables["people"].columns["code"].categories == ("1", "2", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "says"),
+    [
+        (SHORT + "targett: x\n", 5, "targett", "Did you mean `target`"),
+        (SHORT + "budget:\n  epsilon: 0\n", 6, "budget.epsilon", "greater than 0"),
+        (SHORT + "budget:\n  epsilonn: 1\n", 6, "budget.epsilonn", "not known"),
+        (SHORT + "synthesizers:\n  - {name: dp_marginals, epsilon: -1}\n", 6, "synthesizers.0.epsilon", "greater than 0"),
+        (SHORT + "name: again\n", 5, None, "stands twice"),
+        ("name: Bad-Name\nsource: {path: x}\n", 1, "name", "lower-case"),
+        ("name: x\n", 1, None, "at least one table"),
+        ("name: x\nsource: {path: a, url: b}\n", 2, None, "exactly one of"),
+        ("name: x\nsource: {url: b}\n", 2, None, "exactly one of `query` and `table`"),
+        (SHORT + "owners: [nobody]\n", 5, "owners", "e-mail address or team"),
+        ("name: [", 1, None, "not valid YAML"),
+        ("- a\n", 1, None, "no mapping"),
+    ],
+)
+def test_a_mistake_names_line_key_and_remedy(load, text, line, key, says):
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert caught.value.row == line
+    assert key is None or caught.value.key == key
+    assert says in str(caught.value)
+    assert str(caught.value.file).endswith("people.yaml")
+
+
+def test_a_target_of_no_table_is_an_error(load):
+    tables = "tables:\n  a: {source: {path: a}}\n  b: {source: {path: b}}\n"
+    with pytest.raises(ConfigError, match="does not say which table"):
+        load(f"name: x\n{tables}target: outcome\n")
+
+
+def test_a_foreign_key_to_nowhere_is_an_error(load):
+    with pytest.raises(ConfigError, match="not `table.column`"):
+        load("name: x\ntables:\n  a: {source: {path: a}, foreign_keys: {b_id: b.id}}\n")
+
+
+def test_no_value_of_the_file_is_quoted(load):
+    with pytest.raises(ConfigError) as caught:
+        load(SHORT + f"seed: {CANARY}\n")
+    assert CANARY not in str(caught.value)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError, match="synth-assets init"):
+        load_dataset(tmp_path / "none.yaml")
+
+
+def test_an_empty_file_is_an_error(load):
+    with pytest.raises(ConfigError, match="empty"):
+        load("")

@@ -1,0 +1,56 @@
+"""The boundary withholds foreign texts, and our own errors survive pickling and say where and what to do."""
+
+import multiprocessing
+import traceback
+
+import pytest
+
+from synth_assets import errors
+from synth_assets.errors import BudgetExceededError, ConfigError, SynthAssetsError, UnexpectedError, withhold_values
+
+CANARY = "canary@example.org"
+
+
+def every_error() -> list[type[SynthAssetsError]]:
+    return [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, SynthAssetsError)]
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_keeps_its_fields_across_processes(kind):
+    error = kind("it is wrong.", file="a.yaml", row=3, column="age", key="budget.epsilon", remedy="Do this.")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        back = pool.apply(_echo, (error,))
+    assert type(back) is kind
+    assert back.as_dict() == error.as_dict()
+    assert str(back) == "a.yaml, line 3, column 'age', key 'budget.epsilon': it is wrong. Do this."
+
+
+def _echo(error):
+    return error
+
+
+@pytest.mark.parametrize(("kind", "code"), [(ConfigError, 2), (BudgetExceededError, 4), (UnexpectedError, 1)])
+def test_exit_codes_mean_what_the_manual_says(kind, code):
+    assert kind.exit_code == code
+
+
+def test_a_foreign_exception_leaves_its_text_behind():
+    with pytest.raises(UnexpectedError) as caught, withhold_values("the step"):
+        int(CANARY)
+    text = "".join(traceback.format_exception(caught.value))
+    assert CANARY not in text
+    assert "ValueError in the step" in text
+
+
+def test_without_the_boundary_the_text_does_leak():
+    with pytest.raises(ValueError, match=CANARY):
+        int(CANARY)
+
+
+def test_our_own_error_passes_without_its_cause():
+    with pytest.raises(ConfigError) as caught, withhold_values("the step"):
+        try:
+            int(CANARY)
+        except ValueError as error:
+            raise ConfigError("it is wrong.") from error
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
