@@ -1,0 +1,155 @@
+"""Confidence intervals: numbers in, numbers out. Nothing here knows what a rate is a rate of.
+
+All intervals are two-sided. A rate over no trials has no information: its interval is (0, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from synth_assets.errors import InputError
+
+Pair = tuple[float, float]
+
+
+def _check(successes: float, trials: float) -> None:
+    if trials < 0 or not 0 <= successes <= trials:
+        raise InputError(f"{successes} successes of {trials} trials are no rate.")
+
+
+def wilson(successes: float, trials: float, confidence: float = 0.95) -> Pair:
+    """Score interval of a proportion.
+
+    Args:
+        successes: In [0, trials]; need not be whole.
+        trials: At least 0.
+        confidence: Coverage in (0, 1).
+
+    Returns:
+        (low, high) in [0, 1]; (0, 1) for no trials.
+
+    Raises:
+        InputError: more successes than trials, or negative counts.
+
+    Source:
+        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), 209-212.
+    """
+    _check(successes, trials)
+    if trials == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / trials
+    centre = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    low = 0.0 if successes == 0 else float(max(centre - half, 0.0))
+    high = 1.0 if successes == trials else float(min(centre + half, 1.0))
+    return low, high
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Pair:
+    """Exact interval of a proportion; covers at least `confidence`, for every true rate.
+
+    Args:
+        successes: Whole number in [0, trials].
+        trials: At least 0.
+        confidence: Coverage in (0, 1).
+
+    Returns:
+        (low, high) in [0, 1]; (0, 1) for no trials.
+
+    Raises:
+        InputError: more successes than trials, or negative counts.
+
+    Source:
+        Clopper, Pearson, "The use of confidence or fiducial limits", Biometrika 26 (1934), 404-413.
+    """
+    from scipy.stats import beta
+
+    _check(successes, trials)
+    if trials == 0:
+        return 0.0, 1.0
+    tail = (1 - confidence) / 2
+    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
+    high = 1.0 if successes == trials else float(beta.ppf(1 - tail, successes + 1, trials - successes))
+    return low, high
+
+
+def mover(first: float, first_interval: Pair, second: float, second_interval: Pair) -> Pair:
+    """Interval of a difference of two independent estimates, from an interval of each.
+
+    Args:
+        first: Estimate; the difference is first - second.
+        first_interval: Its (low, high).
+        second: Estimate.
+        second_interval: Its (low, high).
+
+    Returns:
+        (low, high) of the difference.
+
+    Source:
+        Zou, Donner, "Construction of confidence limits about effect measures: a general approach",
+        Statistics in Medicine 27 (2008), 1693-1702.
+    """
+    difference = first - second
+    low = difference - float(np.hypot(first - first_interval[0], second_interval[1] - second))
+    high = difference + float(np.hypot(first_interval[1] - first, second - second_interval[0]))
+    return low, high
+
+
+def newcombe(first: Pair, second: Pair, confidence: float = 0.95) -> Pair:
+    """Interval of the difference of two independent proportions.
+
+    Args:
+        first: (successes, trials); the difference is first - second.
+        second: (successes, trials).
+        confidence: Coverage in (0, 1).
+
+    Returns:
+        (low, high) in [-1, 1]; (-1, 1) where one side has no trials.
+
+    Raises:
+        InputError: more successes than trials, or negative counts.
+
+    Source:
+        Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine 17 (1998),
+        873-890, method 10.
+    """
+    if first[1] == 0 or second[1] == 0:
+        return -1.0, 1.0
+    return mover(first[0] / first[1], wilson(*first, confidence), second[0] / second[1], wilson(*second, confidence))
+
+
+def bootstrap(
+    statistic: Callable[[npt.NDArray[np.int64]], float],
+    rows: int,
+    *,
+    seed: int,
+    draws: int = 200,
+    confidence: float = 0.95,
+) -> Pair:
+    """Percentile interval of a statistic over resampled rows.
+
+    Args:
+        statistic: Gets row numbers, shape (rows,), drawn with replacement; may return NaN for a draw it cannot use.
+        rows: Number of rows, at least 1.
+        seed: Seed of the draws.
+        draws: Number of resamples.
+        confidence: Coverage in (0, 1).
+
+    Returns:
+        (low, high); (NaN, NaN) where every draw was unusable.
+
+    Source:
+        Efron, Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    rng = np.random.default_rng(seed)
+    values = np.array([statistic(rng.integers(0, rows, rows)) for _ in range(draws)])
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
