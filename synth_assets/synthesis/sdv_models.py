@@ -79,13 +79,11 @@ class GaussianCopula:
     def load(self, folder: Path) -> GaussianCopulaModel:
         """Load what `save` wrote; SDV's own format, so only from the restricted zone."""
         require_sdv()
-        from sdv.single_table import GaussianCopulaSynthesizer
+        from sdv.utils import load_synthesizer
 
         record = json.loads((folder / "model.json").read_text())
         names = record["order"]
-        return GaussianCopulaModel(
-            {n: GaussianCopulaSynthesizer.load(str(folder / f"{i}.sdv")) for i, n in enumerate(names)}, record
-        )
+        return GaussianCopulaModel({n: load_synthesizer(str(folder / f"{i}.sdv")) for i, n in enumerate(names)}, record)
 
 
 @dataclass
@@ -144,8 +142,8 @@ class GaussianCopulaModel:
     def _sample(self, name: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
         model = self.models[name]
         model._set_random_state(np.random.RandomState(int(rng.integers(2**31))))  # noqa: SLF001  SDV has no public way
-        drawn: dict[str, pd.DataFrame] = model.sample(num_rows=rows)
-        return drawn[TABLE].reset_index(drop=True)
+        drawn: pd.DataFrame = model.sample(num_rows=rows)[TABLE]
+        return drawn.reset_index(drop=True)
 
 
 def _read(spec: TableSpec) -> pd.DataFrame:
