@@ -1,0 +1,1 @@
+"""Synthesis: a differentially private marginal model over single and related tables, and SDV behind the same protocol."""

@@ -1,0 +1,103 @@
+"""What every synthesizer is given and what it gives back: the specification of a release and the two protocols.
+
+What belongs here: records and protocols that the Dagster layer and both synthesizers share. What does not: any method. The
+differentially private synthesizer is trained from `ReleaseMeasurements`, SDV from the tables; hence the type parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+from pydantic import Field
+
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.tables.schema import Frozen, TableSchema
+
+DEFAULT_MAX_PER_UNIT = 10
+Training_contra = TypeVar("Training_contra", contravariant=True)
+
+
+class TableSpec(Frozen):
+    """One table of a release.
+
+    Attributes:
+        table: Names, kinds, keys; `row_count` is never read.
+        path: Train Parquet without direct identifiers: the modelled columns, the keys and, where it exists, `unit_column`.
+        columns: The columns to model, in order; keys are made anew and do not belong here.
+        configs: What a person declared about columns. What is marked `inferred` counts as undeclared and is measured under DP.
+        max_per_unit: Rows of one unit of privacy that are read; None: 1 for the unit's own table and for tables of no unit, else 10.
+        unit_column: Column of `path` that identifies the unit of a row; None: each row is its own unit.
+        orders: Declared pairs (low, high) of date or number columns with low <= high; the second is modelled as a difference.
+    """
+
+    table: TableSchema
+    path: Path
+    columns: tuple[str, ...]
+    configs: Mapping[str, ColumnConfig] = Field(default_factory=dict)
+    max_per_unit: int | None = Field(default=None, ge=1, le=10_000)
+    unit_column: str | None = "_unit"
+    orders: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.table.name
+
+
+class ReleaseSpec(Frozen):
+    """All tables of one release.
+
+    Attributes:
+        tables: In any order.
+        unit: (table, column) of the unit of privacy; None: one row of one table.
+        target: (table, column) that the model serves first, or None.
+    """
+
+    tables: tuple[TableSpec, ...]
+    unit: tuple[str, str] | None = None
+    target: tuple[str, str] | None = None
+
+    def table(self, name: str) -> TableSpec:
+        """One table by name (KeyError where there is none)."""
+        for spec in self.tables:
+            if spec.name == name:
+                return spec
+        raise KeyError(name)
+
+
+class SynthesizerModel(Protocol):
+    """A fitted model: samples tables, and can be stored and loaded in a fresh process."""
+
+    def sample(self, *, rows: int | None, seed: int, out: Path) -> dict[str, Path]:
+        """Write every table as Parquet below `out`.
+
+        Args:
+            rows: Rows of the root table (the unit's); None: the number that the model knows.
+            seed: Same seed, same bytes.
+            out: Folder; one sub-folder per table with `part-00000.parquet`.
+
+        Returns:
+            The folder of each table.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the model's files into a folder."""
+        ...
+
+
+class Synthesizer(Protocol[Training_contra]):
+    """A method that makes a model; `differentially_private` tells whether the model may leave the restricted zone."""
+
+    name: ClassVar[str]
+    differentially_private: ClassVar[bool]
+
+    def fit(self, training: Training_contra, *, seed: int) -> SynthesizerModel:
+        """Train on what the method is allowed to see."""
+        ...
+
+    def load(self, folder: Path) -> SynthesizerModel:
+        """A model that `save` wrote."""
+        ...
