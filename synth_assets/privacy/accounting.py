@@ -1,7 +1,7 @@
-"""What recorded mechanism events cost together: the primary accountant and the simple zCDP bound.
+"""What recorded mechanism events cost together: the primary bound and the simple one.
 
-What belongs here: numbers from events. What does not: data, noise and the ledger. Epsilon is always computed from events that ran, never
-from a configuration. Numbers that cannot hold raise; nothing is clamped. Derivations: docs/mechanisms/accounting.md.
+What belongs here: costs of events. What does not: data, noise, the ledger, and the mathematics of the bounds (bounds.py). Epsilon is
+computed from events that ran, never from a configuration; a number that cannot hold raises, nothing is clamped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def compose(events: Iterable[Event]) -> tuple[Event, ...]:
-    """The same events with equal mechanisms joined (counts added), in a fixed order: the canonical form that is accounted and stored."""
+    """The canonical form that is accounted and stored: equal mechanisms joined (counts added), in a fixed order."""
     counts: dict[tuple[str, float, float], int] = {}
     for event in events:
         if isinstance(event, GaussianEvent):
@@ -50,18 +50,18 @@ def _event(kind: str, first: float, second: float, count: int) -> Event:
 
 
 def zcdp_rho(events: Iterable[Event]) -> float:
-    """Sum of the zCDP costs: sensitivity^2 / (2 sigma^2) per Gaussian, epsilon^2 / 8 per exponential mechanism (thresholds: delta only)."""
-    total = 0.0
+    """Sum of the zCDP costs: sensitivity^2 / (2 sigma^2) per Gaussian, epsilon^2 / 8 per selection; thresholds cost delta only."""
+    costs = []
     for event in events:
         if isinstance(event, GaussianEvent):
-            total += event.count * event.l2_sensitivity**2 / (2 * event.sigma**2)
+            costs.append(event.count * event.l2_sensitivity**2 / (2 * event.sigma**2))
         elif isinstance(event, ExponentialEvent):
-            total += event.count * event.epsilon**2 / 8
-    return total
+            costs.append(event.count * event.epsilon**2 / 8)
+    return math.fsum(costs)
 
 
 def epsilon_spent(events: Iterable[Event], delta: float) -> float:
-    """Epsilon of all events together at `delta`; the `epsilon` of `spent`."""
+    """Epsilon of all events together at `delta`: the `epsilon` of `spent`."""
     return spent(events, delta).epsilon
 
 
@@ -69,15 +69,21 @@ def spent(events: Iterable[Event], delta: float) -> Spent:
     """What events cost together at `delta`, under adaptive composition.
 
     Args:
-        events: Any order; none costs 0.
+        events: In any order; none costs 0.
         delta: In (0, 1); the deltas of thresholds are taken off it first.
+
+    Returns:
+        The smaller of two valid bounds, and the simple one beside it.
 
     Raises:
         InputError: delta is not in (0, 1), or the thresholds alone use it up.
+
+    Source:
+        docs/mechanisms/accounting.md.
     """
     if not 0 < delta < 1:
         raise InputError(f"delta must lie between 0 and 1, it is {delta!r}.", key="delta")
-    return _spent(compose(events), delta)
+    return _spent(compose(events), float(delta))
 
 
 @lru_cache(maxsize=4096)
@@ -87,7 +93,7 @@ def _spent(events: tuple[Event, ...], delta: float) -> Spent:
     used = math.fsum(e.count * e.delta for e in events if isinstance(e, ThresholdEvent))
     if used >= delta:
         raise InputError(
-            f"the thresholds need a delta of {used:.3g}, which is not below the delta {delta:.3g} of the release.",
+            f"the thresholds need a delta of {used:.3g}, which is not below the delta {delta:.3g} of the whole.",
             key="delta",
             remedy="Raise delta, or give the thresholds less of it.",
         )

@@ -21,16 +21,17 @@ TAIL_MASS = 1e-42  # P[|Y| > 14 sigma] <= 2 exp(-98) = 5.5e-43
 LARGE_SIGMA = 1000.0
 LARGE_SLACK = 1e-16  # epsilon per changed cell, see docs/mechanisms/accounting.md, lemma 3
 DELTA_RESERVE = 1e-6  # share of delta that is kept for the tails and for rounding in the composition
+NUMERIC_DELTA = 1e-13  # allowance for the rounding of the convolution, which is below 1e-14
 MAX_EPSILON = 1e4
-LOSS_STEPS = 128
+LOSS_CELLS = 4096
 
 
 @lru_cache(maxsize=4096)
 def gaussian_mu(sigma: float) -> float:
     """The mu such that the discrete Gaussian shifted by 1 is mu-GDP, but for `TAIL_MASS` (lemma 2).
 
-    The trade-off curve of two discrete distributions is piecewise linear; it lies above that of mu-GDP, which is convex, when its corners
-    do: mu = sup_k (Phi^-1(P[Y >= k]) - Phi^-1(P[Y >= k + 1])). It is about (1 + 1 / (24 sigma^2)) / sigma.
+    The trade-off curve of two discrete distributions is piecewise linear; it lies above that of mu-GDP, which is convex, when its
+    corners do: mu = sup_k (Phi^-1(P[Y >= k]) - Phi^-1(P[Y >= k + 1])). It is about (1 + 1 / (24 sigma^2)) / sigma.
 
     Args:
         sigma: Scale of the noise.
@@ -65,7 +66,7 @@ def changed_cells(events: Sequence[GaussianEvent]) -> float:
 
 
 def gdp_delta(mu: float, epsilon: np.ndarray | float) -> Any:
-    """delta of mu-GDP at epsilon: Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu) (Dong, Roth, Su 2019, corollary 2.13).
+    """Delta of mu-GDP at epsilon: Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu) (Dong, Roth, Su 2019, corollary 2.13).
 
     Args:
         mu: > 0.
@@ -78,9 +79,9 @@ def gdp_delta(mu: float, epsilon: np.ndarray | float) -> Any:
 
 
 def selection_delta(width: float, epsilon: np.ndarray) -> np.ndarray:
-    """delta at epsilon of the worst mechanism of bounded range `width` (lemma 4): (1 - e^((eps - width)/2))^2 / (1 - e^-width)."""
-    inside = np.expm1((np.minimum(epsilon, width) - width) / 2) ** 2 / -math.expm1(-width)
-    return np.where(epsilon < -width, -np.expm1(epsilon), inside)
+    """Delta at epsilon of the worst mechanism of bounded range `width` (lemma 4): (1 - e^((eps - width)/2))^2 / (1 - e^-width)."""
+    inside: np.ndarray = np.expm1((np.minimum(epsilon, width) - width) / 2) ** 2 / -math.expm1(-width)
+    return np.where(epsilon < -width, -np.expm1(np.minimum(epsilon, 0.0)), inside)
 
 
 def selection_losses(events: Sequence[ExponentialEvent]) -> tuple[np.ndarray, np.ndarray]:
@@ -92,9 +93,9 @@ def selection_losses(events: Sequence[ExponentialEvent]) -> tuple[np.ndarray, np
     Returns:
         Losses and their probabilities, both shape (k,).
     """
-    h = min(e.epsilon for e in events) / LOSS_STEPS
-    h = max(h, math.fsum(2 * e.count * e.epsilon for e in events) / 2**20)
-    parts = [(_one_selection(math.ceil(e.epsilon / h - 1e-9), h), e.count) for e in events]
+    least, span = min(e.epsilon for e in events), math.fsum(2 * e.count * e.epsilon for e in events)
+    h = max(min(max(span / LOSS_CELLS, least / 512), least / 32), span / 2**20)
+    parts = [(_one_selection(e.epsilon, h), e.count) for e in events]
     length = sum((len(p) - 1) * count for p, count in parts) + 1
     size = 1 << (length - 1).bit_length()
     transform = np.ones(size // 2 + 1, dtype=np.complex128)
@@ -105,14 +106,14 @@ def selection_losses(events: Sequence[ExponentialEvent]) -> tuple[np.ndarray, np
     return (lowest + np.arange(length)) * h, np.maximum(mass, 0.0)
 
 
-def _one_selection(steps: int, h: float) -> np.ndarray:
-    """Masses on -steps*h ... steps*h of a distribution that dominates bounded range steps*h."""
-    grid = np.arange(-steps, steps + 1) * h
-    fall = -np.diff(selection_delta(steps * h, grid))
+def _one_selection(width: float, h: float) -> np.ndarray:
+    """Masses on the multiples of h from below -width to above width of a distribution whose curve is nowhere below the worst one."""
+    steps = math.ceil(width / h)
+    fall = -np.diff(selection_delta(width, np.arange(-steps, steps + 1) * h))
     up = fall / -math.expm1(-h)
     down = fall / math.expm1(h)
-    mass = np.append(1 + math.expm1(-steps * h), up) - np.append(down, 0.0)
-    return mass
+    masses: np.ndarray = np.append(math.exp(-steps * h), up) - np.append(down, 0.0)
+    return masses
 
 
 def epsilon_at(delta: float, delta_of: Callable[[float], float]) -> float:
@@ -143,18 +144,20 @@ def tight_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[Expon
 
     def delta_of(epsilon: float) -> float:
         gap = epsilon - losses
-        curve = gdp_delta(mu, gap) if mu > 0 else -np.expm1(np.minimum(gap, 0.0))
-        return float(curve @ mass)
+        return float((gdp_delta(mu, gap) if mu > 0 else -np.expm1(np.minimum(gap, 0.0))) @ mass)
 
-    epsilon = epsilon_at(delta * (1 - DELTA_RESERVE), delta_of)
+    room = delta * (1 - DELTA_RESERVE) - (NUMERIC_DELTA if selections else 0.0)
+    epsilon = epsilon_at(room, delta_of) if room > 0 else math.inf
     tails = cells * TAIL_MASS * (1 + math.exp(min(epsilon, 700)))
     return epsilon + cells * LARGE_SLACK if tails <= delta * DELTA_RESERVE / 2 else math.inf
 
 
 def zcdp_epsilon(rho: float, delta: float) -> float:
-    """Epsilon of rho-zCDP at delta (Canonne, Kamath, Steinke 2020, proposition 7): the best order alpha of
-    delta = exp((alpha - 1)(alpha rho - eps)) / (alpha - 1) * (1 - 1/alpha)^alpha; every alpha > 1 is valid.
-    """  # noqa: D205
+    """Epsilon of rho-zCDP at delta by the conversion of Canonne, Kamath, Steinke (2020, corollary 13).
+
+    Every order alpha > 1 gives a valid bound, delta = exp((alpha - 1)(alpha rho - eps)) / (alpha - 1) * (1 - 1/alpha)^alpha; the best
+    of a fine grid of orders is taken.
+    """
     if rho == 0:
         return 0.0
     alpha = 1 + np.exp(np.linspace(math.log(1e-4), math.log(1e7), 20_000))

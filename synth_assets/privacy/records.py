@@ -47,7 +47,8 @@ class ExponentialEvent(Record):
 class ThresholdEvent(Record):
     """The extra delta of `count` stability-based selections (a category is shown only when its noisy count passes a threshold).
 
-    The noisy counts themselves are a `GaussianEvent`; this event holds only the probability that a category of one unit of privacy passes.
+    The noisy counts themselves are a `GaussianEvent`; this event holds only the probability that a category which a single unit of
+    privacy brought in passes (docs/mechanisms/threshold_selection.md).
     """
 
     kind: Literal["threshold"] = "threshold"
@@ -76,3 +77,21 @@ class Spent(Record):
     epsilon_simple: float = Field(ge=0)
     rho_zcdp: float = Field(ge=0)
     delta_thresholds: float = Field(default=0.0, ge=0)
+
+
+class CrossCheck(Record):
+    """What the second accountant says about a claim that it accepted.
+
+    Attributes:
+        accountant: Name of the second accountant.
+        epsilon_upper: Its simple upper bound, never below the claim.
+        epsilon_lower: What the Gaussian noise alone costs by the closed curve, never above the claim.
+        epsilon_claimed: The claim.
+        delta: Of all three.
+    """
+
+    accountant: str
+    epsilon_upper: float = Field(ge=0)
+    epsilon_lower: float = Field(ge=0)
+    epsilon_claimed: float = Field(ge=0)
+    delta: float = Field(gt=0, lt=1)

@@ -1,8 +1,8 @@
-"""Exact samplers over a stream of random words: Bernoulli(exp(-x)), discrete Laplace, discrete Gaussian, exponential mechanism.
+"""Exact samplers over random words: Bernoulli(exp(-x)), discrete Laplace, discrete Gaussian, exponential mechanism.
 
-What belongs here: vectorised integer algorithms whose every acceptance test is exact. What does not: policy and cost. A test "u < p" for
-a rational p compares a 62-bit word with floor(p * 2**62) in int64; on a tie, which has probability 2**-62, it goes on with the next bits
-in Python integers, so no rational is ever rounded. Derivation and bounds: docs/mechanisms/discrete_gaussian.md.
+What belongs here: vectorised integer algorithms with exact acceptance tests. What does not: policy and cost. A test "u < p" for a
+rational p compares a 62-bit word with floor(p * 2**62) in int64; on a tie, of probability 2**-62, it goes on with the next bits in
+Python integers, so that no rational is ever rounded. Derivations and bounds: docs/mechanisms/discrete_gaussian.md, exponential.md.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from synth_assets.errors import InputError
 
 WORD_BITS = 62
 WORD = 1 << WORD_BITS
-GRID_BITS = 20
-MAX_SIGMA = 2**32
-CHUNK = 1 << 15
-MAX_TABLE = 1 << 16
+GRID_BITS = 20  # sigma and scores are multiples of 2**-20 (of a row, of a sensitivity)
 EPSILON_BITS = 30
-MAX_WHOLE = 1 << 40  # exp(-2**40): no stream gets there, so a larger whole part behaves alike
+MAX_SIGMA = 2**32
+MAX_WHOLE = 1 << 40  # acceptance exp(-2**40): no stream gets there, so a larger whole part behaves alike
+MAX_TABLE = 1 << 16
+CHUNK = 1 << 15  # candidates at a time: the working set stays in the processor's cache
 Exact = Callable[[int], Fraction]
 
 
@@ -38,7 +38,7 @@ class Bits(Protocol):
 
 
 class SystemBits:
-    """AES-256 in counter mode under a key from the operating system; one object per call, so no state is shared or forked."""
+    """AES-256 in counter mode under a key from the operating system; one object per call, so no state is kept, shared or forked."""
 
     def __init__(self) -> None:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -47,7 +47,7 @@ class SystemBits:
 
     def words(self, size: int) -> np.ndarray:
         """`size` words uniform on [0, 2**62), int64."""
-        return np.frombuffer(self._cipher.update(bytes(8 * size)), dtype=np.uint64).view(np.int64) & (WORD - 1)
+        return np.frombuffer(self._cipher.update(bytes(8 * size)), dtype=np.int64) & (WORD - 1)
 
 
 class SeededBits:
@@ -72,46 +72,49 @@ def dyadic_sigma(sigma: float) -> int:
     return math.ceil(Fraction(float(sigma)) * 2**GRID_BITS)
 
 
-def below(bits: Bits, threshold: np.ndarray, exact: Exact) -> np.ndarray:
-    """Bernoulli(p) for each entry.
+def below(bits: Bits, threshold: np.ndarray, keys: np.ndarray, exact: Exact, divisor: int = 1) -> np.ndarray:
+    """Bernoulli(p) for each entry, p = exact(key) / divisor.
 
     Args:
         bits: The stream.
         threshold: floor(p * 2**62), int64, shape (k,), 0 <= p <= 1.
-        exact: Gives the rational p of an entry; asked only on a tie.
+        keys: What `exact` is asked with on a tie, shape (k,).
+        exact: Gives divisor * p as a rational.
+        divisor: >= 1.
     """
     words = bits.words(len(threshold))
     hit: np.ndarray = words < threshold
-    for i in np.flatnonzero(words == threshold):
-        hit[i] = _refine(bits, exact(int(i)))
+    for i in np.flatnonzero(words == threshold).tolist():
+        hit[i] = refine(bits, exact(int(keys[i])) / divisor)
     return hit
 
 
-def _refine(bits: Bits, p: Fraction) -> bool:
-    """Go on after the first 62 bits of the uniform number agreed with those of p."""
+def refine(bits: Bits, p: Fraction) -> bool:
+    """Whether a uniform number whose first 62 bits are those of p is below p: the next 62 bits decide, and so on."""
+    rest = p * WORD % 1
     while True:
-        p = p * WORD
-        p -= math.floor(p)
+        digit = math.floor(rest * WORD)
+        rest = rest * WORD - digit
         word = int(bits.words(1)[0])
-        digit = math.floor(p * WORD)
         if word != digit:
             return word < digit
 
 
-def bernoulli_exp(bits: Bits, threshold: np.ndarray, exact: Exact) -> np.ndarray:
+def bernoulli_exp(bits: Bits, threshold: np.ndarray, keys: np.ndarray, exact: Exact) -> np.ndarray:
     """Bernoulli(exp(-x)) for each entry, 0 <= x <= 1 (Canonne, Kamath, Steinke 2020, algorithm 1).
 
     Args:
         bits: The stream.
         threshold: floor(x * 2**62), int64, shape (k,).
-        exact: Gives the rational x of an entry.
+        keys: What `exact` is asked with on a tie, shape (k,).
+        exact: Gives the rational x.
     """
     odd = np.zeros(len(threshold), dtype=bool)
     alive = np.arange(len(threshold))
     k = 1
     while len(alive):
         # floor(floor(x * W) / k) = floor(x / k * W): nested floors of a division by a positive integer
-        hit = below(bits, threshold[alive] // k, lambda i, alive=alive, k=k: exact(int(alive[i])) / k)  # type: ignore[misc]
+        hit = below(bits, threshold[alive] // k, keys[alive], exact, k)
         odd[alive[~hit]] = k % 2 == 1
         alive = alive[hit]
         k += 1
@@ -123,15 +126,36 @@ def geometric(bits: Bits, size: int) -> np.ndarray:
     count = np.zeros(size, dtype=np.int64)
     alive = np.arange(size)
     while len(alive):
-        alive = alive[bernoulli_exp(bits, np.full(len(alive), WORD, dtype=np.int64), lambda _: Fraction(1))]
+        hit = bernoulli_exp(bits, np.full(len(alive), WORD, dtype=np.int64), alive, _one)
+        alive = alive[hit]
         count[alive] += 1
     return count
 
 
+def _one(_: int) -> Fraction:
+    return Fraction(1)
+
+
+def accept(bits: Bits, whole: np.ndarray, part: np.ndarray, keys: np.ndarray, exact: Exact) -> np.ndarray:
+    """Bernoulli(exp(-(whole + x))) for each entry, x in [0, 1).
+
+    Args:
+        bits: The stream.
+        whole: int64, shape (k,), >= 0.
+        part: floor(x * 2**62), int64, shape (k,).
+        keys: What `exact` is asked with on a tie, shape (k,).
+        exact: Gives the rational x.
+    """
+    hit = bernoulli_exp(bits, part, keys, exact)
+    rest = np.flatnonzero(hit & (whole > 0))
+    hit[rest] = geometric(bits, len(rest)) >= whole[rest]
+    return hit
+
+
 def discrete_laplace(bits: Bits, log2_scale: int, size: int) -> np.ndarray:
-    """About 0.6 * size draws with P(y) proportional to exp(-|y| / 2**log2_scale) (the same paper, algorithm 2)."""
+    """About 0.4 to 0.6 * size draws with P(y) proportional to exp(-|y| / 2**log2_scale) (the same paper, algorithm 2)."""
     low = bits.words(size) & ((1 << log2_scale) - 1)
-    keep = bernoulli_exp(bits, low << (WORD_BITS - log2_scale), lambda i: Fraction(int(low[i]), 1 << log2_scale))
+    keep = bernoulli_exp(bits, low << (WORD_BITS - log2_scale), low, lambda u: Fraction(u, 1 << log2_scale))
     low = low[keep]
     magnitude = low + (geometric(bits, len(low)) << log2_scale)
     negative = (bits.words(len(low)) & 1).astype(bool)
@@ -139,8 +163,14 @@ def discrete_laplace(bits: Bits, log2_scale: int, size: int) -> np.ndarray:
     return value
 
 
-class _Target:
-    """exp(-x) acceptance of a discrete Laplace candidate y: x = (|y| - sigma^2 / t)^2 / (2 sigma^2), t = 2**log2_scale."""
+class Target:
+    """Acceptance of a discrete Laplace candidate y as a discrete Gaussian: exp(-x), x = (|y| - sigma^2 / t)^2 / (2 sigma^2).
+
+    The scale t of the candidates is the power of two nearest to sigma; any t > 0 gives the same law, t = sigma accepts most often.
+
+    Args:
+        sigma: In units of 2**-20.
+    """
 
     def __init__(self, sigma: int) -> None:
         self.log2_scale = max(0, round(math.log2(sigma)) - GRID_BITS)
@@ -149,32 +179,35 @@ class _Target:
         self._whole = np.zeros(0, dtype=np.int64)
         self._part = np.zeros(0, dtype=np.int64)
 
-    def exact(self, magnitude: int) -> Fraction:
-        """x of one candidate."""
+    def _exponent(self, magnitude: int) -> tuple[int, int]:
+        """Whole part of x, and the numerator of the rest over the common denominator."""
         root = (magnitude << (self.log2_scale + 2 * GRID_BITS)) - self._square
-        return Fraction(root * root, self._denominator)
+        return divmod(root * root, self._denominator)
 
-    def _split(self, magnitude: int) -> tuple[int, int]:
-        root = (magnitude << (self.log2_scale + 2 * GRID_BITS)) - self._square
-        whole, rest = divmod(root * root, self._denominator)
-        return whole, (rest << WORD_BITS) // self._denominator
+    def rest(self, magnitude: int) -> Fraction:
+        """The part of x after the point."""
+        return Fraction(self._exponent(magnitude)[1], self._denominator)
 
     def split(self, magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whole part of x, and floor(2**62 * the rest), of each candidate."""
+        """Whole part of x, and floor(2**62 * the rest), of each candidate; from a table while that stays small."""
         largest = int(magnitude.max(initial=0))
         if largest >= MAX_TABLE:
-            pairs = [self._split(int(m)) for m in magnitude]
-            return np.array([p[0] for p in pairs], dtype=np.int64), np.array([p[1] for p in pairs], dtype=np.int64)
+            return self._columns(magnitude.tolist())
         if largest >= len(self._whole):
-            pairs = [self._split(m) for m in range(len(self._whole), largest + 1)]
-            self._whole = np.append(self._whole, np.array([p[0] for p in pairs], dtype=np.int64))
-            self._part = np.append(self._part, np.array([p[1] for p in pairs], dtype=np.int64))
+            whole, part = self._columns(list(range(largest + 1)))
+            self._whole, self._part = whole, part
         return self._whole[magnitude], self._part[magnitude]
+
+    def _columns(self, magnitudes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [self._exponent(m) for m in magnitudes]
+        whole = np.array([min(w, MAX_WHOLE) for w, _ in pairs], dtype=np.int64)
+        return whole, np.array([(r << WORD_BITS) // self._denominator for _, r in pairs], dtype=np.int64)
 
 
 @lru_cache(maxsize=64)
-def _target(sigma: int) -> _Target:
-    return _Target(sigma)
+def target(sigma: int) -> Target:
+    """The acceptance rule of one sigma (in units of 2**-20), with its table."""
+    return Target(sigma)
 
 
 def gaussian(bits: Bits, sigma: int, size: int) -> np.ndarray:
@@ -188,26 +221,17 @@ def gaussian(bits: Bits, sigma: int, size: int) -> np.ndarray:
     Returns:
         int64 array, shape (size,).
     """
-    target = _target(sigma)
+    rule = target(sigma)
     out = np.empty(size, dtype=np.int64)
     done = 0
     while done < size:
-        value = discrete_laplace(bits, target.log2_scale, min(CHUNK, 4 * (size - done) + 64))
+        value = discrete_laplace(bits, rule.log2_scale, min(CHUNK, 4 * (size - done) + 64))
         magnitude = np.abs(value)
-        accepted = value[_accept(bits, *target.split(magnitude), lambda i, m=magnitude: target.exact(int(m[i])) % 1)][
-            : size - done
-        ]  # type: ignore[misc]
+        hit = accept(bits, *rule.split(magnitude), magnitude, rule.rest)
+        accepted = value[hit][: size - done]
         out[done : done + len(accepted)] = accepted
         done += len(accepted)
     return out
-
-
-def _accept(bits: Bits, whole: np.ndarray, part: np.ndarray, exact: Exact) -> np.ndarray:
-    """Bernoulli(exp(-(whole + part / 2**62))), exact."""
-    hit = bernoulli_exp(bits, part, exact)
-    rest = np.flatnonzero(hit & (whole > 0))
-    hit[rest] = geometric(bits, len(rest)) >= whole[rest]
-    return hit
 
 
 def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float) -> int:
@@ -218,6 +242,9 @@ def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float
         scores: Finite, shape (k,), k >= 1.
         epsilon: Bounded range of the call; rounded down to a multiple of 2**-30.
         sensitivity: Of one score.
+
+    Raises:
+        InputError: epsilon is not finite or below 2**-30; see `score_grid` for the rest.
     """
     steps, width = score_grid(scores, sensitivity)
     if not (math.isfinite(epsilon) and epsilon * 2**EPSILON_BITS >= 1):
@@ -226,15 +253,12 @@ def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float
         )
     slope = math.floor(epsilon * 2**EPSILON_BITS)
     denominator = 2 * width << EPSILON_BITS
-    numerators = [slope * gap for gap in (steps.max() - steps).tolist()]
-    pairs = [divmod(n, denominator) for n in numerators]
-    whole = np.array([min(p[0], MAX_WHOLE) for p in pairs], dtype=np.int64)
-    part = np.array([(p[1] << WORD_BITS) // denominator for p in pairs], dtype=np.int64)
+    pairs = [divmod(slope * gap, denominator) for gap in (steps.max() - steps).tolist()]
+    whole = np.array([min(w, MAX_WHOLE) for w, _ in pairs], dtype=np.int64)
+    part = np.array([(r << WORD_BITS) // denominator for _, r in pairs], dtype=np.int64)
     while True:
         tried = uniform_below(bits, len(steps), 256)
-        hit = _accept(
-            bits, whole[tried], part[tried], lambda i, tried=tried: Fraction(pairs[int(tried[i])][1], denominator)
-        )  # type: ignore[misc]
+        hit = accept(bits, whole[tried], part[tried], tried, lambda i: Fraction(pairs[i][1], denominator))
         if hit.any():
             return int(tried[int(np.argmax(hit))])
 
@@ -242,9 +266,9 @@ def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float
 def score_grid(scores: np.ndarray, sensitivity: float) -> tuple[np.ndarray, int]:
     """Scores as whole steps of a dyadic grid, and the sensitivity in steps.
 
-    The grid is the power of two with sensitivity / step in (2**19, 2**20]. Rounding down is monotone and commutes with whole steps, so two
-    real scores that differ by at most s steps differ by at most ceil(s) steps afterwards; one more step pays for the floating-point error
-    of the scores, which must stay below half a step (sensitivity / 2**21) on each side.
+    The step is the power of two with sensitivity / step in [2**19, 2**20). Rounding down is monotone and commutes with whole steps, so
+    real scores that differ by at most s steps differ by at most ceil(s) steps afterwards; one more step pays for the floating-point
+    error of the scores, which must stay below half a step (sensitivity / 2**21) on each side.
 
     Returns:
         int64 array of the shape of `scores`, and ceil(sensitivity / step) + 1.
@@ -257,14 +281,14 @@ def score_grid(scores: np.ndarray, sensitivity: float) -> tuple[np.ndarray, int]
     if not (math.isfinite(sensitivity) and sensitivity > 0):
         raise InputError(f"the sensitivity of a score must be positive and finite, it is {sensitivity!r}.")
     exponent = math.frexp(sensitivity)[1] - GRID_BITS  # sensitivity = m * 2**e with m in [1/2, 1)
-    scaled = np.ldexp(scores, -exponent)  # exact: a change of the exponent
-    if np.abs(scaled).max() >= 2**52:
+    if np.abs(scores).max() >= sensitivity * 2**32:
         raise InputError("a score is larger than 2**32 times its sensitivity.")
+    scaled = np.ldexp(scores, -exponent)  # exact: a change of the exponent
     return np.floor(scaled).astype(np.int64), math.ceil(math.ldexp(sensitivity, -exponent)) + 1
 
 
 def uniform_below(bits: Bits, bound: int, size: int) -> np.ndarray:
-    """Uniform integers on [0, bound) by rejection of the incomplete last block; up to `size` of them, int64."""
+    """Uniform integers on [0, bound), bound < 2**32, by rejection of the incomplete last block; up to `size` of them, int64."""
     words = bits.words(size)
     value: np.ndarray = words[words < WORD - WORD % bound] % bound
     return value
