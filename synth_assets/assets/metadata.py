@@ -14,7 +14,11 @@ MAX_PICTURE_BYTES = 50_000  # the event log holds a picture whole
 
 
 def table(
-    schema: TableSchema, rows: int, *, tags: Mapping[str, Mapping[str, str]] | None = None, notes: Mapping[str, str] | None = None
+    schema: TableSchema,
+    rows: int,
+    *,
+    tags: Mapping[str, Mapping[str, str]] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Column schema and row count of a table.
 
@@ -29,7 +33,9 @@ def table(
             name=c.name,
             type=c.dtype,
             description=(notes or {}).get(c.name, c.kind.value),
-            constraints=dg.TableColumnConstraints(nullable=c.name not in schema.primary_key, unique=(c.name,) == schema.primary_key),
+            constraints=dg.TableColumnConstraints(
+                nullable=c.name not in schema.primary_key, unique=(c.name,) == schema.primary_key
+            ),
             tags=(tags or {}).get(c.name, {}),
         )
         for c in schema.columns

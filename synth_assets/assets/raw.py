@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from synth_assets.assets.stage import CheckOutcome, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.dataset import ExpectationConfig, SourceConfig
 from synth_assets.resources import EngineResource, StoreResource
-from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.hashing import hash_parts
+from synth_assets.tables.contracts import ExpectationOutcome, check_names, full_contract, quality_score, run_contract
 from synth_assets.tables.schema import TableSchema
 
 VERSION = "1"
@@ -27,17 +28,24 @@ CONTRACT_COLUMN_KEYS = ("kind", "categories", "lower", "upper")
 def section_of(wiring: Wiring, table: str) -> dict[str, Any]:
     """The part of the YAML that this table's content and contract depend on."""
     config = wiring.config.tables[table].model_dump(mode="json", exclude={"columns", "max_per_unit", "description"})
-    columns = {n: c.model_dump(mode="json", include=set(CONTRACT_COLUMN_KEYS)) for n, c in wiring.config.tables[table].columns.items()}
+    columns = {
+        n: c.model_dump(mode="json", include=set(CONTRACT_COLUMN_KEYS))
+        for n, c in wiring.config.tables[table].columns.items()
+    }
     seed = wiring.config.seed if wiring.config.tables[table].source.generate else None
-    return {**config, "columns": columns, "null_values": sorted(_nulls(wiring, table)), "timezone": wiring.config.timezone, "seed": seed}
+    return {
+        **config,
+        "columns": columns,
+        "null_values": sorted(_nulls(wiring, table)),
+        "timezone": wiring.config.timezone,
+        "seed": seed,
+    }
 
 
 def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
     """The asset `<dataset>/raw_<table>` with one check per expectation."""
-    from synth_assets.tables.expectations import contract_of
-
     asset, section = wiring.keys.raw(table), section_of(wiring, table)
-    expectations = contract_of(wiring.config.tables[table])
+    expectations = full_contract(wiring.config.tables[table])
     spec = wiring.spec(
         asset,
         stage="raw",
@@ -48,8 +56,13 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         description=f"Table `{table}` of dataset `{wiring.config.name}` in canonical Parquet, as the source has it.",
     )
     checks = [
-        wiring.check(asset, name, f"Contract: {e.expect}" + (f" on column {e.column}" if e.column else ""), blocking=e.severity == "error")
-        for name, e in expectations.items()
+        wiring.check(
+            asset,
+            name,
+            f"Contract: {e.expect}" + (f" on column {e.column}" if e.column else ""),
+            blocking=e.severity == "error",
+        )
+        for name, e in zip(check_names(expectations), expectations, strict=True)
     ]
 
     @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec], check_specs=checks)
@@ -58,17 +71,26 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
             stage = Stage(context, store, wiring.config)
             job = _job(wiring, table, asset, section, expectations, engine)
             made = stage.produce(job)
-            schema = TableSchema.model_validate(made.ref.info["schema"])
+            schema = schema_of(made.ref)
             quality = {"data_quality": made.ref.info["data_quality"], "columns": len(schema.columns)}
             return stage.result(job, made, {**metadata.table(schema, schema.row_count), **quality})
 
     return raw
 
 
+def schema_of(ref: ArtifactRef) -> TableSchema:
+    """The schema of a raw table, from the record of its artifact."""
+    return TableSchema.model_validate(ref.info["schema"])
+
+
 def _job(
-    wiring: Wiring, table: str, asset: str, section: Any, expectations: Mapping[str, ExpectationConfig], engine: EngineResource
+    wiring: Wiring,
+    table: str,
+    asset: str,
+    section: Any,
+    expectations: Sequence[ExpectationConfig],
+    engine: EngineResource,
 ) -> Job:
-    from synth_assets.tables.contracts import quality_score, run_contract
     from synth_assets.tables.sources import ingest, source_fingerprint
 
     config = wiring.config.tables[table]
@@ -76,7 +98,11 @@ def _job(
 
     def build(folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as scratch:
-            source = _generated(config.source, base, table, wiring.config.seed, Path(scratch)) if config.source.generate else config.source
+            source = (
+                _generated(config.source, base, table, wiring.config.seed, Path(scratch))
+                if config.source.generate
+                else config.source
+            )
             schema = ingest(
                 source, name=table, base_dir=base, out=folder, engine=engine.open(), table=config,
                 null_values=_nulls(wiring, table), timezone=wiring.config.timezone,
@@ -87,20 +113,22 @@ def _job(
         schema = TableSchema.model_validate(info["schema"])
         outcomes = run_contract(folder, schema, expectations, engine.open())
         info["data_quality"] = quality_score(outcomes)
-        return [
-            CheckOutcome(
-                o.name, o.success, o.message, blocking=o.severity == "error",
-                metadata={"checked_rows": o.checked_rows, **({"unexpected_rows": o.unexpected_count} if o.unexpected_count is not None else {})},
-            )
-            for o in outcomes
-        ]  # fmt: skip
+        return [_outcome(o.public()) for o in outcomes]
 
     fingerprint = (
-        hash_parts(Path(base, config.source.generate).read_bytes()) if config.source.generate else source_fingerprint(config.source, base)
+        hash_parts(Path(base, config.source.generate).read_bytes())
+        if config.source.generate
+        else source_fingerprint(config.source, base)
     )
     return Job(
         Zone.RESTRICTED, asset, {"source": fingerprint}, section, VERSION, build, check, reusable=config.source.url is None
     )  # fmt: skip
+
+
+def _outcome(found: ExpectationOutcome) -> CheckOutcome:
+    counts = {"checked_rows": found.checked_rows, "unexpected_rows": found.unexpected_count}
+    shown = {k: v for k, v in counts.items() if v is not None}
+    return CheckOutcome(found.name, found.success, found.message, blocking=found.severity == "error", metadata=shown)
 
 
 def _nulls(wiring: Wiring, table: str) -> tuple[str, ...]:

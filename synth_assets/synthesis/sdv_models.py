@@ -142,8 +142,8 @@ class GaussianCopulaModel:
     def _sample(self, name: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
         model = self.models[name]
         model._set_random_state(np.random.RandomState(int(rng.integers(2**31))))  # noqa: SLF001  SDV has no public way
-        drawn: pd.DataFrame = model.sample(num_rows=rows)[TABLE]
-        return drawn.reset_index(drop=True)
+        drawn: pd.DataFrame = model.sample(num_rows=rows)[TABLE].reset_index(drop=True)
+        return drawn
 
 
 def _read(spec: TableSpec) -> pd.DataFrame:

@@ -76,11 +76,20 @@ class Session:
 
     def write(self, table: ir.Table, path: Path) -> None:
         """Write an expression to one Parquet file (zstd), atomically, in bounded memory."""
+        self._copy(table, path, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}")
+
+    def write_csv(self, table: ir.Table, path: Path, *, delimiter: str = ",") -> None:
+        """Write an expression to one CSV file with a header (RFC 4180; missing is the empty cell), atomically."""
+        self._copy(table, path, f"FORMAT csv, HEADER true, DELIMITER '{delimiter}', NULLSTR ''")
+
+    def write_json_lines(self, table: ir.Table, path: Path) -> None:
+        """Write an expression as one JSON object per line, atomically."""
+        self._copy(table, path, "FORMAT json")
+
+    def _copy(self, table: ir.Table, path: Path, options: str) -> None:
         sql = self.backend.compile(table)
         with atomic.replacing(path) as temporary:
-            self.backend.raw_sql(
-                f"COPY ({sql}) TO '{_literal(temporary)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-            ).fetchall()
+            self.backend.raw_sql(f"COPY ({sql}) TO '{_literal(temporary)}' ({options})").fetchall()
 
 
 def _literal(path: Path) -> str:

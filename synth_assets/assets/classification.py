@@ -1,0 +1,108 @@
+"""Stage 3: one verdict per column, with evidence and the recommended action; a person's overrides win and are recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.raw import schema_of
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.resources import EngineResource, StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
+from synth_assets.storage.atomic import write_text
+
+VERSION = "1"
+OVERRIDE_KEYS = ("entity_type", "identifier_class", "description")
+
+
+def section_of(wiring: Wiring) -> dict[str, Any]:
+    """What the classification takes from the YAML: overrides and descriptions."""
+    return {
+        name: {
+            "description": table.description,
+            "columns": {n: c.model_dump(mode="json", include=set(OVERRIDE_KEYS)) for n, c in table.columns.items()},
+        }
+        for name, table in wiring.config.tables.items()
+    }
+
+
+def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset `<dataset>/pii_classification`."""
+    asset, section = wiring.keys.classification, section_of(wiring)
+    spec = wiring.spec(
+        asset,
+        stage="pii_classification",
+        zone=Zone.RESTRICTED,
+        section=section,
+        version=VERSION,
+        kinds={"python", "duckdb"},
+        description="What each column holds about people: entity type, identifier class, confidence, evidence, recommended action.",
+        deps=[wiring.keys.raw(t) for t in wiring.config.tables],
+    )
+
+    @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec])
+    def pii_classification(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{wiring.config.name}/{asset}"):
+            stage = Stage(context, store, wiring.config)
+            raws = {t: stage.read(Zone.RESTRICTED, wiring.keys.raw(t)) for t in wiring.config.tables}
+            job = Job(
+                Zone.RESTRICTED, asset, {t: r.content_hash for t, r in raws.items()}, section, VERSION,
+                lambda folder: _classify(wiring, stage.store, raws, engine, folder),
+            )  # fmt: skip
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(read_verdicts(stage.store, made.ref)))
+
+    return pii_classification
+
+
+def read_verdicts(store: ArtifactStore, ref: ArtifactRef) -> dict[str, tuple[ColumnVerdict, ...]]:
+    """The verdicts of every table, by table."""
+    record = json.loads((store.path(ref) / "result.json").read_text())
+    return {t: tuple(ColumnVerdict.model_validate(v) for v in verdicts) for t, verdicts in record.items()}
+
+
+def _classify(
+    wiring: Wiring, store: ArtifactStore, raws: Mapping[str, ArtifactRef], engine: EngineResource, folder: Path
+) -> dict[str, Any]:
+    from synth_assets.pii.classify import classify_table
+
+    verdicts = {
+        name: classify_table(
+            store.path(raws[name]), schema_of(raws[name]), engine.open(), table_name=name,
+            description=table.description or "", overrides=table.columns,
+        )
+        for name, table in wiring.config.tables.items()
+    }  # fmt: skip
+    for file, form in (("result.json", lambda v: v), ("public.json", lambda v: v.public())):
+        record = {t: [json.loads(form(v).model_dump_json()) for v in found] for t, found in verdicts.items()}
+        write_text(folder / file, json.dumps(record, indent=1))
+    return {"columns": sum(len(v) for v in verdicts.values())}
+
+
+def _describe(verdicts: Mapping[str, tuple[ColumnVerdict, ...]]) -> dict[str, Any]:
+    public = [(t, v.public()) for t, found in verdicts.items() for v in found]
+    counts = {c: sum(v.identifier_class == c for _, v in public) for c in ("direct", "quasi", "sensitive")}
+    shown = [
+        {
+            "table": t, "column": v.column, "entity_type": v.entity_type, "class": v.identifier_class, "confidence": v.confidence,
+            "action": v.recommended_action, "HIPAA": v.hipaa_identifier or "", "GDPR": v.gdpr_category or "",
+            "override": "yes" if v.overridden else "", "why": "; ".join(v.evidence[:2]),
+        }
+        for t, v in public
+    ]  # fmt: skip
+    return {
+        "direct_identifiers": counts["direct"],
+        "quasi_identifiers": counts["quasi"],
+        "sensitive_columns": counts["sensitive"],
+        "verdicts": metadata.rows(shown),
+    }

@@ -1,0 +1,131 @@
+"""Stage 5: the raw tables without direct identifiers, divided into train and holdout by a keyed hash of the entity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.classification import read_verdicts
+from synth_assets.assets.raw import schema_of
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.pii.roles import ColumnRoles, column_roles
+from synth_assets.resources import EngineResource, KeyResource, StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, Zone
+from synth_assets.storage.secrets import SecretKey
+from synth_assets.tables.schema import TableSchema
+
+VERSION = "1"
+
+
+def section_of(wiring: Wiring) -> dict[str, Any]:
+    """What the split takes from the YAML: the unit, the fraction, and the declared domains (they make a column modelled)."""
+    keys = {"categories", "lower", "upper"}
+    return {
+        "unit": wiring.config.unit,
+        "holdout": wiring.config.holdout,
+        "declared": {t: sorted(n for n, c in table.columns.items() if c.model_dump(include=keys, exclude_none=True))
+                     for t, table in wiring.config.tables.items()},
+    }  # fmt: skip
+
+
+def build_split(wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset `<dataset>/split`."""
+    asset, section, config = wiring.keys.split, section_of(wiring), wiring.config
+    spec = wiring.spec(
+        asset,
+        stage="split",
+        zone=Zone.RESTRICTED,
+        section=section,
+        version=VERSION,
+        kinds={"parquet", "duckdb"},
+        description=f"Raw tables without direct identifiers; {config.holdout:.0%} of the units are held out from every model.",
+        deps=[*(wiring.keys.raw(t) for t in config.tables), wiring.keys.classification],
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def split(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            raws = {t: stage.read(Zone.RESTRICTED, wiring.keys.raw(t)) for t in config.tables}
+            verdict_ref = stage.read(Zone.RESTRICTED, wiring.keys.classification)
+            verdicts, secret = read_verdicts(stage.store, verdict_ref), key.open().derive(f"split/{config.name}")
+            paths = {t: stage.store.path(r) for t, r in raws.items()}
+            inputs = {t: r.content_hash for t, r in raws.items()}
+            inputs |= {"classification": verdict_ref.content_hash, "key": secret.fingerprint}
+            job = Job(
+                Zone.RESTRICTED, asset, inputs, section, VERSION,
+                lambda folder: _split(wiring, raws, paths, verdicts, secret, engine, folder),
+            )  # fmt: skip
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(wiring, made.ref))
+
+    return split
+
+
+def roles_of(ref: ArtifactRef) -> dict[str, ColumnRoles]:
+    """The roles of every table's columns, as the split recorded them."""
+    return {t: ColumnRoles.model_validate(r) for t, r in ref.info["roles"].items()}
+
+
+def schemas_of(ref: ArtifactRef) -> dict[str, TableSchema]:
+    """The schemas of the raw tables, as the split recorded them."""
+    return {t: TableSchema.model_validate(s) for t, s in ref.info["schemas"].items()}
+
+
+def _split(
+    wiring: Wiring,
+    raws: Mapping[str, ArtifactRef],
+    paths: Mapping[str, Path],
+    verdicts: Mapping[str, tuple[ColumnVerdict, ...]],
+    secret: SecretKey,
+    engine: EngineResource,
+    folder: Path,
+) -> dict[str, Any]:
+    from synth_assets.tables.split import SplitTable, split_tables
+
+    config = wiring.config
+    schemas = {t: schema_of(r) for t, r in raws.items()}
+    roles = {t: column_roles(schemas[t], verdicts[t], config.tables[t].columns) for t in raws}
+    tables = {
+        t: SplitTable(
+            paths[t], schemas[t], tuple(n for n in schemas[t].names if n in {*roles[t].keys, *roles[t].modelled})
+        )
+        for t in raws
+    }
+    unit = config.locate(config.unit, "unit") if config.unit else None
+    counts = split_tables(tables, folder, unit=unit, holdout=config.holdout, key=secret, engine=engine.open())
+    return {
+        "roles": {t: json.loads(r.model_dump_json()) for t, r in roles.items()},
+        "schemas": {t: json.loads(s.model_dump_json()) for t, s in schemas.items()},
+        "rows": {c.table: {"train": c.train_rows, "holdout": c.holdout_rows} for c in counts},
+    }
+
+
+def _describe(wiring: Wiring, ref: ArtifactRef) -> dict[str, Any]:
+    """Columns of all tables as `table.column`, their lineage, rows per side."""
+    roles, schemas = roles_of(ref), schemas_of(ref)
+    columns, sources = [], {}
+    for table, role in roles.items():
+        for name in (*role.keys, *role.modelled):
+            columns.append(dg.TableColumn(f"{table}.{name}", type=schemas[table].column(name).dtype))
+            sources[f"{table}.{name}"] = [(wiring.keys.key(wiring.keys.raw(table)), name)]
+    rows = ref.info["rows"]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/row_count": sum(r["train"] + r["holdout"] for r in rows.values()),
+        "train_rows": sum(r["train"] for r in rows.values()),
+        "holdout_rows": sum(r["holdout"] for r in rows.values()),
+        "modelled_columns": sum(len(r.modelled) for r in roles.values()),
+        "made_anew": sum(len(r.identifiers) for r in roles.values()),
+        **metadata.lineage(sources),
+    }

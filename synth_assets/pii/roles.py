@@ -1,0 +1,57 @@
+"""From verdicts to roles: what a model may learn, what is made anew, what is a key. Decided once, used by split and synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.tables.schema import ColumnKind, Frozen, TableSchema
+
+OPAQUE_KINDS = frozenset({ColumnKind.TEXT, ColumnKind.ID})
+RECORD_IDS = frozenset({"customer_id", "other_id"})
+
+
+class ColumnRoles(Frozen):
+    """The columns of one table by role; every column has exactly one.
+
+    Attributes:
+        table: Name of the table.
+        keys: Primary and foreign keys: made anew, so that they join.
+        identifiers: Direct identifiers, record ids and free text with their entity type: never modelled, made anew by the generator.
+        modelled: What a synthesizer learns, in source order.
+    """
+
+    table: str
+    keys: tuple[str, ...]
+    identifiers: Mapping[str, str]
+    modelled: tuple[str, ...]
+
+
+def column_roles(
+    schema: TableSchema, verdicts: Sequence[ColumnVerdict], configs: Mapping[str, ColumnConfig]
+) -> ColumnRoles:
+    """Sort the columns of a table by role.
+
+    A column without a verdict is made anew, never modelled. A domain that a person declared (categories or bounds) makes a column
+    modelled, unless it is a direct identifier.
+    """
+    keys = tuple(dict.fromkeys([*schema.primary_key, *(c for key in schema.foreign_keys for c in key.columns)]))
+    found = {v.column: v for v in verdicts}
+    identifiers, modelled = {}, []
+    for column in schema.columns:
+        if column.name in keys:
+            continue
+        verdict, config = found.get(column.name), configs.get(column.name, ColumnConfig())
+        declared = config.categories is not None or config.lower is not None or config.upper is not None
+        if verdict is None:
+            identifiers[column.name] = "free_text"
+        elif verdict.identifier_class == "direct":
+            identifiers[column.name] = verdict.entity_type
+        elif declared:
+            modelled.append(column.name)
+        elif column.kind in OPAQUE_KINDS or (verdict.entity_type in RECORD_IDS and column.dtype == "string"):
+            identifiers[column.name] = verdict.entity_type if verdict.entity_type != "none" else "free_text"
+        else:
+            modelled.append(column.name)
+    return ColumnRoles(table=schema.name, keys=keys, identifiers=identifiers, modelled=tuple(modelled))
