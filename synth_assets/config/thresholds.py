@@ -34,7 +34,7 @@ class Cutoffs(_Settings):
 
     def text(self) -> str:
         """The cut-offs in words, for messages."""
-        return f"low below {self.medium:g}, high from {self.high:g}"
+        return f"low below {self.medium:.2f}, high from {self.high:.2f}"
 
 
 class AuditLevels(_Settings):

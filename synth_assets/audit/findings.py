@@ -1,0 +1,167 @@
+"""From figures to findings, levels, module scores and the overall score; the words of the messages.
+
+What belongs here: everything that turns numbers into a verdict. What does not: how a number is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from synth_assets.audit.intervals import Pair
+from synth_assets.audit.records import (
+    MODULES,
+    WEIGHTED,
+    AuditFigures,
+    AuditInputs,
+    AuditResult,
+    Finding,
+    Module,
+    ModuleLevels,
+    ModuleScores,
+    WeightsUsed,
+    worst_level,
+)
+from synth_assets.config.thresholds import AuditLevels, AuditWeights, Cutoffs, Level
+
+MEMBERSHIP = "membership_inference"
+MEAN_TVD = "tvd_2way"
+VALIDITY = "domain_validity"
+HEADLINE = "predictive_score"
+
+
+def number(value: float) -> str:
+    """A figure as messages quote it: two digits, no minus zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
+def span(interval: Pair) -> str:
+    """An interval as messages quote it."""
+    return f"{number(interval[0])} to {number(interval[1])}"
+
+
+def verdict(level: Level, cutoffs: Cutoffs) -> str:
+    """A level with the cut-offs that made it, as messages quote them."""
+    return f"{level} risk ({cutoffs.text()})"
+
+
+def clip(value: float) -> float:
+    """Into [0, 1]."""
+    return min(max(value, 0.0), 1.0)
+
+
+def privacy_score(findings: Sequence[Finding]) -> float | None:
+    """1 - the largest upper bound of a rate above its baseline; None where no attack ran."""
+    upper = [f.excess_interval[1] for f in findings if f.decides and f.excess_interval is not None]
+    return clip(1 - max(upper)) if upper else None
+
+
+def fidelity_score(findings: Sequence[Finding]) -> float | None:
+    """1 - the mean TVD over all 2-way marginals (1-way for a table with one column)."""
+    values = [f.value for f in findings if f.decides and f.metric.startswith("tvd_") and f.value is not None]
+    return clip(1 - sum(values) / len(values)) if values else None
+
+
+def fairness_score(findings: Sequence[Finding]) -> float | None:
+    """1 - the largest difference between groups beyond the one of the real table."""
+    gap = fairness_gap(findings)
+    return None if gap is None else clip(1 - gap)
+
+
+def fairness_gap(findings: Sequence[Finding]) -> float | None:
+    """The largest difference between groups beyond the one of the real table, at least 0; None where none was measured."""
+    gaps = [f.excess for f in findings if f.decides and f.excess is not None]
+    return max(0.0, *gaps) if gaps else None
+
+
+def utility_score(findings: Sequence[Finding]) -> float | None:
+    """What a model trained on the synthetic table keeps of the score above chance, in [0, 1]."""
+    for finding in findings:
+        if finding.metric == HEADLINE and finding.value is not None and finding.baseline:
+            chance = float(finding.naive or 0.0)
+            return clip((finding.value - chance) / (finding.baseline - chance)) if finding.baseline > chance else None
+    return None
+
+
+def overall(scores: ModuleScores, weights: AuditWeights) -> tuple[float | None, WeightsUsed, str | None]:
+    """The overall score, the weights it used, and a sentence where weights were shared.
+
+    Args:
+        scores: Score per module; utility has no weight.
+        weights: As configured.
+    """
+    known = {name: getattr(weights, name) for name in WEIGHTED if getattr(scores, name) is not None}
+    total = sum(known.values())
+    missing = [name for name in WEIGHTED if getattr(scores, name) is None]
+    if total <= 0:
+        return None, WeightsUsed(), "No module with a weight has a score, so there is no overall score."
+    used = {name: weight / total for name, weight in known.items()}
+    score = sum(weight * getattr(scores, name) for name, weight in used.items())
+    shares = ", ".join(f"{name} {number(used[name])}" for name in used)
+    note = f"No score for {' and '.join(missing)}: its weight is shared among the rest ({shares})." if missing else None
+    return score, WeightsUsed(**used), note
+
+
+def figures(findings: Mapping[Module, Sequence[Finding]], scores: ModuleScores) -> AuditFigures:
+    """The few numbers that gates and plots use."""
+    attacks = [f for f in findings["privacy"] if f.metric.startswith(MEMBERSHIP) and f.decides and f.excess_interval]
+    validity = [f.value for f in findings["fidelity"] if f.metric == VALIDITY and f.value is not None]
+    headline = [
+        f for f in findings["utility"] if f.metric == HEADLINE and f.value is not None and f.baseline is not None
+    ]
+    return AuditFigures(
+        privacy_risk=max((f.excess_interval[1] for f in attacks if f.excess_interval), default=None),
+        privacy_risk_level=worst_level(tuple(f.risk_level for f in attacks)),
+        utility_gap=max(((f.baseline or 0.0) - (f.value or 0.0) for f in headline), default=None),
+        fairness_gap=fairness_gap(findings["fairness"]),
+        quality_score=scores.fidelity,
+        domain_validity=min(validity, default=None),
+    )
+
+
+def conclude(
+    findings: Mapping[Module, Sequence[Finding]],
+    reasons: Mapping[str, str],
+    *,
+    inputs: AuditInputs,
+    levels: AuditLevels,
+    weights: AuditWeights,
+    scores: ModuleScores | None = None,
+) -> AuditResult:
+    """Put findings together into one result.
+
+    Args:
+        findings: Findings per module.
+        reasons: Why a module, or a part of one, could not run.
+        inputs: What was audited.
+        levels: The cut-offs that the findings used.
+        weights: Weights of the overall score.
+        scores: Module scores where they are not computed from these findings (several tables).
+    """
+    every = {module: tuple(findings.get(module, ())) for module in MODULES}
+    scores = scores or ModuleScores(
+        privacy=privacy_score(every["privacy"]),
+        fairness=fairness_score(every["fairness"]),
+        fidelity=fidelity_score(every["fidelity"]),
+        utility=utility_score(every["utility"]),
+    )
+    score, used, note = overall(scores, weights)
+    told = dict(reasons)
+    for module in MODULES:
+        if getattr(scores, module) is None:
+            told.setdefault(module, "Not measured.")
+    if note:
+        told["overall_score"] = note
+    return AuditResult(
+        overall_score=score,
+        module_scores=scores,
+        module_levels=ModuleLevels(
+            **{m: worst_level(tuple(f.risk_level for f in every[m] if f.decides)) for m in MODULES}
+        ),
+        detailed_findings=every,
+        weights=weights,
+        weights_used=used,
+        levels=levels,
+        inputs=inputs,
+        reasons=told,
+        figures=figures(every, scores),
+    )

@@ -1,0 +1,186 @@
+"""Domain validity: the share of synthetic values that could stand in the real table (type, range, known category, format, key).
+
+Counted inside the engine over whole tables. A declared domain wins over what the real table shows. What does not belong here: the
+contract of the dataset, which runs as checks of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth_assets.audit.findings import VALIDITY, number, verdict
+from synth_assets.audit.prepare import NUMERIC_KINDS, Tables, comparable
+from synth_assets.audit.records import Finding
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.thresholds import AuditLevels
+from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
+
+CATEGORY_LIMIT = 10_000
+FORMAT_LIMIT = 20  # more shapes of text than this are no format
+
+
+@dataclass(frozen=True)
+class Valid:
+    """What was checked in one column and how many non-missing values passed."""
+
+    column: str
+    check: str
+    values: int
+    passed: int
+
+
+def validity_findings(
+    tables: Tables,
+    schema: TableSchema,
+    declared: Mapping[str, ColumnConfig],
+    identifiers: Collection[str],
+    levels: AuditLevels,
+) -> list[Finding]:
+    """The share over all checked columns, one finding per column below 1, and the uniqueness of the primary key.
+
+    Args:
+        tables: The synthetic table, and the real one where there is one.
+        schema: Columns; those that the synthetic table lacks are skipped.
+        declared: The declared domain per column.
+        identifiers: Columns whose values are made anew: only their format is checked.
+        levels: Cut-offs.
+    """
+    present = [c for c in schema.columns if c.name in tables.synthetic.columns]
+    checked = [
+        check for c in present if (check := _check(tables, c, declared.get(c.name), c.name in identifiers)) is not None
+    ]
+    found = [f for f in (_key(tables, schema, levels),) if f is not None]
+    if not checked:
+        return found
+    total, passed = sum(c.values for c in checked), sum(c.passed for c in checked)
+    share = passed / total if total else 1.0
+    level = levels.invalid.level(1 - share)
+    text = (
+        f"Domain validity: {number(share)} of the synthetic values in {len(checked)} columns have the right type, range, category "
+        f"or format; for the share that does not, {verdict(level, levels.invalid)}."
+    )
+    whole = Finding(
+        metric=VALIDITY,
+        message=text,
+        risk_level=level,
+        value=share,
+        details={"values": total, "invalid": total - passed},
+    )
+    return [whole, *(_column(c, levels) for c in checked if c.passed < c.values), *found]
+
+
+def _column(valid: Valid, levels: AuditLevels) -> Finding:
+    share = valid.passed / valid.values
+    level = levels.invalid.level(1 - share)
+    return Finding(
+        metric="column_validity",
+        message=f"Column {valid.column!r}: {number(share)} of the values pass ({valid.check}), {verdict(level, levels.invalid)}.",
+        risk_level=level,
+        value=share,
+        decides=False,
+        column=valid.column,
+        details={"values": valid.values, "invalid": valid.values - valid.passed},
+    )
+
+
+def _check(tables: Tables, column: ColumnSchema, declared: ColumnConfig | None, identifier: bool) -> Valid | None:
+    """The check that fits the column; None where nothing is known about it."""
+    declared = declared or ColumnConfig()
+    real = tables.train if tables.train is not None and column.name in tables.train.columns else None
+    if declared.categories is not None:
+        return _in_list(tables, column, pa.array(declared.categories, pa.string()), "declared categories")
+    if column.kind in NUMERIC_KINDS:
+        return _range(tables, column, declared, None if identifier else real)
+    if real is None:
+        return None
+    if identifier or column.kind in (ColumnKind.TEXT, ColumnKind.ID):
+        return _format(tables, column, real)
+    known = tables.fetch(real.select(value=comparable(real, column)).distinct().limit(CATEGORY_LIMIT + 1))["value"]
+    if len(known) > CATEGORY_LIMIT:
+        return None
+    return _in_list(tables, column, known.combine_chunks().drop_null(), "categories of the real table")
+
+
+def _in_list(tables: Tables, column: ColumnSchema, known: pa.Array, check: str) -> Valid:
+    value = comparable(tables.synthetic, column)
+    counts = tables.fetch(
+        tables.synthetic.select(value=value).filter(ibis._.value.notnull()).value.value_counts(name="rows")
+    )
+    inside = pc.is_in(counts["value"].cast(pa.string()), value_set=known)
+    return Valid(column.name, check, _total(counts["rows"]), _total(pc.filter(counts["rows"], inside)))
+
+
+def _total(column: Any) -> int:
+    return int(pc.sum(column).as_py() or 0)
+
+
+def _range(tables: Tables, column: ColumnSchema, declared: ColumnConfig, real: ir.Table | None) -> Valid:
+    """Type, and the declared range, else the one of the real table."""
+    lower, upper = declared.lower, declared.upper
+    check = "type"
+    if real is not None and (lower is None or upper is None):
+        value = comparable(real, column)
+        seen = tables.fetch(real.aggregate(lower=value.min(), upper=value.max()))
+        lower = seen["lower"][0].as_py() if lower is None else lower
+        upper = seen["upper"][0].as_py() if upper is None else upper
+    value, raw = comparable(tables.synthetic, column), tables.synthetic[column.name]
+    good = value.notnull()
+    if lower is not None and upper is not None:
+        check = "type and range"
+        good = good & value.between(_bound(lower, column), _bound(upper, column))
+    return _counted(tables, column, check, raw.notnull(), good)
+
+
+def _bound(value: Any, column: ColumnSchema) -> Any:
+    if column.kind is ColumnKind.NUMBER:
+        return ibis.literal(float(value))
+    return ibis.literal(str(value)).cast("date" if column.kind is ColumnKind.DATE else "timestamp")
+
+
+def _counted(tables: Tables, column: ColumnSchema, check: str, known: Any, good: Any) -> Valid:
+    row = tables.fetch(tables.synthetic.aggregate(rows=known.sum(), passed=(known & good).sum()))
+    return Valid(column.name, check, int(row["rows"][0].as_py() or 0), int(row["passed"][0].as_py() or 0))
+
+
+def _shape(value: Any) -> Any:
+    """The shape of a text: digits to 9, letters to A and a."""
+    return value.cast("string").re_replace("[0-9]", "9").re_replace("[A-Z]", "A").re_replace("[a-z]", "a")
+
+
+def _format(tables: Tables, column: ColumnSchema, real: ir.Table) -> Valid | None:
+    """Format: where the real values have at most 20 shapes, synthetic values must have one of them."""
+    shapes = tables.fetch(real.select(value=_shape(real[column.name])).distinct().limit(FORMAT_LIMIT + 2))["value"]
+    known = [shape for shape in shapes.to_pylist() if shape is not None]
+    if not known or len(known) > FORMAT_LIMIT:
+        return None
+    value = tables.synthetic[column.name]
+    return _counted(tables, column, "format", value.notnull(), _shape(value).isin(known))
+
+
+def _key(tables: Tables, schema: TableSchema, levels: AuditLevels) -> Finding | None:
+    """Share of synthetic rows whose primary key is complete and stands once."""
+    key = [name for name in schema.primary_key if name in tables.synthetic.columns]
+    if not key or len(key) < len(schema.primary_key):
+        return None
+    complete = tables.synthetic
+    for name in key:
+        complete = complete.filter(complete[name].notnull())
+    groups = complete.group_by(key).aggregate(rows=ibis._.count())
+    once = groups.aggregate(once=(groups.rows == 1).sum())
+    rows = int(tables.fetch(tables.synthetic.count()).as_py())
+    share = int(tables.fetch(once)["once"][0].as_py() or 0) / rows if rows else 1.0
+    level = levels.invalid.level(1 - share)
+    return Finding(
+        metric="primary_key_unique",
+        message=f"Primary key: {number(share)} of the synthetic rows have a key of their own, {verdict(level, levels.invalid)}.",
+        risk_level=level,
+        value=share,
+        details={"rows": rows},
+    )
