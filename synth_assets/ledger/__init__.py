@@ -1,0 +1,1 @@
+"""Transactional stores of the ledgers. Knows no table and holds no data value."""

@@ -28,25 +28,33 @@ def verify(events: Iterable[Event], claimed: Spent) -> CrossCheck:
         Both numbers, for the privacy report.
 
     Raises:
-        CheckFailedError: the simple bound lies below the claim, the claim lies below what the Gaussians alone cost, or its delta does not
-            cover the thresholds.
+        CheckFailedError: the simple bound lies below the claim, the claim lies below what the Gaussians alone cost, or its delta does
+            not cover the thresholds.
     """
     events = tuple(events)
     thresholds = math.fsum(e.count * e.delta for e in events if isinstance(e, ThresholdEvent))
     if thresholds >= claimed.delta:
-        raise CheckFailedError(f"the thresholds use a delta of {thresholds:.3g}, the claim has {claimed.delta:.3g}.", key="delta")
+        raise CheckFailedError(
+            f"the thresholds use a delta of {thresholds:.3g}, the claim has {claimed.delta:.3g}.", key="delta"
+        )
     upper = rdp_epsilon(events, claimed.delta - thresholds)
     if upper < claimed.epsilon * (1 - TOLERANCE):
         raise CheckFailedError(
-            f"the simple bound {upper:.6g} is below the claimed epsilon {claimed.epsilon:.6g}: the claim is not of these events.", key="epsilon"
+            f"the simple bound {upper:.6g} is below the claimed epsilon {claimed.epsilon:.6g}: the claim is not of these events.",
+            key="epsilon",
         )
     lower = gaussian_epsilon([e for e in events if isinstance(e, GaussianEvent)], claimed.delta)
     if claimed.epsilon < lower * LOWER_SHARE:
         raise CheckFailedError(
-            f"the claimed epsilon {claimed.epsilon:.6g} is below {lower:.6g}, which the Gaussian noise alone costs.", key="epsilon"
+            f"the claimed epsilon {claimed.epsilon:.6g} is below {lower:.6g}, which the Gaussian noise alone costs.",
+            key="epsilon",
         )
     return CrossCheck(
-        accountant="dp_accounting.rdp", epsilon_upper=upper, epsilon_lower=lower, epsilon_claimed=claimed.epsilon, delta=claimed.delta
+        accountant="dp_accounting.rdp",
+        epsilon_upper=upper,
+        epsilon_lower=lower,
+        epsilon_claimed=claimed.epsilon,
+        delta=claimed.delta,
     )
 
 
@@ -59,7 +67,9 @@ def rdp_epsilon(events: Sequence[Event], delta: float) -> float:
     empty = True
     for event in events:
         if isinstance(event, GaussianEvent):
-            rho = (event.l2_sensitivity / event.sigma) ** 2 / 2  # Bun, Steinke 2016, proposition 1.6; CKS 2020, theorem 4
+            rho = (
+                event.l2_sensitivity / event.sigma
+            ) ** 2 / 2  # Bun, Steinke 2016, proposition 1.6; CKS 2020, theorem 4
         elif isinstance(event, ExponentialEvent):
             rho = event.epsilon**2 / 8  # Cesar, Rogers 2021, lemma 3.2
         else:
@@ -70,7 +80,7 @@ def rdp_epsilon(events: Sequence[Event], delta: float) -> float:
 
 
 def gaussian_epsilon(events: Sequence[GaussianEvent], delta: float) -> float:
-    """Exact epsilon of continuous Gaussians with these scales (Balle, Wang 2018, theorem 8), those of sigma < 1 left out; rounded down."""
+    """Exact epsilon of continuous Gaussians with these scales (Balle, Wang 2018, theorem 8), without those below 1; rounded down."""
     precision = math.fsum(e.count * (e.l2_sensitivity / e.sigma) ** 2 for e in events if e.sigma >= 1)
     if precision == 0:
         return 0.0

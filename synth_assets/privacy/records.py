@@ -95,3 +95,143 @@ class CrossCheck(Record):
     epsilon_lower: float = Field(ge=0)
     epsilon_claimed: float = Field(ge=0)
     delta: float = Field(gt=0, lt=1)
+
+
+class Reservation(Record):
+    """Budget that is set aside for one run, before it reads anything.
+
+    Attributes:
+        reservation_id: Of the ledger.
+        population: Whose budget.
+        unit: Unit of privacy of the population.
+        label: Dataset and asset that asked.
+        measurement_key: Hash of what is measured, on what, and how.
+        run_id: Run that holds the reservation.
+        attempt: Attempt of that run.
+        fence: Grows with every take-over; a holder with an older number is refused.
+        state: "reserved" before the first read, "reading" after it, then "settled" or "released".
+        events: What was planned.
+        delta: Of the population's budget.
+        epsilon: What the plan costs alone at that delta.
+    """
+
+    reservation_id: str
+    population: str
+    unit: str
+    label: str
+    measurement_key: str
+    run_id: str
+    attempt: int = Field(ge=0)
+    fence: int = Field(ge=0)
+    state: Literal["reserved", "reading", "settled", "released"]
+    events: tuple[Event, ...]
+    delta: float = Field(gt=0, lt=1)
+    epsilon: float = Field(ge=0)
+
+
+class Settlement(Record):
+    """A finished measurement, found again by its key.
+
+    Attributes:
+        reservation_id: Of the ledger.
+        population: Whose budget.
+        label: Dataset and asset that asked.
+        measurement_key: Hash of what was measured, on what, and how.
+        run_id: Run that measured.
+        events: What really ran.
+        outcome: "done"; "failed" and "overspent" are never found.
+        reference: Content hash of the stored measurement, as the holder gave it.
+        settled_at: UTC, ISO 8601.
+    """
+
+    reservation_id: str
+    population: str
+    label: str
+    measurement_key: str
+    run_id: str
+    events: tuple[Event, ...]
+    outcome: Literal["done", "failed", "overspent"]
+    reference: str | None
+    settled_at: str
+
+
+class ReleaseRecord(Record):
+    """One line of a population's budget.
+
+    Attributes:
+        reservation_id: Of the ledger.
+        label: Dataset and asset.
+        run_id: Run that holds it.
+        attempt: Attempt of that run.
+        state: Of the reservation.
+        outcome: Of the settlement; None while it is open.
+        epsilon: What it costs alone at the budget's delta; 0 where it was released unread.
+        events: What is counted: the real events where the run finished, the planned ones otherwise.
+        reserved_at: UTC, ISO 8601.
+    """
+
+    reservation_id: str
+    label: str
+    run_id: str
+    attempt: int
+    state: Literal["reserved", "reading", "settled", "released"]
+    outcome: Literal["done", "failed", "overspent"] | None
+    epsilon: float = Field(ge=0)
+    events: tuple[Event, ...]
+    reserved_at: str
+
+
+class BudgetStatus(Record):
+    """Where a population stands.
+
+    Attributes:
+        population: Name in the contract.
+        unit: Unit of privacy.
+        epsilon: Budget.
+        delta: Delta of the budget; everything below is composed at it.
+        spent: Epsilon of all settled releases together.
+        reserved: What open reservations add to it; they count in full until they are settled.
+        left: What is not spent and not reserved, never negative.
+        overspent: True where a later, lower declaration lies below what is already counted.
+        level: Privacy level of what is counted.
+        releases: Every reservation, in order of time.
+    """
+
+    population: str
+    unit: str
+    epsilon: float = Field(gt=0)
+    delta: float = Field(gt=0, lt=1)
+    spent: float = Field(ge=0)
+    reserved: float = Field(ge=0)
+    left: float = Field(ge=0)
+    overspent: bool
+    level: str
+    releases: tuple[ReleaseRecord, ...]
+
+
+class Finding(Record):
+    """One judgement of a configuration: which key, how bad, and why."""
+
+    severity: Literal["error", "warning"]
+    key: str
+    message: str
+
+
+class Validation(Record):
+    """The verdict on a configuration.
+
+    Attributes:
+        valid: No error.
+        errors: What makes it unusable.
+        warnings: What a person should know.
+        recommended: Values by key.
+        predicted_epsilon: What the plan costs; None without a plan.
+        level: Privacy level of the target; None where the target is no epsilon.
+    """
+
+    valid: bool
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    recommended: dict[str, float]
+    predicted_epsilon: float | None
+    level: str | None

@@ -1,0 +1,190 @@
+"""Transactional SQL store of the ledgers: a SQLite file or a PostgreSQL server, with versioned forward migrations.
+
+What belongs here: connections, locks, durability, versions of formats. What does not: what a ledger means (privacy/budget.py), and
+any data value. A write transaction holds the lock of its subject from its first statement on, so that check-then-write is one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from synth_assets.errors import ConfigError, ServiceUnavailableError
+
+BUSY_SECONDS = 60
+CONNECT_SECONDS = 10
+Migration = Callable[[Connection], None]
+_FORMATS = "CREATE TABLE IF NOT EXISTS ledger_formats (ledger VARCHAR(64) PRIMARY KEY, format_version INTEGER NOT NULL)"
+
+
+def open_ledger_store(location: str) -> LedgerStore:
+    """Open the store at a SQLAlchemy URL (`sqlite:///path`, `postgresql://...`); a SQLite file and its folder are made on first use.
+
+    Raises:
+        ConfigError: the URL is malformed or of another database.
+        ServiceUnavailableError: the server does not answer, or the file cannot be opened.
+    """
+    return LedgerStore(location)
+
+
+class LedgerStore:
+    """One database that holds ledgers. Connections are not shared between threads or processes: each transaction opens its own.
+
+    Args:
+        location: SQLAlchemy URL.
+    """
+
+    def __init__(self, location: str) -> None:
+        self._url = _parse(location)
+        self.name = self._url.render_as_string(hide_password=True)
+        self._sqlite = self._url.get_backend_name() == "sqlite"
+        if self._sqlite:
+            self._engine = _sqlite_engine(self._url)
+        else:
+            options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS * 1000}"}
+            self._engine = create_engine(
+                self._url,
+                poolclass=NullPool,
+                isolation_level="READ COMMITTED",
+                hide_parameters=True,
+                connect_args=options,
+            )
+        with self.reading() as connection:
+            connection.execute(text("SELECT 1"))
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one committed state and writes nothing."""
+        with self._connection() as connection:
+            connection.exec_driver_sql(
+                "BEGIN" if self._sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+            )
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def writing(self, subject: str) -> Iterator[Connection]:
+        """A transaction that excludes every other writer of `subject`; durable when the block ends, undone when it raises.
+
+        Args:
+            subject: What is locked, such as a population. SQLite locks the whole file.
+        """
+        with self._connection() as connection:
+            if self._sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(text("SET LOCAL synchronous_commit = on"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(subject)})
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except OperationalError as error:
+            raise ServiceUnavailableError(
+                f"the ledger {self.name} does not answer ({type(error.orig).__name__}).",
+                remedy="Check that the server runs, that the file can be written, and that no other program holds it locked.",
+            ) from None
+        except DBAPIError as error:
+            raise ServiceUnavailableError(
+                f"the ledger {self.name} refused a statement ({type(error.orig).__name__})."
+            ) from None
+
+    def prepare(self, ledger: str, migrations: Sequence[Migration]) -> None:
+        """Bring one ledger to the newest format; every step and the new version number are one transaction.
+
+        Args:
+            ledger: Name of the ledger.
+            migrations: Step i takes format i to format i + 1; step 0 makes the first tables.
+
+        Raises:
+            ConfigError: a newer version of the package wrote this ledger.
+        """
+        if self._version(ledger) == len(migrations):
+            return
+        with self.writing("ledger formats") as connection:
+            connection.execute(text(_FORMATS))
+            found = _read_version(connection, ledger)
+            if found > len(migrations):
+                raise ConfigError(
+                    f"the ledger {self.name} has format {found} of {ledger!r}, this version of the package knows {len(migrations)}.",
+                    remedy="Use the newer version of the package that wrote it.",
+                )
+            for step in migrations[found:]:
+                step(connection)
+            connection.execute(text("DELETE FROM ledger_formats WHERE ledger = :ledger"), {"ledger": ledger})
+            values = {"ledger": ledger, "version": len(migrations)}
+            connection.execute(
+                text("INSERT INTO ledger_formats (ledger, format_version) VALUES (:ledger, :version)"), values
+            )
+
+    def _version(self, ledger: str) -> int:
+        with self.reading() as connection:
+            if not self._engine.dialect.has_table(connection, "ledger_formats"):
+                return 0
+            return _read_version(connection, ledger)
+
+
+def _read_version(connection: Connection, ledger: str) -> int:
+    found = connection.execute(
+        text("SELECT format_version FROM ledger_formats WHERE ledger = :ledger"), {"ledger": ledger}
+    )
+    return int(found.scalar() or 0)
+
+
+def _parse(location: str) -> URL:
+    """A SQLAlchemy URL of one of the two databases, with the driver that is installed."""
+    try:
+        url = make_url(location)
+    except ArgumentError:
+        raise ConfigError(
+            "the location of the ledger is not a database URL (sqlite:///path or postgresql://...)."
+        ) from None
+    backend = url.drivername.partition("+")[0]
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg2")
+    if backend != "sqlite":
+        raise ConfigError(f"the ledger can live in SQLite or PostgreSQL, not in {backend!r}.")
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("the ledger must be a file: a budget in memory is forgotten when the process ends.")
+    return url
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    """SQLite with explicit transactions and full durability: every commit is synced, the folder too."""
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise ServiceUnavailableError(
+            f"the ledger {path} cannot be opened ({type(error).__name__}).", file=str(path)
+        ) from None
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: object, _: object) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # this module begins and ends transactions itself
+        cursor = connection.cursor()  # type: ignore[attr-defined]
+        cursor.execute("PRAGMA journal_mode = DELETE")
+        cursor.execute("PRAGMA synchronous = EXTRA")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    return engine
+
+
+def _lock_key(subject: str) -> int:
+    """A signed 64-bit number for PostgreSQL's advisory locks."""
+    return int.from_bytes(hashlib.sha256(f"synth_assets ledger\x1f{subject}".encode()).digest()[:8], "big", signed=True)
