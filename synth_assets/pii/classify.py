@@ -1,0 +1,248 @@
+"""Verdicts: the public face of the classifier, for canonical Parquet tables and for frames in memory.
+
+What belongs here: reading samples, running evidence and context, overrides, the record. What does not: how evidence is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.errors import ConfigError, InputError
+from synth_assets.pii.columns import ColumnSample
+from synth_assets.pii.context import Subject, relate
+from synth_assets.pii.evidence import Case, confidence, gather
+from synth_assets.pii.headers import ORGANIZATIONS, PERSONS, THINGS
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.pii.taxonomy import IdentifierClass, action_for, level_of, taxonomy
+from synth_assets.tables.engine import Engine
+from synth_assets.tables.schema import TableSchema
+
+SAMPLE_ROWS = 200_000
+SAMPLE_PIECES = 8
+EXACT_ROWS = 2_000_000
+_MEASURES = frozenset({"measure", "drug", "test"})
+
+
+def classify_table(
+    table: Path,
+    schema: TableSchema,
+    engine: Engine,
+    *,
+    table_name: str = "",
+    description: str = "",
+    overrides: Mapping[str, ColumnConfig] | None = None,
+) -> tuple[ColumnVerdict, ...]:
+    """One verdict per column of a canonical table.
+
+    Counts run over all rows in the engine (distinct counts are approximate beyond 2 million rows). Forms, check digits and
+    dictionaries look at up to 2,000 distinct values per column from up to 200,000 rows, spread evenly over the files and chosen by a
+    fixed hash: the same table gives the same verdicts.
+
+    Args:
+        table: Folder of part-*.parquet, or one file.
+        schema: Its schema.
+        engine: Where the counts run.
+        table_name: Counts as evidence; the schema's name when empty.
+        description: Counts as evidence.
+        overrides: What a person says about columns; it wins and is recorded.
+
+    Returns:
+        Verdicts in column order.
+
+    Raises:
+        ConfigError: an override names an entity type that does not exist.
+        InputError: the folder holds no Parquet file.
+    """
+    files = sorted(table.glob("part-*.parquet")) if table.is_dir() else [table]
+    if not files:
+        raise InputError("no Parquet file in the folder.", file=str(table))
+    counts = _counts(table, schema, engine)
+    values = _sample_rows(files, schema.names)
+    samples = [
+        ColumnSample(c.name, c.dtype, pc.unique(values[c.name]), rows=counts["rows"], missing=counts[f"m{i}"], distinct=counts[f"d{i}"])
+        for i, c in enumerate(schema.columns)
+    ]
+    return _verdicts(samples, table_name or schema.name, description, overrides or {})
+
+
+def classify_frame(
+    frame: Any,
+    *,
+    table_name: str = "",
+    description: str = "",
+    overrides: Mapping[str, ColumnConfig] | None = None,
+) -> tuple[ColumnVerdict, ...]:
+    """One verdict per column of a frame in memory; nothing is written.
+
+    Args:
+        frame: A pandas DataFrame, a pyarrow Table, or anything with the dataframe interchange of Arrow (`__arrow_c_stream__`).
+        table_name: Counts as evidence.
+        description: Counts as evidence.
+        overrides: What a person says about columns; it wins and is recorded.
+
+    Raises:
+        ConfigError: an override names an entity type that does not exist.
+    """
+    table = _to_arrow(frame)
+    samples = []
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        distinct = pc.unique(column.drop_null())
+        samples.append(
+            ColumnSample(name, str(column.type), distinct, rows=len(column), missing=column.null_count, distinct=len(distinct))
+        )
+    return _verdicts(samples, table_name, description, overrides or {})
+
+
+def _to_arrow(frame: Any) -> pa.Table:
+    import pandas as pd
+
+    if isinstance(frame, pa.Table):
+        return frame
+    if not isinstance(frame, pd.DataFrame):
+        return pa.table(frame)
+    arrays = {}
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        try:
+            arrays[str(name)] = pa.Array.from_pandas(column)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            arrays[str(name)] = pa.Array.from_pandas(column.astype("string"))
+    return pa.table({name: a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for name, a in arrays.items()})
+
+
+def _counts(table: Path, schema: TableSchema, engine: Engine) -> dict[str, int]:
+    """Rows, missing cells and distinct values of all columns in one pass."""
+    with engine.session() as session:
+        source = session.parquet(table)
+        exact = schema.row_count <= EXACT_ROWS
+        measures = {"rows": source.count()}
+        for i, name in enumerate(schema.names):
+            column = source[name]
+            measures[f"m{i}"] = column.isnull().sum()
+            measures[f"d{i}"] = column.nunique() if exact else column.approx_nunique()
+        row = source.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    return {key: int(value or 0) for key, value in row.items()}
+
+
+def _sample_rows(files: Sequence[Path], names: Sequence[str]) -> pa.Table:
+    """Rows from evenly spaced row groups, at most SAMPLE_ROWS: deterministic, and bounded at any size."""
+    groups = [(f, g) for f in files for g in range(pq.ParquetFile(f).num_row_groups)]
+    step = max(1, -(-len(groups) // SAMPLE_PIECES))
+    chosen = groups[::step] or groups[:1]
+    rows = SAMPLE_ROWS // max(1, len(chosen))
+    pieces = []
+    for file, group in chosen:
+        batches = pq.ParquetFile(file).iter_batches(batch_size=rows, row_groups=[group], columns=list(names))
+        pieces += [pa.Table.from_batches([batch]) for batch in [next(batches, None)] if batch is not None]
+    return pa.concat_tables(pieces) if pieces else pq.ParquetFile(files[0]).schema_arrow.empty_table().select(list(names))
+
+
+def _verdicts(
+    samples: Sequence[ColumnSample], table_name: str, description: str, overrides: Mapping[str, ColumnConfig]
+) -> tuple[ColumnVerdict, ...]:
+    _check_overrides(overrides)
+    cases = [gather(sample) for sample in samples]
+    subject = relate(cases, table_name, description)
+    return tuple(_verdict(case, subject, overrides.get(case.sample.name)) for case in cases)
+
+
+def _check_overrides(overrides: Mapping[str, ColumnConfig]) -> None:
+    for name, config in overrides.items():
+        if config.entity_type is not None and config.entity_type not in taxonomy():
+            raise ConfigError(
+                f"{config.entity_type!r} is no entity type.",
+                column=name,
+                key="entity_type",
+                remedy="Known types: " + ", ".join(taxonomy()) + ".",
+            )
+
+
+def _verdict(case: Case, subject: Subject, override: ColumnConfig | None) -> ColumnVerdict:
+    entity_type, evidence, sure = _decide(case)
+    identifier_class, why = _class_of(entity_type, case, subject)
+    evidence += [why] if why else []
+    overridden = override is not None and (override.entity_type is not None or override.identifier_class is not None)
+    if override is not None and overridden:
+        said = []
+        if override.entity_type is not None:
+            said.append(f"entity_type {override.entity_type} (the classifier said {entity_type})")
+            entity_type = override.entity_type
+            identifier_class = _class_of(entity_type, case, subject)[0]
+        if override.identifier_class is not None:
+            said.append(f"identifier_class {override.identifier_class} (the classifier said {identifier_class})")
+            identifier_class = override.identifier_class
+        evidence, sure = [f"override: the configuration says {' and '.join(said)}", *evidence], 1.0
+    entity = taxonomy()[entity_type]
+    ranking = [t for t, score in case.ranking() if t != entity_type and score > 0]
+    sample = case.sample
+    return ColumnVerdict(
+        column=sample.name,
+        entity_type=entity_type,
+        identifier_class=identifier_class,
+        confidence=sure,
+        evidence=tuple(evidence),
+        hipaa_identifier=entity.hipaa,
+        gdpr_category=None if identifier_class == "none" else entity.gdpr or "personal",
+        level=level_of(entity_type, identifier_class),
+        recommended_action=action_for(entity_type, identifier_class),
+        overridden=overridden,
+        runner_up=ranking[0] if ranking else None,
+        distinct_count=sample.distinct,
+        missing_fraction=sample.missing / sample.rows if sample.rows else 0.0,
+    )
+
+
+def _decide(case: Case) -> tuple[str, list[str], float]:
+    """Entity type, evidence and confidence of one column."""
+    sample = case.sample
+    if not len(sample):
+        named = [t for t, s in case.ranking() if t != "none" and s >= 4]
+        hint = f"; by its name it could hold {named[0]}" if named else ""
+        return "none", [f"values: every cell is empty{hint}"], 0.9 if not named else 0.6
+    top = case.top
+    evidence = list(case.reasons(top))
+    if top == "none":
+        against = [f"name: {case.header.text!r} names no entity" if not case.header.opaque else "name: says nothing"]
+        evidence = evidence or [*against, "values: no pattern, check digit or dictionary speaks for an entity"]
+    evidence.append(f"counts: {len(sample)} distinct values looked at, {sample.distinct_ratio:.0%} of the filled cells distinct")
+    return top, evidence, confidence(case)
+
+
+def _class_of(entity_type: str, case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:
+    """Class of a column: the type's own, or that of business data where column or table are about firms or things."""
+    entity = taxonomy()[entity_type]
+    concepts = case.header.all
+    if entity_type == "none" and len(case.sample):
+        return _class_of_none(case, subject)
+    if entity.business_class == entity.identifier_class:
+        return entity.identifier_class, None
+    own_person = bool(concepts & PERSONS)
+    own_thing = bool(concepts & (ORGANIZATIONS | THINGS)) and not own_person
+    if own_person:
+        return entity.identifier_class, None
+    if entity_type == "event_date":
+        personal = subject.about_persons
+        return ("quasi", None) if personal else ("none", "context: nothing in the table tells of a person")
+    if own_thing and not (subject.about_persons and subject.personal >= 4 and not concepts & ORGANIZATIONS):
+        return entity.business_class, "name: of a firm or a thing, not of a person"
+    if subject.about_business:
+        return entity.business_class, "context: the table is about firms or things, so contact data are theirs"
+    if entity_type not in ("email", "phone", "fax", "street_address") and subject.personal < 1.0:
+        return entity.business_class, "context: nothing in the table tells of a person"
+    return entity.identifier_class, None
+
+
+def _class_of_none(case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:
+    """Measurements and drugs of persons tell about their health."""
+    healthy = case.header.all & {"drug"} or (case.header.all & {"measure"} and "patient" in case.header.all)
+    if healthy and subject.about_persons and not case.header.all & {"amount", "count", "id", "number"}:
+        return "sensitive", "context: health data of persons"
+    return "none", None

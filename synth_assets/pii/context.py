@@ -1,0 +1,160 @@
+"""What the columns of a table say about each other: whom the table is about, pairs and neighbours.
+
+What belongs here: evidence from other columns, from the table's name and its description. What does not: one column alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synth_assets.pii.evidence import Case
+from synth_assets.pii.headers import ORGANIZATIONS, PERSONS, THINGS
+from synth_assets.pii.names import read_header
+
+# How much a column of a type says that the rows are persons.
+_PERSONAL = {
+    "first_name": 2.0, "last_name": 2.0, "birth_date": 3.0, "death_date": 2.0, "ssn": 2.0, "itin": 2.0, "national_id": 1.5, "passport": 2.0,
+    "driver_license": 2.0, "age": 2.0, "sex": 2.0, "race_ethnicity": 2.0, "religion": 2.0, "marital_status": 2.0, "mrn": 2.0,
+    "health_plan_id": 2.0, "person_name": 1.5, "salary_or_income": 1.5, "occupation": 1.0, "education": 1.0, "nationality": 1.0,
+    "customer_id": 1.0, "username": 1.0, "password_or_secret": 0.5, "email": 0.5, "phone": 0.25, "card_number": 1.0, "iban": 0.5,
+    "diagnosis_text": 1.0, "employer": 0.5, "photo_or_biometric": 0.5, "icd10": 0.25,
+}  # fmt: skip
+_WEAK_PRIMARY = 3.0
+_PLACES = frozenset({"street_address", "city", "state", "country", "zip", "county"})
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whom or what the rows of a table are about.
+
+    Attributes:
+        personal: Evidence that they are persons, 0 and more.
+        business: Evidence that they are firms, shops or other things, 0 and more.
+        named: "person", "thing" or None: what the table's name says.
+    """
+
+    personal: float
+    business: float
+    named: str | None
+
+    @property
+    def about_persons(self) -> bool:
+        """Whether rows are, or belong to, persons."""
+        return self.personal > self.business and self.personal >= 1.0
+
+    @property
+    def about_business(self) -> bool:
+        """Whether contact data in the table are those of firms or things."""
+        return self.business > self.personal
+
+
+def subject_of(cases: Sequence[Case], table_name: str, description: str) -> Subject:
+    """Weigh the best types of all columns and the table's name."""
+    personal = business = 0.0
+    for case in cases:
+        top = case.top
+        personal += _PERSONAL.get(top, 0.0)
+        if top == "organization":
+            business += 5.0 if case.sample.distinct_ratio > 0.8 else 1.5
+    named = _named(table_name) or _named(description)
+    personal += 3.0 if named == "person" else 0.0
+    business += 2.0 if named == "thing" else 0.0
+    return Subject(personal, business, named)
+
+
+def _named(text: str) -> str | None:
+    concepts = read_header(text).all if text else frozenset()
+    if concepts & (PERSONS - {"driver", "agent", "actor"}):
+        return "person"
+    return "thing" if concepts & (THINGS | ORGANIZATIONS) else None
+
+
+def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -> Subject:
+    """Add to each case what its neighbours say; returns the subject of the table."""
+    subject = subject_of(cases, table_name, description)
+    for position, case in enumerate(cases):
+        _bare_name(case, cases, subject)
+        _bare_key(case, subject)
+        _firm(case, subject)
+        _beside_places(case, cases)
+        _security_code(case, cases)
+        if position:
+            _coordinates(cases[position - 1], case)
+    return subject_of(cases, table_name, description)
+
+
+def _bare_name(case: Case, cases: Sequence[Case], subject: Subject) -> None:
+    """A column called only `name` beside a first name holds last names, and the other way round."""
+    words = case.header.all
+    if words != {"name"} and not case.header.opaque:
+        return
+    others = {c.top for c in cases if c is not case}
+    for beside, other in (("first_name", "last_name"), ("last_name", "first_name")):
+        lone = case.values_say(other) > 0 or (words == {"name"} and case.sample.mean_words < 1.6 and case.values_say("person_name") <= 0)
+        if beside in others and other not in others and lone and case.values_say(beside) < 6:
+            case.add(other, 3.5, f"context: another column holds the {beside}")
+    if words == {"name"} and not subject.about_persons and subject.named == "thing":
+        for kind in ("person_name", "first_name", "last_name"):
+            case.add(kind, -2, "context: the table is about things, so its names are theirs")
+
+
+def _bare_key(case: Case, subject: Subject) -> None:
+    """A key that says of nothing: of the table's subject."""
+    if case.score("other_id") < _WEAK_PRIMARY or not subject.about_persons:
+        return
+    bare = case.header.opaque or case.header.all <= {"id", "number", "key", "code"}
+    if bare and case.sample.distinct_ratio > 0.5 and subject.named != "thing":
+        case.add("customer_id", case.score("other_id") - case.score("customer_id") + 1.0, "context: the key of a table about persons")
+
+
+def _firm(case: Case, subject: Subject) -> None:
+    """A firm in a table about persons is where they work."""
+    if case.top in ("organization", "employer") and subject.personal >= 4 and subject.personal > subject.business:
+        if case.sample.distinct_ratio < 0.95 or case.header.opaque or case.header_says("employer") > 0:
+            case.add("employer", 3.0, "context: a firm in a table about persons")
+    elif case.top == "employer" and subject.about_business and case.header_says("employer") < 6:
+        case.add("organization", 3.0, "context: the table is about firms or things")
+
+
+def _beside_places(case: Case, cases: Sequence[Case]) -> None:
+    """Parts of addresses stand together."""
+    found = {c.top for c in cases if c is not case} & _PLACES
+    if not found or not (found - {case.top}):
+        return
+    close = min(2.5, 1.25 * len(found))
+    for kind in ("zip", "city", "state", "country"):
+        if case.values_say(kind) > 0 and kind not in found:
+            case.add(kind, close, "context: beside other parts of an address")
+    mixed = case.sample.share("zip_any")
+    if case.header.opaque and "zip" not in found and len(found) >= 2 and mixed > 0.9 and 4 <= case.sample.mean_length <= 9:
+        if case.sample.distinct_ratio > 0.2 and not case.sample.consecutive and case.sample.numeric_share < 1.0:
+            case.add("zip", 2.5, "context: short codes beside other parts of an address")
+
+
+def _security_code(case: Case, cases: Sequence[Case]) -> None:
+    """Three or four digits beside a card number, spread over their whole range."""
+    numbers = case.sample.numbers
+    if not case.header.opaque or len(numbers) < max(20, len(case.sample)) or case.sample.decimals:
+        return
+    lengths = case.sample.lengths
+    fixed = float(np.mean((lengths == 3) | (lengths == 4)))
+    spread = numbers.max() - numbers.min() > 600
+    if fixed > 0.95 and spread and case.sample.distinct_ratio > 0.3 and any(c.top == "card_number" for c in cases):
+        case.add("password_or_secret", 6, "context: three or four digits beside a card number")
+
+
+def _coordinates(left: Case, right: Case) -> None:
+    """Two neighbours without telling names, decimals within the ranges of latitude and longitude."""
+    if not (left.header.opaque and right.header.opaque):
+        return
+    a, b = left.sample, right.sample
+    if min(len(a.numbers), len(b.numbers)) < 3 or min(a.decimals, b.decimals) < 3.5:
+        return
+    low, high = (a.numbers, b.numbers)
+    if np.abs(low).max() > 90 or np.abs(high).max() > 180 or float(np.std(low)) == 0:
+        return
+    for case in (left, right):
+        case.add("coordinates", 8, "context: two neighbours within the ranges of latitude and longitude")

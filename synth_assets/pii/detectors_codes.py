@@ -1,0 +1,237 @@
+"""Detectors of numbers and codes: national numbers, phones, dates, keys, secrets, health codes, amounts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import numpy as np
+
+from synth_assets.pii import checksums
+from synth_assets.pii.columns import ColumnSample
+from synth_assets.pii.detectors import ENOUGH, Signal, detector
+
+_PHONE_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "BR", "IN")
+_FIRST_LOOK = 20
+
+
+@detector
+def social_security(sample: ColumnSample) -> Iterable[Signal]:
+    """SSN and ITIN: the dashed form, then the ranges in use; a dashed form outside them speaks for another key."""
+    share = sample.share("ssn_dashed")
+    if share < 0.7:
+        return
+    issued = sample.share_valid(checksums.ssn)
+    taxpayer = sample.share_valid(checksums.itin)
+    if taxpayer >= 0.9:
+        yield Signal("itin", 8, f"number ranges: {taxpayer:.0%} lie in the ranges of itin")
+    elif issued >= 0.95:
+        yield Signal("ssn", 8, f"number ranges: {issued:.0%} lie in issued ranges of ssn")
+    elif issued >= 0.85:
+        yield Signal("ssn", 5, f"number ranges: {issued:.0%} lie in issued ranges of ssn")
+    else:
+        yield Signal("other_id", 4, f"number ranges: only {issued:.0%} lie in issued ranges of ssn")
+
+
+@detector
+def national_numbers(sample: ColumnSample) -> Iterable[Signal]:
+    """Numbers of persons and taxpayers with check digits, by python-stdnum; a first look at a few values saves the rest."""
+    if len(sample) < ENOUGH or sample.temporal or not 7.5 <= sample.mean_length <= 24 or sample.share("code_like") < 0.3 > _spaced(sample):
+        return
+    if np.std(sample.lengths) > 3 or sample.alphabetic_share > 0.75 or sample.share("uuid") > 0.2:
+        return
+    for entity_type, modules in (("national_id", checksums.NATIONAL_IDS), ("tax_id", checksums.TAX_IDS)):
+        best, share, chance = "", 0.0, 1.0
+        for module, by_chance in modules.items():
+            valid = checksums.stdnum(module)
+            if by_chance > 0.8 or sample.share_valid(valid, _FIRST_LOOK) < 0.8:
+                continue
+            passed = sample.share_valid(valid)
+            if passed >= 0.8 and by_chance < chance:
+                best, share, chance = module, passed, by_chance
+        if best and len(sample) * math.log(1 / chance) > 12:
+            country = best.split(".", maxsplit=1)[0].strip("_").upper()
+            yield Signal(entity_type, 7.5 * share, f"check digits: {share:.0%} valid as {best}, a number of {country}, {chance:.0%} by chance")
+
+
+def _spaced(sample: ColumnSample) -> float:
+    return float(np.mean([bool(re.fullmatch(r"[\dA-Z]+(?: [\dA-Z]+)+", v)) for v in sample.checked[:50]]))
+
+
+@detector
+def phone_numbers(sample: ColumnSample) -> Iterable[Signal]:
+    """Phone numbers: grouped or with a prefix by form, bare digits by the number plans of phonenumbers."""
+    if sample.temporal or sample.share("phone") < 0.6 or sample.share("date") > 0.3 or sample.share("ssn_dashed") > 0.5:
+        return
+    if max(sample.share("ipv4"), sample.share("point"), sample.share("ndc"), sample.share("card")) > 0.5:
+        return
+    formatted = sample.share("phone_formatted")
+    if formatted >= 0.4:
+        yield Signal("phone", 4.5 + 3.5 * formatted, f"pattern: {formatted:.0%} are grouped or prefixed like phone numbers")
+        return
+    lengths = np.array([len(checksums.digits(v)) for v in sample.checked])
+    if not 9 <= np.median(lengths) <= 13 or len(sample) < ENOUGH:
+        return
+    region, valid = _best_region(sample.checked[:32])
+    if valid >= 0.8:
+        yield Signal("phone", 4.0 * valid, f"number plan: {valid:.0%} can be dialled in region {region}")
+
+
+def _best_region(values: list[str]) -> tuple[str, float]:
+    import phonenumbers
+
+    best, share = "", 0.0
+    for region in _PHONE_REGIONS:
+        hits = 0
+        for seen, value in enumerate(values, start=1):
+            try:
+                hits += phonenumbers.is_valid_number(phonenumbers.parse(value, region))
+            except phonenumbers.NumberParseException:
+                continue
+            finally:
+                stop = seen == 8 and hits < 4
+            if stop:
+                break
+        if hits / len(values) > share:
+            best, share = region, hits / len(values)
+    return best, share
+
+
+@detector
+def internet_addresses(sample: ColumnSample) -> Iterable[Signal]:
+    """IPv4: four octets; versions look alike, but few of them have a part of 100 and more (by chance 98 % of addresses do)."""
+    share = sample.share("ipv4")
+    if share < 0.7:
+        return
+    high = float(np.mean([any(int(p) >= 100 for p in re.findall(r"\d+", v)[:4]) for v in sample.checked]))
+    if high >= 0.4 or len(sample) < ENOUGH:
+        yield Signal("ip_address", 9, f"pattern: {share:.0%} are four octets, {high:.0%} with one of 100 or more")
+    else:
+        yield Signal("none", 5, f"pattern: four small numbers each, {high:.0%} with one of 100 or more, so rather versions than addresses")
+        yield Signal("ip_address", -6, "pattern: versions rather than addresses")
+
+
+@detector
+def dates(sample: ColumnSample) -> Iterable[Signal]:
+    """Dates and times: by storage type or form; birth dates spread over decades."""
+    if sample.dtype == "bool" or not (sample.temporal or sample.share("date") >= 0.6):
+        return
+    digits_only = sample.share("date_eight") > 0.5
+    timed = sample.share("datetime") - sample.share("midnight")
+    if timed > 0.3:
+        yield Signal("timestamp", 6, f"pattern: {timed:.0%} are dates with a time of day")
+        yield Signal("event_date", 3.5, "pattern: dates")
+    else:
+        yield Signal("event_date", 4 if digits_only else 6, "pattern: dates without a time of day")
+        yield Signal("timestamp", 3, "pattern: dates")
+    years = sample.years
+    if len(years) < 3:
+        return
+    low, median, high = np.quantile(years, [0.1, 0.5, 0.9])
+    recent = datetime.now(UTC).year + 1
+    if high - low >= 20 and 1920 <= median <= 2004 and years.max() <= recent and timed < 0.5:
+        yield Signal("birth_date", 7.5 if high - low >= 28 or median < 1995 else 5, "numbers: the years spread over decades, as births do")
+    elif high - low < 6 and low > 2005:
+        yield Signal("birth_date", -2, "numbers: the years lie close together")
+    yield Signal("death_date", 1, "pattern: dates")
+
+
+@detector
+def keys(sample: ColumnSample) -> Iterable[Signal]:
+    """Keys of something: running numbers, unique codes, UUIDs; values alone do not say of what."""
+    if sample.temporal or sample.dtype == "bool" or sample.share("date") > 0.5 or len(sample) < 3:
+        return
+    unique = sample.distinct_ratio
+    whole = sample.share("integer")
+    if sample.consecutive and sample.filled >= 10:
+        yield Signal("other_id", 4.5, "uniqueness: running whole numbers, each once")
+    elif whole > 0.98 and unique > 0.98 and float(np.min(sample.lengths)) >= 5 and np.std(sample.lengths) < 1.0 and sample.filled >= 10:
+        yield Signal("other_id", 4, "uniqueness: whole numbers of one length, each once")
+    coded = sample.share("prefixed_code")
+    if coded > 0.9 and whole < 0.5 and sample.shapes <= max(12, 0.1 * len(sample)):
+        yield Signal("other_id", 4 if unique > 0.5 else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms")
+    grouped = float(np.mean([bool(re.fullmatch(r"\d+(?:-\d+)+", v)) for v in sample.checked]))
+    if grouped > 0.9 and unique > 0.9:
+        yield Signal("other_id", 2.5, "pattern: groups of digits, each value once")
+    if sample.share("uuid") > 0.8:
+        yield Signal("customer_id", 4.5, "pattern: UUIDs, possibly of persons")
+    if whole > 0.95 and sample.share_valid(checksums.isbn) > 0.8 and 9 <= sample.mean_length <= 14:
+        yield Signal("other_id", 5, "check digits: valid as ISBN or EAN, numbers of things")
+    for key in ("other_id", "customer_id"):
+        if sample.decimals > 0.5 or (whole > 0.95 and len(sample.numbers) and sample.numbers.min() < 0):
+            yield Signal(key, -5, "numbers: with decimals or signs, which keys have not")
+
+
+@detector
+def secrets(sample: ColumnSample) -> Iterable[Signal]:
+    """Passwords and tokens: one word of mixed case and digits without any form, or a digest."""
+    if sample.temporal or len(sample) < ENOUGH or sample.distinct_ratio < 0.5:
+        return
+    if sample.share("hex_hash") > 0.9:
+        yield Signal("password_or_secret", 3.5, "pattern: hexadecimal digests")
+        yield Signal("other_id", 3, "pattern: hexadecimal digests")
+        return
+    mixed = float(np.mean([bool(re.search(r"[a-z][A-Z]|\d[A-Z]?[a-z]", v)) and " " not in v and "." not in v for v in sample.checked]))
+    camel = float(np.mean([bool(re.fullmatch(r"(?:[A-Z][a-z]+){1,6}\d*", v)) for v in sample.checked]))
+    if mixed - camel > 0.6 and 5 <= sample.mean_length <= 64 and sample.share("code_like") > 0.5 and sample.share("hex_hash") < 0.1:
+        yield Signal("password_or_secret", 4.5, f"pattern: {mixed:.0%} mix cases and digits within one word, without a form")
+
+
+@detector
+def blobs(sample: ColumnSample) -> Iterable[Signal]:
+    """Long runs of base64 or hexadecimal digits: an image, a template, a digest."""
+    if sample.share("long_blob") > 0.7 and sample.mean_length >= 60:
+        yield Signal("photo_or_biometric", 3.5, "pattern: long encoded values, as images and templates are")
+
+
+@detector
+def health_codes(sample: ColumnSample) -> Iterable[Signal]:
+    """ICD-10 without points, CPT and HCPCS: weak forms, told by a mix of digits and letters."""
+    if sample.temporal or len(sample) < 3:
+        return
+    icd = sample.share("icd10")
+    if icd > 0.9 and sample.share("icd10_dotted") < 0.3 and sample.shapes <= 12 and len({v[:1] for v in sample.checked}) >= 4:
+        yield Signal("icd10", 3, f"pattern: {icd:.0%} have the form of icd10 without a point")
+    both = sample.share("cpt") + sample.share("hcpcs")
+    lettered = sample.share("hcpcs")
+    if both > 0.95 and lettered > 0.05 and sample.share("cpt") > 0.05:
+        yield Signal("procedure_code", 6, "pattern: five digits and letter with four digits, as CPT and HCPCS mix")
+    elif lettered > 0.95 and len({v[:1] for v in sample.checked}) >= 3:
+        yield Signal("procedure_code", 2.5, "pattern: letter and four digits, as HCPCS")
+
+
+@detector
+def plates_and_documents(sample: ColumnSample) -> Iterable[Signal]:
+    """Licence plates and passports: letters and digits in few forms, with letters that vary (codes share a prefix)."""
+    if len(sample) < 20 or sample.share("code_like") < 0.5 or not 5 <= sample.mean_length <= 10 or sample.temporal:
+        return
+    letters = [re.sub(r"[^A-Z]", "", v) for v in sample.checked]
+    mixed = float(np.mean([bool(x) and bool(re.search(r"\d", v)) for x, v in zip(letters, sample.checked, strict=True)]))
+    varied = len(set(letters)) / len(letters)
+    if mixed < 0.9 or varied < 0.3 or sample.share("plate") < 0.6 or sample.share("dea") > 0.5:
+        return
+    if np.max(sample.lengths) <= 8.5:
+        yield Signal("license_plate", 4.5, "pattern: short codes whose letters vary, as licence plates have")
+    else:
+        yield Signal("passport", 3, "pattern: codes of letters that vary and digits, as travel documents have")
+
+
+@detector
+def plain_numbers(sample: ColumnSample) -> Iterable[Signal]:
+    """Amounts, measures, counts and flags: numbers that name nobody."""
+    if sample.dtype == "bool" or sample.share("flag") > 0.95:
+        yield Signal("none", 5, "cardinality: a flag")
+        return
+    if sample.temporal:
+        return
+    share = sample.numeric_share
+    if sample.dtype == "double" or sample.decimals >= 0.5:
+        yield Signal("none", 3.5, "numbers: decimal fractions")
+    elif share > 0.95 and sample.distinct_ratio < 0.5 and not sample.consecutive:
+        yield Signal("none", 2, "numbers: whole numbers that repeat")
+    if sample.share("money") > 0.7:
+        yield Signal("none", 4, "pattern: amounts of money")
+    if sample.share("time") > 0.8:
+        yield Signal("none", 3, "pattern: times of day without a date")

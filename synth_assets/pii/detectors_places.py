@@ -1,0 +1,85 @@
+"""Detectors of places: street addresses, cities, states, counties, countries, postal codes, coordinates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from synth_assets.pii.columns import ColumnSample
+from synth_assets.pii.detectors import ENOUGH, Signal, detector
+from synth_assets.pii.dictionaries import word_list
+
+_GLUED_STREET = re.compile(r"(?:strasse|str|weg|allee|platz|gasse|ring|damm|ufer|straat|laan|gatan|vagen|veien|vej)\b")
+
+
+@detector
+def streets(sample: ColumnSample) -> Iterable[Signal]:
+    """Street addresses: a number before or after a text with the word of a street."""
+    if sample.temporal or sample.numeric_share > 0.3 or sample.mean_length < 6:
+        return
+    known = word_list("street_words")
+    worded = float(
+        np.mean([not known.isdisjoint(w) or bool(_GLUED_STREET.search(n)) for w, n in zip(sample.words, sample.normal, strict=True)])
+    )
+    numbered = max(sample.share("house_first") + sample.share("po_box"), sample.share("house_last"))
+    share = min(worded, numbered) if numbered > 0.3 else 0.0
+    if share >= 0.3 and sample.mean_words < 14:
+        yield Signal("street_address", min(8.0, 2.5 + 7.0 * share), f"pattern: {share:.0%} have a house number and the word of a street")
+
+
+@detector
+def regions(sample: ColumnSample) -> Iterable[Signal]:
+    """Cities, states, counties and countries by dictionaries that overlap; the best covered list wins."""
+    if sample.temporal or sample.numeric_share > 0.3 or sample.mean_words > 6:
+        return
+    country, state = sample.share_in("countries"), sample.share_in("states")
+    city = sample.share_in("cities")
+    suffixed = float(np.mean([bool(re.search(r"\b(?:county|parish|landkreis|borough)$", v)) for v in sample.normal]))
+    if suffixed >= 0.5:
+        yield Signal("county", 8, f"pattern: {suffixed:.0%} end in the word of a county")
+        return
+    if country >= 0.7 and country >= state - 0.05:
+        yield Signal("country", 7.5 * country, f"dictionary: {country:.0%} are names of countries")
+    elif state >= 0.6:
+        yield Signal("state", 7.0 * state, f"dictionary: {state:.0%} are names of states or provinces")
+    enough = min(1.0, len(sample) / 5)
+    surnames, forenames = sample.share_in("last_names"), sample.share_in("first_names")
+    lead = city - max(0.0, surnames - 0.55) - max(0.0, forenames - 0.5) - 0.5 * max(country - 0.3, 0.0)
+    if city >= 0.45 and lead > 0.3:
+        yield Signal("city", enough * min(7.0, 0.5 + 7.0 * lead), f"dictionary: {city:.0%} are names of cities or towns")
+
+
+@detector
+def region_codes(sample: ColumnSample) -> Iterable[Signal]:
+    """Codes of states and countries: two or three capital letters, from one list more than from the other."""
+    if not len(sample) or sample.temporal or sample.mean_length > 3.2 or sample.alphabetic_share < 0.9 or len(sample) < 2:
+        return
+    if any(v != v.upper() for v in sample.checked):
+        return
+    state, country = sample.share_in("state_codes"), sample.share_in("country_codes")
+    if {"m", "f"} >= set(sample.normal) or sample.mean_length < 1.8:
+        return
+    enough = min(1.0, len(sample) / 4)
+    if country >= 0.9 and country > state + 0.05:
+        yield Signal("country", enough * 5.0 * country, f"dictionary: {country:.0%} are codes of countries")
+    elif state >= 0.9:
+        yield Signal("state", enough * (5.5 if state > country else 3.5) * state, f"dictionary: {state:.0%} are codes of states")
+
+
+@detector
+def postal_codes(sample: ColumnSample) -> Iterable[Signal]:
+    """Postal codes: forms of countries that few other things have; five digits alone say little."""
+    if sample.temporal or sample.share("date") > 0.3 or sample.share("uuid") > 0.3 or sample.share("icd10") > 0.8:
+        return
+    world, five = sample.share("zip_world"), sample.share("zip_us")
+    if world >= 0.7 and sample.share("ndc") < 0.5 and len(sample) >= 3:
+        yield Signal("zip", 5.5 * world, f"pattern: {world:.0%} have the form of a postal code")
+    elif five >= 0.9:
+        zeros = float(np.mean([v.startswith("0") for v in sample.checked]))
+        plus = float(np.mean(["-" in v for v in sample.checked]))
+        weight = 2.0 + (1.5 if 0 < zeros < 0.6 else 0) + (3 if plus > 0.02 else 0)
+        yield Signal("zip", weight, f"pattern: {five:.0%} are five digits, as US and other postal codes")
+    elif world + five > 0.6 and len(sample) >= ENOUGH and sample.alphabetic_share < 0.6:
+        yield Signal("zip", 3.0, "pattern: forms of postal codes of several countries")

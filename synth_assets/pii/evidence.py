@@ -1,0 +1,107 @@
+"""Evidence on one column, in log odds per entity type: what its name says, weighed by what its values allow, and what they say.
+
+What belongs here: the case of one column. What does not: its neighbours (context.py), the verdict (classify.py). Reasons name
+forms, lists and shares, and never a value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from synth_assets.pii import detectors, headers, plausible
+from synth_assets.pii.columns import ColumnSample
+from synth_assets.pii.names import Header, read_header
+
+NONE_PRIOR = 2.5  # log odds of "no entity" before any evidence
+FITS_WELL = 0.6
+
+# Calibration: share of right verdicts by lead over the runner-up, fitted on the development half (benchmarks/classification.py).
+_SLOPE, _OFFSET = 0.55, 0.2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One piece of evidence: its weight in log odds and its words."""
+
+    weight: float
+    reason: str
+
+
+@dataclass
+class Case:
+    """All evidence on one column.
+
+    Attributes:
+        header: Its name, read.
+        sample: Its values.
+        findings: Evidence by entity type.
+    """
+
+    header: Header
+    sample: ColumnSample
+    findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, entity_type: str, weight: float, reason: str) -> None:
+        """Add one finding."""
+        self.findings[entity_type].append(Finding(weight, reason))
+
+    def score(self, entity_type: str) -> float:
+        """Log odds of one type."""
+        prior = NONE_PRIOR if entity_type == "none" else 0.0
+        return prior + sum(f.weight for f in self.findings.get(entity_type, ()))
+
+    def values_say(self, entity_type: str) -> float:
+        """Log odds of one type from values alone."""
+        return sum(f.weight for f in self.findings.get(entity_type, ()) if not f.reason.startswith(("name:", "context:")))
+
+    def header_says(self, entity_type: str) -> float:
+        """Log odds of one type from the name alone."""
+        return sum(f.weight for f in self.findings.get(entity_type, ()) if f.reason.startswith("name:"))
+
+    def ranking(self) -> list[tuple[str, float]]:
+        """Types by score, best first; ties by name."""
+        scored = [(t, self.score(t)) for t in {*self.findings, "none"}]
+        return sorted(scored, key=lambda pair: (-pair[1], pair[0]))
+
+    @property
+    def top(self) -> str:
+        """The best type so far."""
+        return self.ranking()[0][0]
+
+    def reasons(self, entity_type: str, limit: int = 6) -> tuple[str, ...]:
+        """Words for one type, strongest first, without repetition."""
+        ordered = sorted(self.findings.get(entity_type, ()), key=lambda f: -abs(f.weight))
+        return tuple(dict.fromkeys(f.reason for f in ordered))[:limit]
+
+
+def gather(sample: ColumnSample) -> Case:
+    """The case of one column from its own name and values."""
+    case = Case(read_header(sample.name), sample)
+    for hint in headers.hints(case.header):
+        _add_hint(case, hint)
+    for signal in detectors.signals(sample):
+        case.add(signal.entity_type, signal.weight, signal.reason)
+    return case
+
+
+def _add_hint(case: Case, hint: headers.Hint) -> None:
+    concepts = " + ".join(hint.concepts)
+    if hint.entity_type == "none":
+        case.add("none", hint.weight, f"name: reads as {concepts}, which names no entity")
+        return
+    fit = plausible.fit(hint.entity_type, case.sample)
+    if fit >= FITS_WELL:
+        case.add(hint.entity_type, hint.weight, f"name: reads as {concepts}")
+    else:
+        weight = hint.weight * fit / FITS_WELL * 0.9
+        case.add(hint.entity_type, weight, f"name: reads as {concepts}, but only {fit:.0%} of the values can be {hint.entity_type}")
+
+
+def confidence(case: Case) -> float:
+    """Calibrated share of such verdicts that are right, from the lead of the best type over the next."""
+    ranking = case.ranking()
+    lead = ranking[0][1] - (ranking[1][1] if len(ranking) > 1 else 0.0)
+    seen = min(1.0, 0.55 + len(case.sample) / 20)
+    return round(seen / (1 + math.exp(-(_SLOPE * lead + _OFFSET))), 4)

@@ -1,0 +1,122 @@
+"""Reading the name of a column or table: words, in six languages and many abbreviations, as concepts.
+
+What belongs here: splitting (snake, camel, glued words) and the vocabulary. What does not: what a concept says about the
+entity type (headers.py). Names of columns are no values; evidence may quote them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from synth_assets.pii.dictionaries import read_data
+
+_SPECIAL = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})
+_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_OPAQUE = re.compile(r"(c|col|column|field|f|v|var|x|attr|feature|unnamed|spalte|campo|champ|colonne|colonna|coluna)?[ _:.\-]*\d*", re.IGNORECASE)
+_SHORT_ENDS = frozenset({"id", "no", "nr", "cd", "dt", "nm", "dx", "ip", "ts", "num", "key"})
+_STOP = frozenset({"stop", "place_kind"})
+
+
+@dataclass(frozen=True)
+class Header:
+    """A name, read.
+
+    Attributes:
+        text: The name as it stands.
+        words: Its words in order, lower case, without accents.
+        concepts: What each word stands for; an unknown word has none.
+        opaque: The name says nothing by construction (col1, field_7, x).
+    """
+
+    text: str
+    words: tuple[str, ...]
+    concepts: tuple[frozenset[str], ...]
+    opaque: bool
+
+    @property
+    def all(self) -> frozenset[str]:
+        """All concepts of the name."""
+        return frozenset().union(*self.concepts) - _STOP
+
+    @property
+    def known(self) -> bool:
+        """Whether at least one word is in the vocabulary."""
+        return bool(self.all)
+
+    @property
+    def unknown_words(self) -> int:
+        """Number of words outside the vocabulary, digits left out."""
+        return sum(not c and not w.isdigit() for w, c in zip(self.words, self.concepts, strict=True))
+
+
+def fold(text: str) -> str:
+    """Lower case without accents; letters that do not decompose (ß, ø, ł) are spelled out."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.translate(_SPECIAL))
+    return "".join(c for c in decomposed if not unicodedata.combining(c)).casefold()
+
+
+@cache
+def vocabulary() -> dict[str, frozenset[str]]:
+    """Word -> concepts, from data/header_words.txt."""
+    found: dict[str, set[str]] = {}
+    for line in read_data("header_words.txt"):
+        concepts, _, words = line.partition(":")
+        for word in words.split():
+            found.setdefault(word, set()).update(concepts.split())
+    return {word: frozenset(concepts) for word, concepts in found.items()}
+
+
+@lru_cache(maxsize=4096)
+def read_header(text: str) -> Header:
+    """Split a name into words and look each one up.
+
+    Whole chunks first ("LastName" is one entry), then camel case, then glued words ("dateofhire") by the fewest known pieces.
+    """
+    words: list[str] = []
+    for chunk in re.split(r"[^0-9A-Za-zÀ-ɏ]+", text):
+        if chunk:
+            words += _chunk_words(chunk)
+    known = vocabulary()
+    concepts = tuple(known.get(w, frozenset()) for w in words)
+    return Header(text, tuple(words), concepts, opaque=bool(_OPAQUE.fullmatch(text.strip())))
+
+
+def _chunk_words(chunk: str) -> list[str]:
+    known = vocabulary()
+    whole = fold(chunk)
+    if whole in known:
+        return [whole]
+    accents_kept = unicodedata.normalize("NFKD", chunk.translate(_SPECIAL))
+    plain = "".join(c for c in accents_kept if not unicodedata.combining(c))
+    words: list[str] = []
+    for piece in _CAMEL.findall(plain):
+        word = piece.lower()
+        words += [word] if word in known or word.isdigit() else _split_glued(word)
+    return words
+
+
+def _split_glued(word: str) -> list[str]:
+    """The fewest known words that cover a glued one; the word itself where none do."""
+    known = vocabulary()
+    best: list[list[str] | None] = [[]] + [None] * len(word)
+    for end in range(2, len(word) + 1):
+        for start in range(max(0, end - 18), end - 1):
+            head = best[start]
+            piece = word[start:end]
+            short = end - start == 2
+            allowed = not short or (start > 0 and (piece in _SHORT_ENDS or piece in ("of", "de")))
+            if head is None or not allowed or piece not in known:
+                continue
+            current = best[end]
+            if current is None or len(head) + 1 < len(current):
+                best[end] = [*head, piece]
+    found = best[len(word)]
+    if found:
+        return found
+    singular = word[:-1] if word.endswith("s") else word
+    return [singular] if singular in known else [word]
