@@ -6,6 +6,8 @@ an artifact whose latest verdict is "failed" refuses, also in a later run (docs/
 
 from __future__ import annotations
 
+import resource
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +123,10 @@ class Stage:
             return found
         with self.store.writing(job.zone, self.config.name, job.asset) as out:
             out.publish = False
+            started = time.perf_counter()
             out.info.update(job.build(out.folder))
+            out.info["seconds"] = round(time.perf_counter() - started, 3)
+            out.info["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             out.info["input_hash"] = job.input_hash
             checks = tuple(job.check(out.folder, out.info)) if job.check else ()
             out.info["checks"] = [_stored(c) for c in checks]

@@ -1,0 +1,186 @@
+"""Stage 9: the audit of each synthesizer's tables and the leaderboard. Thresholds of the YAML are blocking checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.models import zone_of
+from synth_assets.assets.split import roles_of
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.synthetic import table_schema
+from synth_assets.assets.wiring import Wiring
+from synth_assets.audit.records import AuditResult
+from synth_assets.checks.thresholds import threshold_names, threshold_outcomes
+from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.resources import EngineResource, StoreResource
+from synth_assets.seeds import child_seed
+from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
+from synth_assets.storage.atomic import write_text
+
+VERSION = "1"
+
+
+def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
+    """The asset `<dataset>/audit_<synthesizer>` with one blocking check per threshold."""
+    config, keys = wiring.config, wiring.keys
+    asset = keys.audit(synthesizer.name)
+    section = {
+        "target": config.target,
+        "protected": sorted(config.protected),
+        "seed": config.seed,
+        "thresholds": config.thresholds.model_dump(mode="json"),
+    }
+    tables = {t: keys.synthetic(synthesizer.name, t) for t in config.tables}
+    spec = wiring.spec(
+        asset,
+        stage="audit",
+        zone=Zone.RESTRICTED,
+        section=section,
+        version=VERSION,
+        kinds={"scikitlearn", "duckdb"},
+        description=f"Fidelity, utility, privacy (with a control group) and fairness of {synthesizer.name}.",
+        deps=[*tables.values(), keys.split],
+    )
+    checks = [wiring.check(asset, name, text) for name, text in threshold_names(config.thresholds).items()]
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    def audit(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            split = stage.read(Zone.RESTRICTED, keys.split)
+            made_tables = {t: stage.read(Zone.RESTRICTED, name) for t, name in tables.items()}
+            inputs = {t: r.content_hash for t, r in made_tables.items()} | {"split": split.content_hash}
+            job = Job(
+                Zone.RESTRICTED, asset, inputs, section, VERSION,
+                lambda folder: _audit(wiring, stage.store, made_tables, split, engine, folder),
+                lambda folder, _: threshold_outcomes(config.thresholds, read_audit(folder)),
+                publish_failed=True,
+            )  # fmt: skip
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(read_audit(stage.store.path(made.ref)).public()))
+
+    return audit
+
+
+def read_audit(folder: Path) -> AuditResult:
+    """The full result; restricted."""
+    return AuditResult.model_validate_json((folder / "result.json").read_text())
+
+
+def _audit(
+    wiring: Wiring,
+    store: ArtifactStore,
+    made: Mapping[str, ArtifactRef],
+    split: ArtifactRef,
+    engine: EngineResource,
+    folder: Path,
+) -> dict[str, Any]:
+    from synth_assets.audit.dataset import TableInput, audit_dataset
+
+    config, roles, source = wiring.config, roles_of(split), store.path(split)
+    tables = [
+        TableInput(
+            name=name,
+            synthetic=store.path(made[name]),
+            train=source / name / "train",
+            holdout=source / name / "holdout",
+            schema=table_schema(made[name]),
+            columns=roles[name].modelled,
+        )
+        for name in config.tables
+    ]
+    target = config.locate(config.target, "target") if config.target else None
+    result = audit_dataset(
+        tables,
+        engine=engine.open(),
+        target=target,
+        protected=tuple(config.locate(p, "protected") for p in config.protected),
+        seed=child_seed(config.seed, "audit"),
+    )
+    write_text(folder / "result.json", result.model_dump_json(indent=1))
+    write_text(folder / "public.json", result.public().model_dump_json(indent=1))
+    return {"synthetic": {t: r.content_hash for t, r in made.items()}}
+
+
+def _describe(public: AuditResult) -> dict[str, Any]:
+    """The few stable numbers that plot over time, and the findings that decide."""
+    figures, scores = public.figures, public.module_scores
+    numbers = {
+        "overall_score": public.overall_score,
+        "privacy_score": scores.privacy,
+        "fidelity_score": scores.fidelity,
+        "utility_score": scores.utility,
+        "fairness_score": scores.fairness,
+        "privacy_risk": figures.privacy_risk,
+        "utility_gap": figures.utility_gap,
+        "fairness_gap": figures.fairness_gap,
+        "quality_score": figures.quality_score,
+    }
+    shown = [
+        {"module": m, "level": f.risk_level, "message": f.message, "table": f.table or ""}
+        for m, found in public.detailed_findings.items()
+        for f in found
+        if f.decides and f.column is None
+    ]
+    return {**{k: v for k, v in numbers.items() if v is not None}, "findings": metadata.rows(shown)}
+
+
+def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset `<dataset>/leaderboard`."""
+    config, keys, asset = wiring.config, wiring.keys, wiring.keys.leaderboard
+    section = {"synthesizers": [s.model_dump(mode="json") for s in config.synthesizers]}
+    spec = wiring.spec(
+        asset,
+        stage="leaderboard",
+        zone=Zone.RESTRICTED,
+        section=section,
+        version=VERSION,
+        kinds={"python"},
+        description="The dataset's synthesizers side by side, and which one is recommended, with reasons.",
+        deps=[*(keys.audit(s.name) for s in config.synthesizers), *(keys.model(s.name) for s in config.synthesizers)],
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def leaderboard(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            audits = {s.name: stage.read(Zone.RESTRICTED, keys.audit(s.name)) for s in config.synthesizers}
+            models = {s.name: stage.read(zone_of(s), keys.model(s.name)) for s in config.synthesizers}
+            job = Job(
+                Zone.RESTRICTED, asset, {n: r.content_hash for n, r in audits.items()}, section, VERSION,
+                lambda folder: _rank(wiring, stage.store, audits, models, folder),
+            )  # fmt: skip
+            made = stage.produce(job)
+            board = made.ref.info["board"]
+            return stage.result(job, made, {"recommended": board["recommended"] or "none", "board": metadata.rows(board["rows"])})
+
+    return leaderboard
+
+
+def _rank(
+    wiring: Wiring, store: ArtifactStore, audits: Mapping[str, ArtifactRef], models: Mapping[str, ArtifactRef], folder: Path
+) -> dict[str, Any]:
+    from synth_assets.audit.leaderboard import FitCost, rank
+
+    results = {name: read_audit(store.path(ref)) for name, ref in audits.items()}
+    costs = {}
+    for synthesizer in wiring.config.synthesizers:
+        model = models[synthesizer.name].info
+        sampled = [store.find(Zone.RESTRICTED, wiring.config.name, wiring.keys.synthetic(synthesizer.name, t)) for t in wiring.config.tables]
+        costs[synthesizer.name] = FitCost(
+            fit_seconds=model["seconds"] + model.get("measure_seconds", 0.0),
+            sample_seconds=sum(ref.info["seconds"] for ref in sampled if ref is not None),
+            peak_bytes=model["peak_bytes"],
+            epsilon=model.get("spent", {}).get("epsilon"),
+        )
+    board = rank(results, costs)
+    write_text(folder / "result.json", board.model_dump_json(indent=1))
+    write_text(folder / "public.json", board.public().model_dump_json(indent=1))
+    public = board.public()
+    return {"board": {"recommended": public.recommended, "rows": [r.model_dump(mode="json") for r in public.rows]}}

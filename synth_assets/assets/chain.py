@@ -1,0 +1,46 @@
+"""The chain of one dataset: which assets it has, in the order of the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from synth_assets.assets.audit import build_audit, build_leaderboard
+from synth_assets.assets.classification import build_classification
+from synth_assets.assets.masked import build_masked
+from synth_assets.assets.measurements import build_measurements
+from synth_assets.assets.models import build_model
+from synth_assets.assets.profile import build_profile
+from synth_assets.assets.raw import build_raw
+from synth_assets.assets.release import build_export, build_report
+from synth_assets.assets.split import build_split
+from synth_assets.assets.synthetic import build_synthetic
+from synth_assets.assets.wiring import Wiring
+from synth_assets.config.runtime import LoadedDataset
+
+
+def build_dataset(dataset: LoadedDataset) -> list[dg.AssetsDefinition]:
+    """Every asset of one dataset; the same function for every YAML."""
+    return list(_assets(Wiring(dataset)))
+
+
+def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
+    config = wiring.config
+    for table in config.tables:
+        yield build_raw(wiring, table)
+    yield build_profile(wiring)
+    yield build_classification(wiring)
+    for table in config.tables:
+        yield build_masked(wiring, table)
+    yield build_split(wiring)
+    for synthesizer in config.synthesizers:
+        if synthesizer.differentially_private:
+            yield build_measurements(wiring, synthesizer)
+        yield build_model(wiring, synthesizer)
+        yield build_synthetic(wiring, synthesizer)
+        yield build_audit(wiring, synthesizer)
+    yield build_leaderboard(wiring)
+    yield build_report(wiring)
+    for fmt in config.exports:
+        yield build_export(wiring, fmt)

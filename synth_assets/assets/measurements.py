@@ -1,0 +1,139 @@
+"""Stage 6: noisy counts, the only asset between the data and the marginal model. Budget is reserved before the first read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.release_spec import release_spec, section_of
+from synth_assets.assets.split import roles_of
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.checks.budget import budget_outcomes
+from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.privacy.report import PrivacyReport
+from synth_assets.resources import EngineResource, LedgerResource, StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, Zone
+from synth_assets.storage.atomic import write_text
+
+if TYPE_CHECKING:
+    from synth_assets.privacy.budget import BudgetLedger
+
+VERSION = "1"
+PRIVACY_FILE = "privacy.json"
+
+
+def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
+    """The asset `<dataset>/dp_measurements`."""
+    config, keys, asset = wiring.config, wiring.keys, wiring.keys.measurements
+    section = section_of(wiring, synthesizer) | {"population": config.population}
+    spec = wiring.spec(
+        asset,
+        stage="dp_measurements",
+        zone=Zone.RELEASE,
+        section=section,
+        version=VERSION,
+        kinds={"duckdb", "python"},
+        description=(
+            f"Noisy marginal counts under differential privacy: epsilon {synthesizer.epsilon:g}, delta {synthesizer.delta:g}, charged "
+            f"to population `{config.population}`. The only asset between the data and the model."
+        ),
+        deps=[keys.split],
+    )
+    checks = [
+        wiring.check(asset, "budget", "What was spent is within what was asked for and within the population's budget."),
+        wiring.check(asset, "accountant", "A second, independent accountant agrees with the claimed epsilon."),
+    ]
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    def dp_measurements(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, ledger: LedgerResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            split = stage.read(Zone.RESTRICTED, keys.split)
+            budget = ledger.open()
+            _same_history(stage, budget, asset)
+            job = Job(
+                Zone.RELEASE, asset, {"split": split.content_hash}, section, VERSION,
+                lambda folder: _measure(wiring, synthesizer, stage, split, budget, engine, folder),
+                lambda folder, _: budget_outcomes(read_privacy(folder)),
+            )  # fmt: skip
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(wiring, read_privacy(stage.store.path(made.ref)), made.ref, budget))
+
+    return dp_measurements
+
+
+def read_privacy(folder: Path) -> PrivacyReport:
+    """The privacy report of a release."""
+    return PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
+
+
+def _same_history(stage: Stage, budget: BudgetLedger, asset: str) -> None:
+    """Refuse to go on where measurements exist and the ledger that counted them does not.
+
+    Raises:
+        ReleaseRefusedError: the ledger is new and an earlier release is there.
+    """
+    from synth_assets.errors import ReleaseRefusedError
+
+    if budget.is_new and stage.store.find(Zone.RELEASE, stage.config.name, asset) is not None:
+        raise ReleaseRefusedError(
+            f"{stage.config.name}/{asset} was released before, but the budget ledger knows nothing of it.",
+            remedy="Bring back the ledger (var/ledger or the database) from a backup; it is never started afresh beside releases.",
+        )
+
+
+def _measure(
+    wiring: Wiring,
+    synthesizer: SynthesizerConfig,
+    stage: Stage,
+    split: ArtifactRef,
+    budget: BudgetLedger,
+    engine: EngineResource,
+    folder: Path,
+) -> dict[str, Any]:
+    from synth_assets.synthesis.charged import Charge, measure_charged
+
+    config = wiring.config
+    spec = release_spec(wiring, split, stage.store.path(split))
+    charge = Charge(
+        population=config.population,
+        unit=config.unit or "row",
+        budget_epsilon=config.budget.epsilon,
+        budget_delta=config.budget.delta,
+        label=f"{config.name}/{wiring.keys.measurements}",
+        run_id=stage.context.run_id,
+        attempt=stage.context.retry_number,
+        data_version=split.content_hash,
+    )
+    report = measure_charged(
+        spec, epsilon=synthesizer.epsilon, delta=synthesizer.delta, charge=charge, ledger=budget, engine=engine.open(), out=folder
+    )
+    write_text(folder / PRIVACY_FILE, report.model_dump_json(indent=1))
+    columns = [f"{t}.{c}" for t, r in roles_of(split).items() for c in (*r.keys, *r.modelled)]
+    return {"columns": columns, "spent": json.loads(report.spent.model_dump_json()), "measure_seconds": report.seconds}
+
+
+def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: BudgetLedger) -> dict[str, Any]:
+    status = budget.status(report.population)
+    columns = {c: [(wiring.keys.key(wiring.keys.split), c)] for c in ref.info["columns"]}
+    return {
+        "epsilon_spent": report.spent.epsilon,
+        "epsilon_zcdp": report.spent.epsilon_simple,
+        "delta": report.spent.delta,
+        "privacy_level": report.level,
+        "unit_of_privacy": report.unit,
+        "budget_left": status.left,
+        "budget": status.epsilon,
+        "non_dp_inputs": metadata.rows([{"input": i} for i in report.non_dp_inputs]),
+        **metadata.lineage(columns),
+    }
+
+

@@ -1,0 +1,106 @@
+"""Stage 7: the trained models. A DP model has the noisy measurements as its only parent; others read the split and stay restricted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.release_spec import release_spec, section_of
+from synth_assets.assets.split import roles_of
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.resources import StoreResource
+from synth_assets.seeds import child_seed
+from synth_assets.storage.artifacts import ArtifactRef, Zone
+
+VERSION = "1"
+
+
+def zone_of(synthesizer: SynthesizerConfig) -> Zone:
+    """A DP model may be released; any other is as good as the raw rows."""
+    return Zone.RELEASE if synthesizer.differentially_private else Zone.RESTRICTED
+
+
+def build_model(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
+    """The asset `<dataset>/model_<synthesizer>`."""
+    return _build_private(wiring, synthesizer) if synthesizer.differentially_private else _build_plain(wiring, synthesizer)
+
+
+def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
+    """Fitted from the stored noisy tables alone: no engine, no ledger and no key reaches this step."""
+    asset, config = wiring.keys.model(synthesizer.name), wiring.config
+    section = {"seed": config.seed}
+    spec = wiring.spec(
+        asset,
+        stage="model",
+        zone=Zone.RELEASE,
+        section=section,
+        version=VERSION,
+        kinds={"pytorch", "python"},
+        description="Mixture of product distributions fitted to the noisy measurements alone. Fitting again costs no privacy budget.",
+        deps=[wiring.keys.measurements],
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            source = stage.read(Zone.RELEASE, wiring.keys.measurements)
+            job = Job(
+                Zone.RELEASE, asset, {"measurements": source.content_hash}, section, VERSION,
+                lambda folder: _fit_private(stage.store.path(source), source, config.seed, folder),
+            )  # fmt: skip
+            made = stage.produce(job)
+            columns = {c: [(wiring.keys.key(wiring.keys.measurements), c)] for c in source.info["columns"]}
+            return stage.result(job, made, {"epsilon_spent": source.info["spent"]["epsilon"], **metadata.lineage(columns)})
+
+    return model
+
+
+def _fit_private(measurements: Path, source: ArtifactRef, seed: int, folder: Path) -> dict[str, Any]:
+    from synth_assets.synthesis.release import fit_release, load_measurements
+
+    fit_release(load_measurements(measurements), seed=child_seed(seed, "model_dp_marginals")).save(folder)
+    return {"columns": source.info["columns"], "spent": source.info["spent"]}
+
+
+def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
+    asset, config, section = wiring.keys.model(synthesizer.name), wiring.config, section_of(wiring, synthesizer)
+    spec = wiring.spec(
+        asset,
+        stage="model",
+        zone=Zone.RESTRICTED,
+        section=section,
+        version=VERSION,
+        kinds={"python", "pandas"},
+        description="SDV Gaussian copula. Not differentially private: the model is as good as the raw rows and stays restricted.",
+        deps=[wiring.keys.split],
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            source = stage.read(Zone.RESTRICTED, wiring.keys.split)
+            job = Job(
+                Zone.RESTRICTED, asset, {"split": source.content_hash}, section, VERSION,
+                lambda folder: _fit_plain(wiring, source, stage.store.path(source), folder),
+            )  # fmt: skip
+            made = stage.produce(job)
+            columns = {c: [(wiring.keys.key(wiring.keys.split), c)] for c in made.ref.info["columns"]}
+            return stage.result(job, made, metadata.lineage(columns))
+
+    return model
+
+
+def _fit_plain(wiring: Wiring, split: ArtifactRef, source: Path, folder: Path) -> dict[str, Any]:
+    from synth_assets.synthesis.sdv_models import GaussianCopula
+
+    model = GaussianCopula().fit(release_spec(wiring, split, source), seed=child_seed(wiring.config.seed, "model_gaussian_copula"))
+    model.save(folder)
+    return {"columns": [f"{t}.{c}" for t, r in roles_of(split).items() for c in (*r.keys, *r.modelled)]}

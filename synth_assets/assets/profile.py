@@ -1,0 +1,86 @@
+"""Stage 2: statistics and plots of the raw tables. Restricted; what Dagster shows is the public form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.raw import schema_of
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.resources import EngineResource, StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
+from synth_assets.storage.atomic import write_bytes, write_text
+
+VERSION = "1"
+PICTURE = "profile.png"
+
+
+def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset `<dataset>/profile`."""
+    config, keys, asset = wiring.config, wiring.keys, wiring.keys.profile
+    spec = wiring.spec(
+        asset,
+        stage="profile",
+        zone=Zone.RESTRICTED,
+        section={},
+        version=VERSION,
+        kinds={"duckdb", "python"},
+        description="Statistics of every column, associations, duplicates, and the column sets that single people out.",
+        deps=[*(keys.raw(t) for t in config.tables), keys.classification],
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def profile(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            raws = {t: stage.read(Zone.RESTRICTED, keys.raw(t)) for t in config.tables}
+            verdicts = stage.read(Zone.RESTRICTED, keys.classification)
+            inputs = {t: r.content_hash for t, r in raws.items()} | {"classification": verdicts.content_hash}
+            job = Job(
+                Zone.RESTRICTED, asset, inputs, {}, VERSION,
+                lambda folder: _profile(stage.store, raws, verdicts, engine, folder),
+            )  # fmt: skip
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(stage.store.path(made.ref), made.ref))
+
+    return profile
+
+
+def _profile(
+    store: ArtifactStore, raws: Mapping[str, ArtifactRef], verdict_ref: ArtifactRef, engine: EngineResource, folder: Path
+) -> dict[str, Any]:
+    from synth_assets.assets.classification import read_verdicts
+    from synth_assets.profiling.plots import overview
+    from synth_assets.profiling.tables import profile_table
+
+    verdicts = read_verdicts(store, verdict_ref)
+    found = {}
+    for table, ref in raws.items():
+        by_class = {c: [v.column for v in verdicts[table] if v.identifier_class == c] for c in ("direct", "quasi", "sensitive")}
+        found[table] = profile_table(
+            store.path(ref), schema_of(ref), engine.open(), identifying=frozenset(by_class["direct"]),
+            quasi=tuple(by_class["quasi"]), sensitive=tuple(by_class["sensitive"]),
+        )  # fmt: skip
+    for file, form in (("result.json", lambda p: p), ("public.json", lambda p: p.public())):
+        record = {t: json.loads(form(p).model_dump_json()) for t, p in found.items()}
+        write_text(folder / file, json.dumps(record, indent=1))
+    public = {t: p.public() for t, p in found.items()}
+    write_bytes(folder / PICTURE, overview(public))
+    return {
+        "tables": [
+            {"table": t, "rows": p.row_count, "columns": len(p.columns), "duplicate_rows": p.duplicates, "missing_fraction": p.missing_fraction}
+            for t, p in public.items()
+        ]
+    }
+
+
+def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
+    shown = metadata.picture((folder / PICTURE).read_bytes(), "profile")
+    return {"tables": metadata.rows(ref.info["tables"]), **({"picture": shown} if shown is not None else {})}

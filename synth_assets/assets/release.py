@@ -1,0 +1,210 @@
+"""Stages 10 and 11: the report and the exports, the only assets that write tables into the release zone.
+
+An export proves what it releases: the tables have a passing audit that speaks of exactly this content. The report is made of public
+forms only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.synthetic import table_schema
+from synth_assets.assets.wiring import Wiring
+from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.errors import ReleaseRefusedError
+from synth_assets.resources import EngineResource, KeyResource, StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
+from synth_assets.storage.atomic import write_text
+
+VERSION = "1"
+REPORT_FILE = "report.html"
+
+
+def build_report(wiring: Wiring) -> dg.AssetsDefinition:
+    """The asset `<dataset>/report`: one HTML file that opens offline."""
+    config, keys, asset = wiring.config, wiring.keys, wiring.keys.report
+    parents = _report_parents(wiring)
+    section = {"description": config.description, "policy": config.policy, "unit": config.unit, "population": config.population}
+    spec = wiring.spec(
+        asset,
+        stage="report",
+        zone=Zone.RELEASE,
+        section=section,
+        version=VERSION,
+        kinds={"html"},
+        description="Data card, model cards, privacy report and audit in plain words; public forms only.",
+        deps=list(parents),
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def report(context: dg.AssetExecutionContext, store: StoreResource, key: KeyResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            refs = {name: stage.read(zone, name) for name, zone in parents.items()}
+            development = key.open().development
+            inputs = {n: r.content_hash for n, r in refs.items()} | {"development_key": str(development)}
+            job = Job(
+                Zone.RELEASE, asset, inputs, section, VERSION,
+                lambda folder: _render(wiring, stage.store, refs, folder, development=development),
+            )  # fmt: skip
+            made = stage.produce(job)
+            path = f"{stage.store.location(made.ref)}/{REPORT_FILE}"
+            return stage.result(job, made, {"report": dg.MetadataValue.path(path), "report_bytes": made.ref.info["bytes"]})
+
+    return report
+
+
+def _report_parents(wiring: Wiring) -> dict[str, Zone]:
+    """Everything the report tells about, with the zone it lives in."""
+    config, keys = wiring.config, wiring.keys
+    parents = {keys.raw(t): Zone.RESTRICTED for t in config.tables}
+    parents |= {keys.profile: Zone.RESTRICTED, keys.classification: Zone.RESTRICTED}
+    parents |= {keys.masked(t): Zone.MASKED for t in config.tables}
+    if any(s.differentially_private for s in config.synthesizers):
+        parents[keys.measurements] = Zone.RELEASE
+    parents |= {keys.audit(s.name): Zone.RESTRICTED for s in config.synthesizers}
+    return {**parents, keys.leaderboard: Zone.RESTRICTED}
+
+
+def _render(
+    wiring: Wiring, store: ArtifactStore, refs: Mapping[str, ArtifactRef], folder: Path, *, development: bool
+) -> dict[str, Any]:
+    from synth_assets.reports.dataset_report import ReportInput, render
+
+    config, keys = wiring.config, wiring.keys
+
+    def read(name: str, file: str = "public.json") -> Any:
+        return json.loads((store.path(refs[name]) / file).read_text())
+
+    private = keys.measurements in refs
+    data = ReportInput.model_validate(
+        {
+            "dataset": config.name,
+            "description": config.description,
+            "policy": config.policy,
+            "unit": config.unit,
+            "population": config.population,
+            "target": config.target,
+            "protected": list(config.protected),
+            "development_key": development,
+            "contracts": {t: refs[keys.raw(t)].info["checks"] for t in config.tables},
+            "profiles": read(keys.profile),
+            "verdicts": read(keys.classification),
+            "masks": {t: read(keys.masked(t), "summary.json") for t in config.tables},
+            "privacy": read(keys.measurements, "privacy.json") if private else None,
+            "audits": {s.name: read(keys.audit(s.name)) for s in config.synthesizers},
+            "leaderboard": read(keys.leaderboard),
+        }
+    )
+    html = render(data)
+    write_text(folder / REPORT_FILE, html)
+    return {"bytes": len(html.encode())}
+
+
+def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
+    """The asset `<dataset>/export_<format>`: the synthetic tables that passed their audit, in one file format."""
+    config, keys, asset = wiring.config, wiring.keys, wiring.keys.export(fmt)
+    section = {"format": fmt, "synthesizers": [s.name for s in config.synthesizers]}
+    audits = [keys.audit(s.name) for s in config.synthesizers]
+    tables = [keys.synthetic(s.name, t) for s in config.synthesizers for t in config.tables]
+    spec = wiring.spec(
+        asset,
+        stage="export",
+        zone=Zone.RELEASE,
+        section=section,
+        version=VERSION,
+        kinds={"parquet" if fmt == "parquet" else "file"},
+        description=f"The synthetic tables that passed their audit, as {fmt}.",
+        deps=[*tables, *audits, keys.leaderboard],
+    )
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    def export(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            released = {s.name: _proven(stage, wiring, s) for s in config.synthesizers}
+            development = key.open().development
+            inputs = {f"{s}/{t}": ref.content_hash for s, made in released.items() for t, ref in made.items()}
+            job = Job(
+                Zone.RELEASE, asset, inputs | {"development_key": str(development)}, section, VERSION,
+                lambda folder: _export(wiring, stage.store, released, fmt, engine, folder, development=development),
+            )  # fmt: skip
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(wiring, released, made.ref))
+
+    return export
+
+
+def _proven(stage: Stage, wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, ArtifactRef]:
+    """The tables of one synthesizer, if a passing audit speaks of exactly this content.
+
+    Raises:
+        ReleaseRefusedError: the audit is of other tables.
+    """
+    audit = stage.read(Zone.RESTRICTED, wiring.keys.audit(synthesizer.name))
+    tables = {t: stage.read(Zone.RESTRICTED, wiring.keys.synthetic(synthesizer.name, t)) for t in wiring.config.tables}
+    if audit.info["synthetic"] != {t: r.content_hash for t, r in tables.items()}:
+        raise ReleaseRefusedError(
+            f"the audit of {synthesizer.name} is of other tables than the ones to be released.",
+            remedy=f"Materialise {wiring.config.name}/{wiring.keys.audit(synthesizer.name)} again.",
+        )
+    return tables
+
+
+def _export(
+    wiring: Wiring,
+    store: ArtifactStore,
+    released: Mapping[str, Mapping[str, ArtifactRef]],
+    fmt: str,
+    engine: EngineResource,
+    folder: Path,
+    *,
+    development: bool,
+) -> dict[str, Any]:
+    from synth_assets.exports.formats import write_table
+
+    configs = {s.name: s for s in wiring.config.synthesizers}
+    rows = 0
+    for name, tables in released.items():
+        for table, ref in tables.items():
+            provenance = {
+                "synthetic": True,
+                "dataset": wiring.config.name,
+                "table": table,
+                "synthesizer": name,
+                "differentially_private": configs[name].differentially_private,
+                "content_hash": ref.content_hash,
+                "development_key": development,
+            }
+            out = folder / name / f"{table}.{fmt}"
+            write_table(store.path(ref), out, schema=table_schema(ref), engine=engine.open(), provenance=provenance)
+            rows += int(ref.info["row_count"])
+    return {"row_count": rows, "files": sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())}
+
+
+def _describe(wiring: Wiring, released: Mapping[str, Mapping[str, ArtifactRef]], ref: ArtifactRef) -> dict[str, Any]:
+    columns, sources = [], {}
+    for synthesizer, tables in released.items():
+        for table, made in tables.items():
+            for column in table_schema(made).columns:
+                name = f"{synthesizer}.{table}.{column.name}"
+                columns.append(dg.TableColumn(name, type=column.dtype))
+                sources[name] = [(wiring.keys.key(wiring.keys.synthetic(synthesizer, table)), column.name)]
+    return {
+        "dagster/row_count": ref.info["row_count"],
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "files": metadata.rows([{"file": f} for f in ref.info["files"]]),
+        **metadata.lineage(sources),
+    }
+
+

@@ -1,0 +1,60 @@
+"""From the split and the YAML to the specification of a release: what both kinds of synthesizers are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.assets.split import roles_of, schemas_of
+from synth_assets.assets.wiring import Wiring
+from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.storage.artifacts import ArtifactRef
+
+if TYPE_CHECKING:
+    from synth_assets.synthesis.protocol import ReleaseSpec
+
+DOMAIN_KEYS = ("kind", "categories", "lower", "upper", "inferred")
+
+
+def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]:
+    """What a model depends on: its own parameters, the declared domains, the contribution bounds, unit and target."""
+    return {
+        "synthesizer": synthesizer.model_dump(mode="json", exclude={"rows"}),
+        "unit": wiring.config.unit,
+        "target": wiring.config.target,
+        "seed": wiring.config.seed,
+        "tables": {
+            name: {
+                "max_per_unit": table.max_per_unit,
+                "columns": {n: c.model_dump(mode="json", include=set(DOMAIN_KEYS)) for n, c in table.columns.items()},
+            }
+            for name, table in wiring.config.tables.items()
+        },
+    }
+
+
+def release_spec(wiring: Wiring, split: ArtifactRef, folder: Path) -> ReleaseSpec:
+    """The train part of every table, with what a person declared about it.
+
+    Args:
+        wiring: The dataset.
+        split: The split that was read.
+        folder: Its files.
+    """
+    from synth_assets.synthesis.protocol import ReleaseSpec, TableSpec
+
+    config, roles, schemas = wiring.config, roles_of(split), schemas_of(split)
+    tables = tuple(
+        TableSpec(
+            table=schemas[name],
+            path=folder / name / "train",
+            columns=roles[name].modelled,
+            configs=config.tables[name].columns,
+            max_per_unit=config.tables[name].max_per_unit,
+        )
+        for name in config.tables
+    )
+    target = config.locate(config.target, "target") if config.target else None
+    if target is not None and target[1] not in roles[target[0]].modelled:
+        target = None  # a target that is a key or an identifier cannot guide a model
+    return ReleaseSpec(tables=tables, unit=config.locate(config.unit, "unit") if config.unit else None, target=target)

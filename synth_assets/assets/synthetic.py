@@ -1,0 +1,115 @@
+"""Stage 8: synthetic tables sampled from a model, direct identifiers made anew. Restricted until an audit has passed and an export ran."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.models import zone_of
+from synth_assets.assets.split import roles_of, schemas_of
+from synth_assets.assets.stage import Job, Produced, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.resources import StoreResource
+from synth_assets.seeds import child_seed
+from synth_assets.storage.artifacts import ArtifactRef, Zone
+from synth_assets.storage.hashing import hash_json
+from synth_assets.tables.schema import TableSchema
+
+VERSION = "1"
+
+
+def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
+    """The assets `<dataset>/synthetic_<synthesizer>_<table>`, made in one step since children follow their parents."""
+    config, keys = wiring.config, wiring.keys
+    section = {"rows": synthesizer.rows, "seed": config.seed}
+    names = {t: keys.synthetic(synthesizer.name, t) for t in config.tables}
+    privacy = f"epsilon {synthesizer.epsilon:g} per release" if synthesizer.differentially_private else "not differentially private"
+    specs = [
+        wiring.spec(
+            asset,
+            stage="synthetic",
+            zone=Zone.RESTRICTED,
+            section=section,
+            version=VERSION,
+            kinds={"parquet", "python"},
+            description=f"Synthetic `{table}` by {synthesizer.name} ({privacy}). Keys and direct identifiers are made anew.",
+            deps=[keys.model(synthesizer.name), keys.split],
+        )
+        for table, asset in names.items()
+    ]
+
+    @dg.multi_asset(name=f"{config.name}__synthetic_{synthesizer.name}", specs=specs)
+    def synthetic(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/synthetic_{synthesizer.name}"), tempfile.TemporaryDirectory() as scratch:
+            stage = Stage(context, store, config)
+            model = stage.read(zone_of(synthesizer), keys.model(synthesizer.name))
+            split = stage.read(Zone.RESTRICTED, keys.split)
+            sampling = _Sampling(wiring, synthesizer, stage.store.path(model), split, Path(scratch))
+            inputs = {"model": model.content_hash, "roles": hash_json(split.info["roles"]), "schemas": hash_json(split.info["schemas"])}
+            results = []
+            for table, asset in names.items():
+                job = Job(Zone.RESTRICTED, asset, inputs, section, VERSION, sampling.filler(table))
+                made = stage.produce(job)
+                results.append(stage.result(job, made, _describe(wiring, synthesizer, table, made, split)))
+        yield from results
+
+    return synthetic
+
+
+def table_schema(ref: ArtifactRef) -> TableSchema:
+    """Schema of a synthetic table."""
+    return TableSchema.model_validate(ref.info["schema"])
+
+
+class _Sampling:
+    """Samples all tables once, when the first of them is asked for."""
+
+    def __init__(self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, split: ArtifactRef, scratch: Path) -> None:
+        self.wiring, self.synthesizer, self.model, self.split, self.scratch = wiring, synthesizer, model, split, scratch
+        self.sampled: Mapping[str, Path] | None = None
+
+    def filler(self, table: str) -> Any:
+        """The `build` of one table's job."""
+
+        def fill(folder: Path) -> dict[str, Any]:
+            from synth_assets.synthesis.complete import complete_table
+
+            if self.sampled is None:
+                self.sampled = self._sample()
+            seed = child_seed(self.wiring.config.seed, "identifiers", self.synthesizer.name, table)
+            schema = schemas_of(self.split)[table]
+            identifiers = roles_of(self.split)[table].identifiers
+            rows = complete_table(self.sampled[table], folder / "part-00000.parquet", schema=schema, identifiers=identifiers, seed=seed)
+            made = schema.model_copy(update={"row_count": rows})
+            return {"schema": made.model_dump(mode="json"), "row_count": rows}
+
+        return fill
+
+    def _sample(self) -> Mapping[str, Path]:
+        seed = child_seed(self.wiring.config.seed, "synthetic", self.synthesizer.name)
+        if self.synthesizer.differentially_private:
+            from synth_assets.synthesis.release import load_release
+
+            return load_release(self.model).sample(rows=self.synthesizer.rows, seed=seed, out=self.scratch)
+        from synth_assets.synthesis.sdv_models import GaussianCopula
+
+        return GaussianCopula().load(self.model).sample(rows=self.synthesizer.rows, seed=seed, out=self.scratch)
+
+
+def _describe(
+    wiring: Wiring, synthesizer: SynthesizerConfig, table: str, made: Produced, split: ArtifactRef
+) -> dict[str, Any]:
+    """Columns with how they came to be, and their lineage through the model."""
+    roles, model = roles_of(split)[table], wiring.keys.key(wiring.keys.model(synthesizer.name))
+    notes = dict.fromkeys(roles.keys, "key, made anew") | dict.fromkeys(roles.modelled, "sampled from the model")
+    notes |= {c: f"{entity}, made anew; the real column was never read by the model" for c, entity in roles.identifiers.items()}
+    sources = {c: [(model, f"{table}.{c}")] for c in roles.modelled}
+    schema = table_schema(made.ref)
+    return {**metadata.table(schema, schema.row_count, notes=notes), **metadata.lineage(sources)}

@@ -1,0 +1,1 @@
+"""Jobs, schedules, sensors, and the runner behind the command line."""

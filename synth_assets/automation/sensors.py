@@ -1,0 +1,48 @@
+"""The source sensor: runs a dataset's chain when a configured source has new content. Off by default."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from synth_assets.assets.boundary import silence_libraries
+from synth_assets.config.runtime import LoadedDataset
+from synth_assets.errors import SynthAssetsError, withhold_values
+from synth_assets.storage.hashing import hash_parts
+
+INTERVAL_SECONDS = 60
+
+
+def source_sensor(dataset: LoadedDataset, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """One sensor per dataset; its cursor is a hash over the fingerprints of all sources."""
+    name = dataset.config.name
+
+    @dg.sensor(
+        name=f"{name}_source",
+        job=job,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=f"Runs the chain of `{name}` when one of its sources has new content.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            with withhold_values(f"the source sensor of {name}"), silence_libraries():
+                content = fingerprint(dataset)
+        except SynthAssetsError as error:
+            return dg.SkipReason(f"a source cannot be read: {error}")
+        if content == context.cursor:
+            return dg.SkipReason("no source has new content")
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{name}:{content}")], cursor=content)
+
+    return sensor
+
+
+def fingerprint(dataset: LoadedDataset) -> str:
+    """Hash over the content of every source of a dataset."""
+    from synth_assets.tables.sources import source_fingerprint
+
+    parts: list[str] = []
+    for table, config in dataset.config.tables.items():
+        schema = config.source.generate
+        content = (dataset.folder / schema).read_bytes() if schema else source_fingerprint(config.source, dataset.folder)
+        parts += [table, hash_parts(content)]
+    return hash_parts(*parts)

@@ -1,0 +1,58 @@
+"""The code location: `build_defs(settings)` makes fresh Definitions from the YAML files; `defs` is the one Dagster loads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets.chain import build_dataset
+from synth_assets.automation.jobs import chain_job, file_jobs
+from synth_assets.automation.schedules import nightly_schedule
+from synth_assets.automation.sensors import source_sensor
+from synth_assets.config.runtime import LoadedDataset, Settings, find_home, load_datasets
+from synth_assets.resources import EngineResource, KeyResource, LedgerResource, StoreResource
+
+
+def build_defs(
+    settings: Settings, *, datasets: Sequence[LoadedDataset] | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Assets, checks, jobs, sensors, schedules and resources of one home folder.
+
+    Args:
+        settings: The home and what the environment adds.
+        datasets: The datasets; those of the home when None.
+        resource_overrides: Resources by name that replace the real ones (tests).
+
+    Raises:
+        ConfigError: a YAML does not fit the model; the message names file, line and key.
+    """
+    loaded = load_datasets(settings) if datasets is None else tuple(datasets)
+    assets = [asset for dataset in loaded for asset in build_dataset(dataset)]
+    jobs = {dataset.config.name: chain_job(dataset.config.name) for dataset in loaded}
+    home = str(settings.home)
+    resources: dict[str, Any] = {
+        "store": StoreResource(home=home),
+        "engine": EngineResource(home=home),
+        "ledger": LedgerResource(home=home),
+        "key": KeyResource(home=home),
+        **(resource_overrides or {}),
+    }
+    return dg.Definitions(
+        assets=assets,
+        jobs=[*jobs.values(), *file_jobs()],
+        sensors=[source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded],
+        schedules=[nightly_schedule(jobs)] if jobs else [],
+        resources=resources,
+        executor=dg.in_process_executor,
+    )
+
+
+def _home() -> Path:
+    return Path(os.environ["DAGSTER_HOME"]) if os.environ.get("DAGSTER_HOME") else find_home(Path.cwd())
+
+
+defs = build_defs(Settings.from_environment(_home()))

@@ -1,0 +1,142 @@
+"""A DP release, charged: plan, second opinion, reserve, measure, settle, report. The one road from rows to noisy counts.
+
+Order matters: the plan is made from public facts, its cost is verified by the second accountant and reserved before the first read;
+a refusal therefore happens before any data is touched. A crash in between leaves the reservation counted in full.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth_assets.privacy.accounting import spent
+from synth_assets.privacy.budget import BudgetLedger, measurement_key
+from synth_assets.privacy.crosscheck import verify
+from synth_assets.privacy.levels import level_of
+from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
+from synth_assets.privacy.report import PrivacyReport
+from synth_assets.storage.hashing import hash_parts
+from synth_assets.synthesis.protocol import ReleaseSpec
+from synth_assets.synthesis.release import ReleaseMeasurements, ReleasePlan, measure_release, plan_release
+from synth_assets.tables.engine import Engine
+
+MECHANISM = "dp_marginals"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Who pays, and for whom the ledger keeps the entry.
+
+    Args:
+        population: Population whose budget is charged.
+        unit: Unit of privacy in words: `table.column`, or "row".
+        budget_epsilon: Budget of the population, as its configuration declares it.
+        budget_delta: Likewise.
+        label: Dataset and asset.
+        run_id: The run.
+        attempt: Its attempt, from 0.
+        data_version: Content hash of what is read.
+    """
+
+    population: str
+    unit: str
+    budget_epsilon: float
+    budget_delta: float
+    label: str
+    run_id: str
+    attempt: int
+    data_version: str
+
+
+def measure_charged(
+    spec: ReleaseSpec,
+    *,
+    epsilon: float,
+    delta: float,
+    charge: Charge,
+    ledger: BudgetLedger,
+    engine: Engine,
+    out: Path,
+    noise: NoiseSource | None = None,
+) -> PrivacyReport:
+    """Measure a release under differential privacy and write the noisy tables.
+
+    Args:
+        spec: Tables, unit and target.
+        epsilon: Total epsilon of this release.
+        delta: Its delta.
+        charge: Who pays.
+        ledger: The budget ledger.
+        engine: The table engine.
+        out: Folder for the measurements.
+        noise: Source of the noise; the operating system's when None.
+
+    Returns:
+        The privacy report of the release.
+
+    Raises:
+        BudgetExceededError: the budget does not suffice. No data was read.
+        CheckFailedError: the second accountant contradicts the first.
+    """
+    started = time.perf_counter()
+    plan = plan_release(spec, epsilon=epsilon, delta=delta)
+    verify(plan.events, spent(plan.events, delta))
+    ledger.declare(charge.population, charge.unit, charge.budget_epsilon, charge.budget_delta)
+    key = measurement_key(
+        population=charge.population,
+        data_version=charge.data_version,
+        domain=hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}})),
+        mechanism=MECHANISM,
+        parameters={"epsilon": epsilon, "delta": delta},
+    )
+    reservation = ledger.reserve(
+        charge.population,
+        events=plan.events,
+        label=charge.label,
+        measurement_key=key,
+        run_id=charge.run_id,
+        attempt=charge.attempt,
+    )
+
+    def gate() -> None:
+        ledger.begin_reading(reservation)
+
+    measured = measure_release(plan, engine=engine, noise=noise or SystemNoise(), gate=gate)
+    ledger.settle(reservation, measured.events)
+    measured.save(out)
+    return _report(spec, plan, measured, charge, ledger, epsilon, delta, time.perf_counter() - started)
+
+
+def _report(
+    spec: ReleaseSpec,
+    plan: ReleasePlan,
+    measured: ReleaseMeasurements,
+    charge: Charge,
+    ledger: BudgetLedger,
+    epsilon: float,
+    delta: float,
+    seconds: float,
+) -> PrivacyReport:
+    cost = spent(measured.events, delta)
+    status = ledger.status(charge.population)
+    level = level_of(cost.epsilon)
+    return PrivacyReport(
+        mechanism=MECHANISM,
+        population=charge.population,
+        unit=charge.unit,
+        unit_is_declared=spec.unit is not None,
+        contribution_bounds=dict(plan.contribution_bounds),
+        target_epsilon=epsilon,
+        target_delta=delta,
+        spent=cost,
+        crosscheck=verify(measured.events, cost),
+        events=measured.events,
+        level=level.name,
+        use_case=level.use_case,
+        budget_epsilon=status.epsilon,
+        budget_left=status.left,
+        steps=sum(e.count for e in measured.events),
+        non_dp_inputs=tuple(plan.non_dp_inputs),
+        seconds=round(seconds, 3),
+    )
