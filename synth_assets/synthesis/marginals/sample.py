@@ -1,0 +1,291 @@
+"""Sample: rows from a fitted model, exact and vectorised, also under conditions on some of its columns.
+
+What belongs here: bins of rows, values of bins, Arrow columns in the types of the schema. What does not: data (this module must not
+import `tables`), keys and relations (multitable.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth_assets.synthesis.marginals.binning import number_scale, signed_exp, signed_log
+from synth_assets.synthesis.marginals.fit import MarginalModel
+from synth_assets.synthesis.marginals.measurements import ColumnCells
+
+DEFAULT_DECIMALS = 2
+CONDITION_CELLS = 20_000_000
+
+
+def sample_bins(
+    model: MarginalModel, rows: int, rng: np.random.Generator, *, given: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Bins of every column for `rows` rows.
+
+    Without conditions the draw is stratified by component, which lowers its variance. With conditions every row's component is drawn
+    from the exact posterior, weight times the product of the probabilities of the given bins, and the other columns from that component.
+
+    Args:
+        model: A fitted model.
+        rows: How many.
+        rng: Source of randomness.
+        given: Bins of some columns, each of shape (rows,).
+
+    Returns:
+        int64 array per column; the given columns as they were given.
+    """
+    given = given or {}
+    if not model.columns:
+        return {}
+    weights = model.weights.astype(np.float64)
+    if given:
+        component = _posterior_draw(model, rows, rng, given)
+        order = np.argsort(component, kind="stable")
+        starts = np.searchsorted(component[order], np.arange(len(weights) + 1))
+    else:
+        starts = np.rint(np.concatenate([[0.0], np.cumsum(weights / weights.sum())]) * rows).astype(np.int64)
+        order = np.arange(rows)
+    out = {name: np.asarray(bins, dtype=np.int64) for name, bins in given.items()}
+    for name, table in model.tables.items():
+        if name in out:
+            continue
+        bins = np.empty(rows, dtype=np.int64)
+        bins[order] = _inverse(table, starts, rng)
+        out[name] = bins
+    if model.target is not None and model.classes is not None and model.target not in out:
+        target = np.empty(rows, dtype=np.int64)
+        target[order] = np.repeat(model.classes, np.diff(starts))
+        out[model.target] = target
+    return out
+
+
+def _inverse(table: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Bins of rows that stand in blocks of one component each, stratified within each block."""
+    cumulative = np.cumsum(table.astype(np.float64), axis=0)
+    out = np.empty(int(starts[-1]), dtype=np.int64)
+    for k, (a, b) in enumerate(itertools.pairwise(starts.tolist())):
+        if b > a:
+            u = stratified(b - a, rng)
+            out[a:b] = np.searchsorted(cumulative[:, k], u * cumulative[-1, k], side="right")
+    return np.minimum(out, len(table) - 1)
+
+
+def stratified(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform numbers in [0, 1), one per stratum of width 1 / size, in random order."""
+    return rng.permutation((np.arange(size) + rng.random()) / max(size, 1))
+
+
+def posterior(model: MarginalModel, given: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Probability of each component under each row of conditions, shape (rows, components)."""
+    log = np.log(np.maximum(model.weights.astype(np.float64), 1e-300))[None, :]
+    for name, bins in given.items():
+        if name == model.target and model.classes is not None:
+            log = log + np.where(model.classes[None, :] == np.asarray(bins)[:, None], 0.0, -700.0)
+        else:
+            log = log + np.log(np.maximum(model.tables[name].astype(np.float64), 1e-300))[np.asarray(bins)]
+    log = log - log.max(axis=1, keepdims=True)
+    p = np.exp(log)
+    out: np.ndarray = p / p.sum(axis=1, keepdims=True)
+    return out
+
+
+def _posterior_draw(
+    model: MarginalModel, rows: int, rng: np.random.Generator, given: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """One component per row; rows with equal conditions share one posterior, and are stratified among themselves."""
+    names = list(given)
+    table = np.stack([np.asarray(given[n], dtype=np.int64) for n in names], axis=1)
+    distinct, where = np.unique(table, axis=0, return_inverse=True)
+    order = np.argsort(where.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(where.ravel(), minlength=len(distinct)))
+    out = np.empty(rows, dtype=np.int64)
+    step = max(1, CONDITION_CELLS // len(model.weights))
+    for first in range(0, len(distinct), step):
+        some = distinct[first : first + step]
+        cumulative = np.cumsum(posterior(model, {n: some[:, i] for i, n in enumerate(names)}), axis=1)
+        begin = int(ends[first - 1]) if first else 0
+        rows_here = order[begin : int(ends[min(first + step, len(distinct)) - 1])]
+        group = where.ravel()[rows_here] - first
+        # one search for all rows: group g occupies the interval [g, g + 1)
+        scale = np.maximum(cumulative[:, -1:], 1e-300)
+        flat = (cumulative / scale + np.arange(len(some))[:, None]).ravel()
+        u = np.minimum(_stratified_by(group, rng), 1 - 1e-9)
+        found = np.searchsorted(flat, group + u, side="right")
+        out[rows_here] = np.clip(found - group * len(model.weights), 0, len(model.weights) - 1)
+    return out
+
+
+def _stratified_by(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Uniform numbers, stratified within each run of equal entries of a sorted array."""
+    size = np.bincount(group)
+    start = np.concatenate([[0], np.cumsum(size)[:-1]])
+    shuffled = np.lexsort((rng.random(len(group)), group))
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[shuffled] = np.arange(len(group)) - start[group]
+    out: np.ndarray = (rank + rng.random(len(size))[group]) / size[group]
+    return out
+
+
+def values(
+    model: MarginalModel, name: str, bins: np.ndarray, rng: np.random.Generator, *, base: pa.Array | None = None
+) -> pa.Array:
+    """Values of one column for the bins of its rows, in the column's type.
+
+    Args:
+        model: The model.
+        name: Column.
+        bins: Bin per row.
+        rng: Source of randomness.
+        base: Values of the column that this one is the difference to, where there is one.
+    """
+    column = model.column(name)
+    cells = _cells(model.group[name], model.inside[name], bins, rng)
+    if column.kind == "category":
+        return _categories(column, model, cells, rng)
+    missing = cells >= column.value_cells
+    units = _units(column, model.roundness.get(name), np.minimum(cells, column.value_cells - 1), rng)
+    return _spelled(column, units, missing, base)
+
+
+def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A cell for each row, from the distribution inside its bin, stratified within the bin."""
+    order = np.argsort(bins, kind="stable")
+    u = np.empty(len(bins))
+    u[order] = _stratified_by(np.asarray(bins)[order], rng) if len(bins) else 0.0
+    out = np.empty(len(bins), dtype=np.int64)
+    for g in range(int(group.max()) + 1):
+        ids = np.flatnonzero(group == g)
+        at = order[np.searchsorted(bins[order], g) : np.searchsorted(bins[order], g, side="right")]
+        cumulative = np.cumsum(inside[ids])
+        found = np.searchsorted(cumulative, u[at] * cumulative[-1], side="right")
+        last = int(np.flatnonzero(inside[ids] > 0)[-1])
+        out[at] = ids[np.minimum(found, last)]
+    return out
+
+
+def _categories(column: ColumnCells, model: MarginalModel, cells: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    """Texts of the cells; `other` becomes a listed category, drawn by their shares; missing becomes null."""
+    cells = cells.copy()
+    if column.open:
+        other = np.flatnonzero(cells == column.value_cells + 1)
+        share = _category_shares(model, column)
+        if len(other) and share.sum() > 0:
+            cumulative = np.cumsum(share)
+            cells[other] = np.searchsorted(cumulative, rng.random(len(other)) * cumulative[-1], side="right")
+    null = cells >= column.value_cells
+    index = pa.array(np.minimum(cells, max(column.value_cells - 1, 0)), pa.int64(), mask=null)
+    return pc.take(_typed(column), index) if column.value_cells else pa.nulls(len(cells), arrow_type(column.dtype))
+
+
+def _category_shares(model: MarginalModel, column: ColumnCells) -> np.ndarray:
+    """Share of each listed category in the model."""
+    name, group = column.name, model.group[column.name]
+    if name == model.target and model.classes is not None:
+        mass = np.bincount(model.classes, weights=model.weights, minlength=int(group.max()) + 1)
+    else:
+        mass = model.tables[name].astype(np.float64) @ model.weights.astype(np.float64)
+    out: np.ndarray = (mass[group] * model.inside[name])[: column.value_cells]
+    return out
+
+
+def _typed(column: ColumnCells) -> pa.Array:
+    convert = {"bool": lambda c: c == "true", "int64": int, "double": float}.get(column.dtype, str)
+    return pa.array([convert(c) for c in column.categories], arrow_type(column.dtype))
+
+
+def _units(column: ColumnCells, shares: np.ndarray | None, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A whole unit inside each cell: log-uniform for wide numbers, else uniform, then rounded as the data are."""
+    edges = np.array(column.edges, dtype=np.int64)
+    low, width = edges[cells], np.diff(edges)[cells]
+    if column.kind == "number" and column.is_wide:
+        anchor, scale = number_scale(column)
+        z0, z1 = signed_log(low - 0.5, anchor, scale), signed_log(low + width - 0.5, anchor, scale)
+        x = np.rint(signed_exp(z0 + rng.random(len(cells)) * (z1 - z0), anchor, scale)).astype(np.int64)
+    else:
+        x = low + np.floor(rng.random(len(cells)) * width).astype(np.int64)
+    x = np.clip(x, low, low + width - 1)
+    return _rounded(column, _step_shares(column, shares), x, low, width, rng) if column.steps else x
+
+
+def _step_shares(column: ColumnCells, shares: np.ndarray | None) -> np.ndarray:
+    """The measured shares of the steps; where nothing was significant, two digits after the point, whole numbers or whole minutes."""
+    if shares is not None and shares.sum() > 0:
+        return shares
+    default = np.zeros(len(column.steps))
+    default[1 if column.kind == "datetime" else max(0, column.decimals - DEFAULT_DECIMALS)] = 1.0
+    return default
+
+
+def _rounded(
+    column: ColumnCells, shares: np.ndarray, x: np.ndarray, low: np.ndarray, width: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Move each value to a multiple of a drawn step inside its cell; where the cell holds none, of the next finer step in use."""
+    chosen = rng.choice(len(shares), len(x), p=shares / shares.sum())
+    todo = np.ones(len(x), dtype=bool)
+    for k in reversed(np.flatnonzero(shares > 0).tolist()):
+        step = column.steps[k]
+        down = x // step * step
+        down = np.where(down < low, down + step, down)
+        fits = todo & (chosen >= k) & (down < low + width)
+        x = np.where(fits, down, x)
+        todo &= ~fits
+    return np.where(todo & (column.decimals > 0), low, x)
+
+
+def _spelled(column: ColumnCells, units: np.ndarray, missing: np.ndarray, base: pa.Array | None) -> pa.Array:
+    """Whole units to values of the column's type; a difference is added to its base."""
+    kind = arrow_type(column.dtype)
+    if column.dtype == "double":
+        amounts = units / 10.0**column.decimals
+        if base is not None:
+            missing, amounts = missing | base.is_null().to_numpy(zero_copy_only=False), amounts + _numbers(base)
+        return pa.array(np.round(amounts, column.decimals), kind, mask=missing)
+    if base is not None:
+        missing = missing | base.is_null().to_numpy(zero_copy_only=False)
+        units = units + (_numbers(base) // (1_000_000 if column.kind == "datetime" else 1)).astype(np.int64)
+    if column.kind == "datetime":
+        units = units * 1_000_000
+    if column.kind == "date":
+        return pa.array(units.astype(np.int32), pa.int32(), mask=missing).cast(kind)
+    return pa.array(units, pa.int64(), mask=missing).cast(kind)
+
+
+def _numbers(base: pa.Array) -> np.ndarray:
+    """Days, microseconds or numbers of a column, 0 where missing."""
+    if pa.types.is_date32(base.type):
+        base = base.cast(pa.int32())
+    if pa.types.is_timestamp(base.type):
+        base = base.cast(pa.int64())
+    return np.asarray(pc.fill_null(base, 0).to_numpy(zero_copy_only=False))
+
+
+def arrow_type(dtype: str) -> pa.DataType:
+    """The Arrow type of a canonical dtype."""
+    return {
+        "int64": pa.int64(),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "date32[day]": pa.date32(),
+        "timestamp[us]": pa.timestamp("us"),
+    }.get(dtype, pa.string())
+
+
+def sample_table(model: MarginalModel, rows: int, rng: np.random.Generator) -> pa.Table:
+    """Rows of one table without relations, in random order."""
+    bins = sample_bins(model, rows, rng)
+    order = rng.permutation(rows)
+    return decode(model, {name: b[order] for name, b in bins.items()}, rng)
+
+
+def decode(model: MarginalModel, bins: Mapping[str, np.ndarray], rng: np.random.Generator) -> pa.Table:
+    """Values of all own columns for the bins of the rows, in the order of the columns."""
+    made: dict[str, pa.Array] = {}
+    own = [c for c in model.columns if not c.given]
+    for column in sorted(own, key=lambda c: c.minus is not None):
+        base = made.get(column.minus) if column.minus else None
+        made[column.name] = values(model, column.name, bins[column.name], rng, base=base)
+    return pa.table({c.name: made[c.name] for c in own})
