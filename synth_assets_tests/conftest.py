@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +19,9 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("TZ", "UTC")
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("nightly", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -24,3 +34,64 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the public test tables are not on this machine (SYNTH_ASSETS_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a throw-away PostgreSQL server of this test session; skips where there is no server binary to start."""
+    initdb, pg_ctl = _postgres_binary("initdb"), _postgres_binary("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        pytest.skip("no PostgreSQL server binaries on this machine (initdb, pg_ctl)")
+    as_postgres: list[str] = []
+    folder = tmp_path_factory.mktemp("postgres")
+    if os.geteuid() == 0:  # the server refuses to run as root
+        if shutil.which("runuser") is None or not _has_user("postgres"):
+            pytest.skip("PostgreSQL refuses to run as root, and there is no user `postgres` to run it as")
+        as_postgres = ["runuser", "-u", "postgres", "--"]
+        folder = Path(
+            tempfile.mkdtemp(prefix="synth_assets_postgres_")
+        )  # pytest's own folders are closed to other users
+        shutil.chown(folder, "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data, log = folder / "data", folder / "log"
+    run = functools.partial(subprocess.run, check=True, capture_output=True, cwd="/", timeout=120)
+    run([*as_postgres, initdb, "-D", str(data), "-U", "tester", "--auth=trust", "--no-sync", "-E", "UTF8"])
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run([*as_postgres, pg_ctl, "-D", str(data), "-l", str(log), "-w", "-o", options, "start"], stdin=subprocess.DEVNULL)
+    try:
+        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+    finally:
+        run([*as_postgres, pg_ctl, "-D", str(data), "-m", "immediate", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """URL of an empty database of its own on the throw-away server."""
+    import sqlalchemy
+
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    engine = sqlalchemy.create_engine(
+        postgres_server.replace("postgresql://", "postgresql+psycopg2://"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sqlalchemy.NullPool,
+    )
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    return postgres_server.rsplit("/", 1)[0] + "/" + name
+
+
+def _postgres_binary(name: str) -> str | None:
+    """On the path, else where Debian puts the newest version."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(found[-1]) if found else None)
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True

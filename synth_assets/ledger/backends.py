@@ -43,7 +43,8 @@ class LedgerStore:
 
     def __init__(self, location: str) -> None:
         self._url = _parse(location)
-        self.name = self._url.render_as_string(hide_password=True)
+        # the query of a URL may hold a password as well
+        self.name = self._url.set(query={}).render_as_string(hide_password=True)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         if self._sqlite:
             self._engine = _sqlite_engine(self._url)
@@ -63,9 +64,11 @@ class LedgerStore:
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one committed state and writes nothing."""
         with self._connection() as connection:
-            connection.exec_driver_sql(
-                "BEGIN" if self._sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            )
+            if self._sqlite:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield connection
             connection.rollback()
 

@@ -7,12 +7,15 @@ computed from events that ran, never from a configuration; a number that cannot 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from synth_assets.errors import InputError
 from synth_assets.privacy import bounds
 from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent, Spent, ThresholdEvent
+
+ROUNDING = 1e-9
 
 __all__ = [
     "Event",
@@ -21,6 +24,7 @@ __all__ = [
     "Spent",
     "ThresholdEvent",
     "compose",
+    "covers",
     "epsilon_spent",
     "spent",
     "zcdp_rho",
@@ -108,3 +112,34 @@ def _spent(events: tuple[Event, ...], delta: float) -> Spent:
         rho_zcdp=rho,
         delta_thresholds=used,
     )
+
+
+def covers(planned: Sequence[Event], actual: Sequence[Event], delta: float) -> bool:
+    """Whether what ran costs no more than what was planned.
+
+    True where each event that ran was planned with as little noise, as much sensitivity and as many calls; else where both the epsilon
+    at `delta` and the rho of what ran are at most those of the plan.
+    """
+    left = [[e, e.count] for e in planned]
+    if all(_take(left, event) for event in actual):
+        return True
+    cheaper = epsilon_spent(actual, delta) <= epsilon_spent(planned, delta) * (1 + ROUNDING)
+    return cheaper and zcdp_rho(actual) <= zcdp_rho(planned) * (1 + ROUNDING)
+
+
+def _take(left: list[list[Any]], event: Event) -> bool:
+    """Take one event out of what is left of the plan."""
+    need = event.count
+    for entry in left:
+        taken = min(need, entry[1]) if _no_stronger(event, entry[0]) else 0
+        entry[1] -= taken
+        need -= taken
+    return need == 0
+
+
+def _no_stronger(event: Event, planned: Event) -> bool:
+    if isinstance(event, GaussianEvent) and isinstance(planned, GaussianEvent):
+        return event.sigma >= planned.sigma and event.l2_sensitivity <= planned.l2_sensitivity
+    if isinstance(event, ExponentialEvent) and isinstance(planned, ExponentialEvent):
+        return event.epsilon <= planned.epsilon
+    return event.kind == planned.kind == "threshold" and event.delta <= planned.delta

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -16,13 +16,11 @@ from sqlalchemy import Connection
 from synth_assets.errors import BudgetExceededError, ConfigError, InputError, ReleaseRefusedError
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
-from synth_assets.privacy.accounting import compose, epsilon_spent, zcdp_rho
+from synth_assets.privacy.accounting import compose, covers, epsilon_spent
 from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.records import (
     BudgetStatus,
     Event,
-    ExponentialEvent,
-    GaussianEvent,
     ReleaseRecord,
     Reservation,
     Settlement,
@@ -269,37 +267,6 @@ def measurement_key(*, population: str, data_version: str, domain: str, mechanis
         parameters: Any JSON value: epsilon, delta, shares, workload.
     """
     return hash_json([population, data_version, domain, mechanism, parameters])
-
-
-def covers(planned: Sequence[Event], actual: Sequence[Event], delta: float) -> bool:
-    """Whether what ran costs no more than what was planned.
-
-    True where each event that ran was planned with as little noise, as much sensitivity and as many calls; else where both the epsilon
-    at `delta` and the rho of what ran are at most those of the plan.
-    """
-    left = [[e, e.count] for e in planned]
-    if all(_take(left, event) for event in actual):
-        return True
-    cheaper = _cost(actual, delta) <= _cost(planned, delta) * (1 + ROUNDING)
-    return cheaper and zcdp_rho(actual) <= zcdp_rho(planned) * (1 + ROUNDING)
-
-
-def _take(left: list[list[Any]], event: Event) -> bool:
-    """Take one event out of what is left of the plan."""
-    need = event.count
-    for entry in left:
-        taken = min(need, entry[1]) if _no_stronger(event, entry[0]) else 0
-        entry[1] -= taken
-        need -= taken
-    return need == 0
-
-
-def _no_stronger(event: Event, planned: Event) -> bool:
-    if isinstance(event, GaussianEvent) and isinstance(planned, GaussianEvent):
-        return event.sigma >= planned.sigma and event.l2_sensitivity <= planned.l2_sensitivity
-    if isinstance(event, ExponentialEvent) and isinstance(planned, ExponentialEvent):
-        return event.epsilon <= planned.epsilon
-    return event.kind == planned.kind == "threshold" and event.delta <= planned.delta
 
 
 def _budget(connection: Connection, population: str) -> Any:

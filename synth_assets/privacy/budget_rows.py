@@ -90,10 +90,10 @@ def add_reservation(connection: Connection, values: dict[str, Any]) -> None:
     """Append a reservation; `values` holds its id, names, holder and plan."""
     last = "SELECT COALESCE(MAX(position), -1) FROM budget_reservations WHERE population = :population"
     position = connection.execute(text(last), {"population": values["population"]}).scalar_one() + 1
-    statement = """INSERT INTO budget_reservations
-        (reservation_id, population, position, unit, label, measurement_key, run_id, attempt, fence, state, planned, reserved_at, changed_at)
-        VALUES (:reservation_id, :population, :position, :unit, :label, :measurement_key, :run_id, :attempt, 0, 'reserved', :planned, :at,
-        :at)"""
+    columns = "reservation_id, population, unit, label, measurement_key, run_id, attempt, planned"
+    named = ", ".join(f":{name}" for name in columns.split(", "))
+    statement = f"""INSERT INTO budget_reservations ({columns}, position, fence, state, reserved_at, changed_at)
+        VALUES ({named}, :position, 0, 'reserved', :at, :at)"""
     connection.execute(text(statement), {**values, "position": position, "at": now()})
 
 

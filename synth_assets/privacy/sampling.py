@@ -69,7 +69,8 @@ def dyadic_sigma(sigma: float) -> int:
     """
     if not (isinstance(sigma, int | float | np.floating) and 0 < sigma <= MAX_SIGMA):
         raise InputError(f"the noise scale sigma must lie in (0, 2**32], it is {sigma!r}.")
-    return int(math.ceil(Fraction(float(sigma)) * 2**GRID_BITS))
+    steps: int = math.ceil(Fraction(float(sigma)) * 2**GRID_BITS)
+    return steps
 
 
 def below(bits: Bits, threshold: np.ndarray, keys: np.ndarray, exact: Exact, divisor: int = 1) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Is a DP configuration sound, before anything is trained or spent? Errors, warnings, recommended values, predicted epsilon.
 
-What belongs here: judgements of numbers that a person declared. What does not: data (the number of rows is declared or measured under DP,
-never counted here) and the ledger, whose status is handed in.
+What belongs here: judgements of numbers that a person declared. What does not: data (the number of rows is declared or measured under
+DP, never counted here) and the ledger, whose status is handed in.
 """
 
 from __future__ import annotations
