@@ -1,0 +1,83 @@
+"""Writes Arrow batches to one file: Parquet, CSV or JSON lines; the same batches give the same bytes.
+
+What belongs here: the formats. What does not: temporary names and renames (storage.atomic).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from synth_assets.generation.values import joined
+
+FORMATS = ("parquet", "csv", "jsonl")
+_ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
+
+
+class TableWriter:
+    """An open file that takes batches of one table. CSV: a missing cell is empty, dates are ISO, a header line first."""
+
+    def __init__(self, path: Path, fmt: str, schema: pa.Schema) -> None:
+        self._file: Any = path.open("wb")
+        self._writer: Any = None
+        if fmt == "parquet":
+            self._writer = pa.parquet.ParquetWriter(self._file, schema, compression="zstd")
+        elif fmt == "csv":
+            options = pa.csv.WriteOptions(quoting_style="needed")
+            self._writer = pa.csv.CSVWriter(self._file, schema, write_options=options)
+
+    def write(self, batch: pa.Table) -> None:
+        """Append rows."""
+        if self._writer is not None:
+            self._writer.write_table(batch)
+        elif batch.num_rows:
+            self._file.write(pc.binary_join(_list_of(json_lines(batch)), "")[0].as_buffer())
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self._file.close()
+
+
+def json_lines(batch: pa.Table) -> pa.Array:
+    """Each row as a line of JSON with its newline; a missing cell is null, dates and times are ISO texts."""
+    parts: list[pa.Array | str] = []
+    for index, name in enumerate(batch.column_names):
+        key = _escape(pa.array([name]))[0].as_py()
+        parts += [f"{', ' if index else '{'}{key}: ", _token(batch.column(name).combine_chunks())]
+    return joined([*parts, "}\n"])
+
+
+def _token(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        text = _escape(column)
+    elif pa.types.is_temporal(column.type):
+        text = joined(['"', pc.replace_substring(column.cast(pa.string()), " ", "T"), '"'])
+    else:
+        text = column.cast(pa.string())
+    return pc.fill_null(text, "null")
+
+
+def _escape(texts: pa.Array) -> pa.Array:
+    for character, escaped in _ESCAPES:
+        texts = pc.replace_substring(texts, character, escaped)
+    return joined(['"', texts, '"'])
+
+
+def _list_of(texts: pa.Array) -> pa.Array:
+    """One list that holds all the texts."""
+    large = texts.cast(pa.large_string())
+    return pa.LargeListArray.from_arrays(pa.array([0, len(large)], pa.int64()), large)
