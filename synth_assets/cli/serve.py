@@ -1,0 +1,61 @@
+"""A small server for the HTML reports of the release zone, on loopback only. It serves report files and nothing else."""
+
+from __future__ import annotations
+
+import html
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from synth_assets.config.runtime import Settings
+from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.opening import open_store
+
+REPORT = "report.html"
+
+
+def current_reports(settings: Settings) -> dict[str, Path]:
+    """The current report of each dataset of the local release zone."""
+    store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    found = {}
+    root = settings.var / Zone.RELEASE
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        ref = store.find(Zone.RELEASE, folder.name, "report")
+        if ref is not None:
+            found[folder.name] = store.path(ref) / REPORT
+    return found
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, *args: object, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        """The list of reports, or one of them."""
+        found = current_reports(self.settings)
+        name = self.path.strip("/")
+        if name in found:
+            self._answer(found[name].read_bytes())
+        elif not name:
+            items = "".join(f'<li><a href="/{n}">{html.escape(n)}</a></li>' for n in found) or "<li>none yet</li>"
+            self._answer(f"<!doctype html><title>Reports</title><h1>Reports</h1><ul>{items}</ul>".encode())
+        else:
+            self.send_error(404)
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the terminal quiet."""
+
+
+def serve_reports(settings: Settings, port: int) -> None:
+    """Serve until Ctrl-C."""
+    with ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, settings=settings)) as server:
+        server.serve_forever()
