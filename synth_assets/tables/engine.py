@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,19 @@ class Session:
         if not files:
             raise InputError("no Parquet file in the folder.", file=str(path))
         return self.backend.read_parquet([str(f) for f in files])
+
+    @contextmanager
+    def held(self, table: ir.Table) -> Iterator[ir.Table]:
+        """Compute an expression once, for several queries; it lives in the engine (spilling to disk) until the block ends.
+
+        Ibis' own `cache()` cannot drop its tables here: with sqlglot 30 its DROP statement has no name.
+        """
+        name = f"held_{uuid.uuid4().hex[:12]}"
+        self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {self.backend.compile(table)}").fetchall()
+        try:
+            yield self.backend.table(name, database=("temp", "main"))
+        finally:
+            self.backend.raw_sql(f"DROP TABLE temp.main.{name}").fetchall()
 
     def write(self, table: ir.Table, path: Path) -> None:
         """Write an expression to one Parquet file (zstd), atomically, in bounded memory."""
