@@ -1,0 +1,215 @@
+"""Singling out: do predicates read off the synthetic table describe exactly one real person?
+
+The attack is that of Anonymeter (Giomi, Boenisch, Wehmeyer, Tasnadi, "A Unified Framework for Quantifying Privacy Risk in Synthetic
+Data", PoPETs 2023), written anew. The control differs: training and control table have the same number of rows, since a predicate
+that holds for one row in a thousand singles out more often in a table of a thousand rows than in one of a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.intervals import Pair, mover, wilson
+from synth_assets.audit.prepare import Array, Part, Prepared
+from synth_assets.audit.records import Finding
+from synth_assets.config.thresholds import AuditLevels
+from synth_assets.seeds import child_seed
+
+COLUMNS_PER_PREDICATE = 4
+MINIMUM_PREDICATES = 100
+_TRIES_PER_PREDICATE = 20
+Operator = Literal["equal", "at least", "at most", "missing"]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition on one column; a predicate is a tuple of terms that must all hold."""
+
+    column: str
+    operator: Operator
+    value: float = 0.0
+
+    def holds(self, values: Array) -> Flags:
+        """Which rows satisfy it."""
+        if self.operator == "at least":
+            return np.asarray(values >= self.value)
+        if self.operator == "at most":
+            return np.asarray(values <= self.value)
+        if self.operator == "missing":
+            return np.isnan(values) if values.dtype.kind == "f" else np.asarray(values < 0)
+        return np.asarray(values == self.value)
+
+
+Predicate = tuple[Term, ...]
+
+
+def matches(predicate: Predicate, part: Part) -> Flags:
+    """Which rows of a table satisfy a predicate."""
+    flags = predicate[0].holds(part.values[predicate[0].column])
+    for term in predicate[1:]:
+        flags = flags & term.holds(part.values[term.column])
+    return flags
+
+
+def univariate_predicates(prepared: Prepared, synthetic: Part, limit: int, rng: np.random.Generator) -> list[Predicate]:
+    """Values that stand once in a synthetic column, its extremes, and a value missing once; a random choice of them."""
+    found: list[Predicate] = []
+    for name in prepared.names:
+        values = synthetic.values[name]
+        known = values[~np.isnan(values)] if prepared.numeric(name) else values[values >= 0]
+        distinct, counts = np.unique(known, return_counts=True)
+        found += [(Term(name, "equal", float(v)),) for v in distinct[counts == 1]]
+        if prepared.numeric(name) and len(distinct):
+            found += [(Term(name, "at most", float(distinct[0])),), (Term(name, "at least", float(distinct[-1])),)]
+        if len(values) - len(known) == 1:
+            found.append((Term(name, "missing"),))
+    pick = rng.permutation(len(found))[:limit]
+    return [found[i] for i in pick]
+
+
+def multivariate_predicates(
+    prepared: Prepared, synthetic: Part, limit: int, rng: np.random.Generator
+) -> list[Predicate]:
+    """Combinations of four columns of one synthetic row that no other synthetic row shares.
+
+    Categories count by equality; numbers from the row's value outwards (above the median: at least, else at most).
+    """
+    width = min(COLUMNS_PER_PREDICATE, len(prepared.names))
+    medians = {
+        name: float(np.nanmedian(v))
+        for name in prepared.names
+        if prepared.numeric(name) and not np.isnan(v := synthetic.values[name]).all()
+    }
+    found: dict[Predicate, None] = {}
+    for _ in range(limit * _TRIES_PER_PREDICATE):
+        if len(found) == limit:
+            break
+        row = int(rng.integers(synthetic.held))
+        chosen = [prepared.names[i] for i in np.sort(rng.choice(len(prepared.names), width, replace=False))]
+        predicate = tuple(_term(name, synthetic.values[name][row], medians.get(name)) for name in chosen)
+        if predicate not in found and int(matches(predicate, synthetic).sum()) == 1:
+            found[predicate] = None
+    return list(found)
+
+
+def _term(name: str, value: float, median: float | None) -> Term:
+    if median is None:
+        return Term(name, "equal", float(value)) if value >= 0 else Term(name, "missing")
+    if np.isnan(value):
+        return Term(name, "missing")
+    return Term(name, "at least" if value >= median else "at most", float(value))
+
+
+@dataclass(frozen=True)
+class SinglingOut:
+    """How often predicates described exactly one row.
+
+    Args:
+        predicates: Predicates tried.
+        attack: Predicates that describe exactly one training row.
+        control: Predicates that describe exactly one row, a held-out one, of a table in which held-out rows stand in the place of
+            some training rows.
+        scale: Training rows per replaced row: `control` is counted on that part of the table only.
+    """
+
+    predicates: int
+    attack: int
+    control: int
+    scale: float
+
+    @property
+    def rates(self) -> Pair:
+        """Success rate of the attack, and of the control at the same table size."""
+        return self.attack / self.predicates, min(self.scale * self.control / self.predicates, 1.0)
+
+    @property
+    def excess_interval(self) -> Pair:
+        """95 % interval of attack less control."""
+        attack, control = self.rates
+        low, high = wilson(self.control, self.predicates)
+        scaled = (min(self.scale * low, control), min(self.scale * high, 1.0))
+        return mover(attack, wilson(self.attack, self.predicates), control, scaled)
+
+
+def single_out(predicates: Sequence[Predicate], train: Part, holdout: Part, seed: int) -> SinglingOut:
+    """Count successes against the training rows, and against the same table with held-out rows in it.
+
+    With T the training rows, S a random part of them as large as the holdout H: the control table is T without S, with H. Were the
+    synthetic table independent of T, H and S would be exchangeable, and `scale` times the control's successes would equal the attack's.
+    """
+    rng = np.random.default_rng(child_seed(seed, "replaced rows"))
+    rows = min(train.held, holdout.held)
+    replaced = rng.permutation(train.held)[:rows]
+    control = holdout.take(rng.permutation(holdout.held)[:rows])
+    attack = hits = 0
+    for predicate in predicates:
+        flags = matches(predicate, train)
+        count = int(flags.sum())
+        attack += count == 1
+        left = count - int(flags[replaced].sum())
+        hits += left == 0 and int(matches(predicate, control).sum()) == 1
+    return SinglingOut(len(predicates), attack, hits, train.held / rows)
+
+
+def singling_out_findings(
+    prepared: Prepared, parts: tuple[Part, Part, Part], limit: int, levels: AuditLevels, seed: int
+) -> tuple[list[Finding], dict[str, str]]:
+    """Two findings, and reasons where no predicate could be made.
+
+    Args:
+        prepared: The prepared tables.
+        parts: Synthetic, train and holdout rows to use.
+        limit: Predicates of each kind.
+        levels: Cut-offs.
+        seed: Seed of the predicates.
+    """
+    synthetic, train, holdout = parts
+    makers: dict[str, Callable[[Prepared, Part, int, np.random.Generator], list[Predicate]]] = {
+        "univariate": univariate_predicates,
+        "multivariate": multivariate_predicates,
+    }
+    found, reasons = [], {}
+    for name, maker in makers.items():
+        predicates = maker(prepared, synthetic, limit, np.random.default_rng(child_seed(seed, "predicates", name)))
+        if len(predicates) >= MINIMUM_PREDICATES:
+            found.append(_finding(name, single_out(predicates, train, holdout, seed), levels))
+        else:
+            reasons[f"privacy.singling_out.{name}"] = (
+                f"Fewer than {MINIMUM_PREDICATES} descriptions fit exactly one synthetic row: too few to measure a rate."
+            )
+    return found, reasons
+
+
+def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
+    attack, control = result.rates
+    interval = result.excess_interval
+    level = levels.disclosure.level(interval[1])
+    kind = "values of one column" if name == "univariate" else f"combinations of {COLUMNS_PER_PREDICATE} columns"
+    text = (
+        f"Singling out by {kind}: of the descriptions that fit one synthetic row, {number(attack)} fit exactly one real row; "
+        f"{number(control)} would without any leak. Above that {number(attack - control)} (95 % interval {span(interval)}); by "
+        f"the upper bound {number(interval[1])}, {verdict(level, levels.disclosure)}."
+    )
+    return Finding(
+        metric=f"singling_out.{name}",
+        message=text,
+        risk_level=level,
+        value=attack,
+        interval=wilson(result.attack, result.predicates),
+        baseline=control,
+        excess=attack - control,
+        excess_interval=interval,
+        details={
+            "predicates": result.predicates,
+            "attack": result.attack,
+            "control": result.control,
+            "scale": result.scale,
+        },
+    )
