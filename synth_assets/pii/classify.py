@@ -18,7 +18,7 @@ from synth_assets.errors import ConfigError, InputError
 from synth_assets.pii.columns import ColumnSample
 from synth_assets.pii.context import Subject, relate
 from synth_assets.pii.evidence import Case, confidence, gather
-from synth_assets.pii.headers import ORGANIZATIONS, PERSONS, THINGS
+from synth_assets.pii.headers import ORGANIZATIONS, PERSONS
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.taxonomy import IdentifierClass, action_for, level_of, taxonomy
 from synth_assets.tables.engine import Engine
@@ -27,7 +27,9 @@ from synth_assets.tables.schema import TableSchema
 SAMPLE_ROWS = 200_000
 SAMPLE_PIECES = 8
 EXACT_ROWS = 2_000_000
-_MEASURES = frozenset({"measure", "drug", "test"})
+_HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text", "free_text"})
+_PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
+_FIRMS = ORGANIZATIONS | {"product", "flight", "animal", "asset"}
 
 
 def classify_table(
@@ -222,20 +224,19 @@ def _class_of(entity_type: str, case: Case, subject: Subject) -> tuple[Identifie
     concepts = case.header.all
     if entity_type == "none" and len(case.sample):
         return _class_of_none(case, subject)
+    if subject.animals and entity_type in ("age", "sex", "birth_date", "death_date", "event_date"):
+        return "none", "context: the table is about animals"
     if entity.business_class == entity.identifier_class:
         return entity.identifier_class, None
-    own_person = bool(concepts & PERSONS)
-    own_thing = bool(concepts & (ORGANIZATIONS | THINGS)) and not own_person
-    if own_person:
+    if concepts & PERSONS:
         return entity.identifier_class, None
-    if entity_type == "event_date":
-        personal = subject.about_persons
-        return ("quasi", None) if personal else ("none", "context: nothing in the table tells of a person")
-    if own_thing and not (subject.about_persons and subject.personal >= 4 and not concepts & ORGANIZATIONS):
+    if entity_type in _HEALTH or entity_type == "event_date":
+        return (entity.identifier_class, None) if subject.about_persons else (entity.business_class, "context: nothing in the table tells of a person")
+    if concepts & _FIRMS:
         return entity.business_class, "name: of a firm or a thing, not of a person"
     if subject.about_business:
         return entity.business_class, "context: the table is about firms or things, so contact data are theirs"
-    if entity_type not in ("email", "phone", "fax", "street_address") and subject.personal < 1.0:
+    if entity_type in _PLACES and subject.personal < 1.0:
         return entity.business_class, "context: nothing in the table tells of a person"
     return entity.identifier_class, None
 

@@ -62,6 +62,11 @@ class ColumnSample:
         return min(1.0, self.distinct / self.filled) if self.filled else 0.0
 
     @cached_property
+    def short(self) -> pa.Array:
+        """The sampled values, cut to 400 characters for forms."""
+        return pc.utf8_slice_codeunits(self.text, 0, 400)
+
+    @cached_property
     def values(self) -> list[str]:
         """The sampled values."""
         return self.text.to_pylist()  # type: ignore[no-any-return]
@@ -88,7 +93,7 @@ class ColumnSample:
         return self._shares[pattern]
 
     def _match(self, regex: str) -> float:
-        return float(pc.mean(pc.match_substring_regex(self.text, f"^(?:{regex})$").cast(pa.float64())).as_py())
+        return float(pc.mean(pc.match_substring_regex(self.short, f"^(?:{regex})$").cast(pa.float64())).as_py())
 
     def share_in(self, list_name: str) -> float:
         """Share of checked values that stand in a dictionary as a whole."""
@@ -128,7 +133,7 @@ class ColumnSample:
     @cached_property
     def mean_words(self) -> float:
         """Mean words per checked value."""
-        return _mean([len(w) for w in self.words])
+        return _mean([len(v.split()) for v in self.checked])
 
     @cached_property
     def temporal(self) -> bool:
@@ -138,11 +143,13 @@ class ColumnSample:
     @cached_property
     def years(self) -> np.ndarray:
         """Years of values that read as dates, shape (k,), float64; two-digit years read as 1930 to 2029."""
-        iso = pc.extract_regex(self.text, r"(?P<y>(?:1[5-9]|2[01])\d{2})(?:[-/. T]|\d{4}|$)").field("y")
-        late = pc.extract_regex(self.text, r"[-/. ](?P<y>(?:1[5-9]|2[01])\d{2})(?:[T ,]|$)").field("y")
-        short = pc.extract_regex(self.text, r"[-/. ](?P<y>\d{2})(?:[T ]|$)").field("y")
-        found = pc.coalesce(late, iso, short).drop_null()
-        years = np.asarray(pc.cast(found.filter(pc.not_equal(found, "")), pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
+        forms = (
+            r"[-/. ](?P<y>(?:1[5-9]|2[01])\d{2})(?:[T ,]|$)",
+            r"^(?P<y>(?:1[5-9]|2[01])\d{2})(?:[-/. T]|\d{4}|$)",
+            r"[-/. ](?P<y>\d{2})(?:[T ]|$)",
+        )
+        found = pc.coalesce(*(pc.struct_field(pc.extract_regex(self.text, form), "y") for form in forms)).drop_null()
+        years = np.asarray(pc.cast(found, pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
         return np.where(years < 30, years + 2000, np.where(years < 100, years + 1900, years))
 
     @cached_property
@@ -164,12 +171,12 @@ class ColumnSample:
         if len(numbers) < max(3, 0.99 * len(self)) or not np.all(numbers == np.floor(numbers)):
             return False
         span = float(numbers.max() - numbers.min()) + 1
-        return self.distinct_ratio > 0.95 and self.distinct / span > 0.8
+        return self.distinct_ratio > 0.95 and self.distinct / span > 0.6
 
     @cached_property
     def decimals(self) -> float:
         """Mean digits after the decimal point."""
-        tails = pc.extract_regex(self.text, r"^-?\d+\.(?P<d>\d+)$").field("d").drop_null()
+        tails = pc.struct_field(pc.extract_regex(self.text, r"^-?\d+\.(?P<d>\d+)$"), "d").drop_null()
         return float(pc.mean(pc.utf8_length(tails)).as_py()) if len(tails) > 0.5 * len(self) else 0.0
 
 

@@ -20,7 +20,7 @@ _PERSONAL = {
     "driver_license": 2.0, "age": 2.0, "sex": 2.0, "race_ethnicity": 2.0, "religion": 2.0, "marital_status": 2.0, "mrn": 2.0,
     "health_plan_id": 2.0, "person_name": 1.5, "salary_or_income": 1.5, "occupation": 1.0, "education": 1.0, "nationality": 1.0,
     "customer_id": 1.0, "username": 1.0, "password_or_secret": 0.5, "email": 0.5, "phone": 0.25, "card_number": 1.0, "iban": 0.5,
-    "diagnosis_text": 1.0, "employer": 0.5, "photo_or_biometric": 0.5, "icd10": 0.25,
+    "diagnosis_text": 1.0, "employer": 0.5, "photo_or_biometric": 0.5, "vin": 2.0, "license_plate": 2.0,
 }  # fmt: skip
 _WEAK_PRIMARY = 3.0
 _PLACES = frozenset({"street_address", "city", "state", "country", "zip", "county"})
@@ -33,12 +33,14 @@ class Subject:
     Attributes:
         personal: Evidence that they are persons, 0 and more.
         business: Evidence that they are firms, shops or other things, 0 and more.
-        named: "person", "thing" or None: what the table's name says.
+        named: "person", "firm", "thing" or None: what the table's name says.
+        animals: A column or the table's name tells of animals.
     """
 
     personal: float
     business: float
     named: str | None
+    animals: bool
 
     @property
     def about_persons(self) -> bool:
@@ -56,29 +58,36 @@ def subject_of(cases: Sequence[Case], table_name: str, description: str) -> Subj
     personal = business = 0.0
     for case in cases:
         top = case.top
-        personal += _PERSONAL.get(top, 0.0)
+        personal += _PERSONAL.get(top, 0.0) if "author" not in case.header.all else 0.0
         if top == "organization":
             business += 5.0 if case.sample.distinct_ratio > 0.8 else 1.5
     named = _named(table_name) or _named(description)
     personal += 3.0 if named == "person" else 0.0
-    business += 2.0 if named == "thing" else 0.0
-    return Subject(personal, business, named)
+    business += 2.0 if named == "firm" else 0.0
+    animals = "animal" in read_header(table_name).all or any("animal" in c.header.all for c in cases)
+    return Subject(personal, business, named, animals)
 
 
 def _named(text: str) -> str | None:
     concepts = read_header(text).all if text else frozenset()
     if concepts & (PERSONS - {"driver", "agent", "actor"}):
         return "person"
-    return "thing" if concepts & (THINGS | ORGANIZATIONS) else None
+    if concepts & ORGANIZATIONS:
+        return "firm"
+    return "thing" if concepts & THINGS else None
 
 
 def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -> Subject:
     """Add to each case what its neighbours say; returns the subject of the table."""
     subject = subject_of(cases, table_name, description)
+    about = read_header(table_name).all | read_header(description).all
     for position, case in enumerate(cases):
+        _described(case, about)
         _bare_name(case, cases, subject)
-        _bare_key(case, subject)
+        _bare_key(case, subject, first=not any(_is_key(c) for c in cases[:position]) and (position < 2 or case.sample.consecutive))
+        _births(case, cases, subject)
         _firm(case, subject)
+        _provider(case, subject)
         _beside_places(case, cases)
         _security_code(case, cases)
         if position:
@@ -96,18 +105,41 @@ def _bare_name(case: Case, cases: Sequence[Case], subject: Subject) -> None:
         lone = case.values_say(other) > 0 or (words == {"name"} and case.sample.mean_words < 1.6 and case.values_say("person_name") <= 0)
         if beside in others and other not in others and lone and case.values_say(beside) < 6:
             case.add(other, 3.5, f"context: another column holds the {beside}")
-    if words == {"name"} and not subject.about_persons and subject.named == "thing":
+    if words == {"name"} and (subject.animals or (subject.named in ("thing", "firm") and not subject.about_persons)):
         for kind in ("person_name", "first_name", "last_name"):
-            case.add(kind, -2, "context: the table is about things, so its names are theirs")
+            case.add(kind, -5, "context: the table is about things, so its names are theirs")
 
 
-def _bare_key(case: Case, subject: Subject) -> None:
-    """A key that says of nothing: of the table's subject."""
-    if case.score("other_id") < _WEAK_PRIMARY or not subject.about_persons:
+def _described(case: Case, about: frozenset[str]) -> None:
+    """The description in a table of conditions or diagnoses is one."""
+    if "description" in case.header.all and about & {"condition", "diagnosis"} and case.sample.alphabetic_share > 0.6:
+        case.add("diagnosis_text", 4, "context: the table is about conditions or diagnoses")
+
+
+def _is_key(case: Case) -> bool:
+    return case.top in ("other_id", "customer_id") and case.sample.distinct_ratio > 0.5
+
+
+def _bare_key(case: Case, subject: Subject, *, first: bool) -> None:
+    """A key that says of nothing, the first one of the table: of the table's subject."""
+    if not first or case.top != "other_id" or not _is_key(case) or not subject.about_persons:
         return
     bare = case.header.opaque or case.header.all <= {"id", "number", "key", "code"}
-    if bare and case.sample.distinct_ratio > 0.5 and subject.named != "thing":
+    if bare and subject.named not in ("thing", "firm"):
         case.add("customer_id", case.score("other_id") - case.score("customer_id") + 1.0, "context: the key of a table about persons")
+
+
+def _births(case: Case, cases: Sequence[Case], subject: Subject) -> None:
+    """Dates without a telling name, decades back, in a table about persons without a birth date."""
+    if case.header.opaque and case.values_say("birth_date") > 3 and subject.personal >= 2 and all(c.top != "birth_date" for c in cases):
+        case.add("birth_date", 3.0, "context: the table is about persons and no other column holds their birth dates")
+
+
+def _provider(case: Case, subject: Subject) -> None:
+    """A provider can be a hospital: in a table of firms its number is that of a thing."""
+    if "provider" in case.header.all and subject.about_business and case.top == "customer_id":
+        case.add("customer_id", -6, "context: the table is about firms, so a provider is one")
+        case.add("other_id", 2, "context: the table is about firms, so a provider is one")
 
 
 def _firm(case: Case, subject: Subject) -> None:
@@ -128,6 +160,9 @@ def _beside_places(case: Case, cases: Sequence[Case]) -> None:
     for kind in ("zip", "city", "state", "country"):
         if case.values_say(kind) > 0 and kind not in found:
             case.add(kind, close, "context: beside other parts of an address")
+    coded_state = any(c.top == "state" and c.sample.mean_length <= 3 for c in cases if c is not case)
+    if case.top == "state" and coded_state and case.values_say("city") > 0 and "city" not in found and case.header_says("state") <= 0:
+        case.add("city", 5, "context: another column holds codes of states")
     mixed = case.sample.share("zip_any")
     if case.header.opaque and "zip" not in found and len(found) >= 2 and mixed > 0.9 and 4 <= case.sample.mean_length <= 9:
         if case.sample.distinct_ratio > 0.2 and not case.sample.consecutive and case.sample.numeric_share < 1.0:

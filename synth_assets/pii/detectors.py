@@ -78,7 +78,6 @@ FORMS: tuple[Form, ...] = (
     Form("tax_id", ("ein_dashed",), 6, least=0.9, distinct=3),
     Form("mrn", ("mrn_like",), 2.5, least=0.9),
     Form("username", ("login_strong",), 3.0, least=0.8, distinct=ENOUGH),
-    Form("other_id", ("uuid",), 6, least=0.8),
     Form("free_text", ("flag",), -6, least=0.8),
 )
 

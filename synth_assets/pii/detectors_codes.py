@@ -13,7 +13,7 @@ from synth_assets.pii import checksums
 from synth_assets.pii.columns import ColumnSample
 from synth_assets.pii.detectors import ENOUGH, Signal, detector
 
-_PHONE_REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "BR", "IN")
+_PHONE_REGIONS = ("US", "BR", "FR", "ES", "GB", "IN")
 _FIRST_LOOK = 20
 
 
@@ -75,8 +75,8 @@ def phone_numbers(sample: ColumnSample) -> Iterable[Signal]:
     if not 9 <= np.median(lengths) <= 13 or len(sample) < ENOUGH:
         return
     region, valid = _best_region(sample.checked[:32])
-    if valid >= 0.8:
-        yield Signal("phone", 4.0 * valid, f"number plan: {valid:.0%} can be dialled in region {region}")
+    if valid >= 0.6:
+        yield Signal("phone", 4.5 * valid, f"number plan: {valid:.0%} can be dialled in region {region}")
 
 
 def _best_region(values: list[str]) -> tuple[str, float]:
@@ -133,6 +133,8 @@ def dates(sample: ColumnSample) -> Iterable[Signal]:
     recent = datetime.now(UTC).year + 1
     if high - low >= 20 and 1920 <= median <= 2004 and years.max() <= recent and timed < 0.5:
         yield Signal("birth_date", 7.5 if high - low >= 28 or median < 1995 else 5, "numbers: the years spread over decades, as births do")
+    elif high - low >= 6 and 1940 <= median <= 1998 and timed < 0.3:
+        yield Signal("birth_date", 3.5, "numbers: the years lie decades back")
     elif high - low < 6 and low > 2005:
         yield Signal("birth_date", -2, "numbers: the years lie close together")
     yield Signal("death_date", 1, "pattern: dates")
@@ -140,28 +142,35 @@ def dates(sample: ColumnSample) -> Iterable[Signal]:
 
 @detector
 def keys(sample: ColumnSample) -> Iterable[Signal]:
-    """Keys of something: running numbers, unique codes, UUIDs; values alone do not say of what."""
+    """Keys of something: running numbers, unique codes, UUIDs; values alone do not say of what, so both kinds of key gain."""
     if sample.temporal or sample.dtype == "bool" or sample.share("date") > 0.5 or len(sample) < 3:
         return
-    unique = sample.distinct_ratio
-    whole = sample.share("integer")
+    weight, reason = max(_key_forms(sample), default=(0.0, ""))
+    if sample.decimals > 0.5 or (len(sample.numbers) > 0.9 * len(sample) and sample.numbers.min() < 0):
+        weight, reason = -5.0, "numbers: with decimals or signs, which keys have not"
+    if weight:
+        yield Signal("other_id", weight, reason)
+        yield Signal("customer_id", weight - 0.5, reason)
+
+
+def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
+    unique, whole = sample.distinct_ratio, sample.share("integer")
+    spread = float(np.std(sample.lengths))
     if sample.consecutive and sample.filled >= 10:
-        yield Signal("other_id", 4.5, "uniqueness: running whole numbers, each once")
-    elif whole > 0.98 and unique > 0.98 and float(np.min(sample.lengths)) >= 5 and np.std(sample.lengths) < 1.0 and sample.filled >= 10:
-        yield Signal("other_id", 4, "uniqueness: whole numbers of one length, each once")
+        yield 4.5, "uniqueness: running whole numbers, each once"
+    elif whole > 0.98 and unique > 0.98 and sample.filled >= 10:
+        if float(np.min(sample.lengths)) >= 5 and (spread < 0.15 or (spread < 1.0 and sample.mean_length >= 9)):
+            yield 4.0, "uniqueness: whole numbers of one length, each once"
     coded = sample.share("prefixed_code")
     if coded > 0.9 and whole < 0.5 and sample.shapes <= max(12, 0.1 * len(sample)):
-        yield Signal("other_id", 4 if unique > 0.5 else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms")
+        yield 4.0 if unique > 0.5 else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms"
     grouped = float(np.mean([bool(re.fullmatch(r"\d+(?:-\d+)+", v)) for v in sample.checked]))
     if grouped > 0.9 and unique > 0.9:
-        yield Signal("other_id", 2.5, "pattern: groups of digits, each value once")
+        yield 2.5, "pattern: groups of digits, each value once"
     if sample.share("uuid") > 0.8:
-        yield Signal("customer_id", 4.5, "pattern: UUIDs, possibly of persons")
-    if whole > 0.95 and sample.share_valid(checksums.isbn) > 0.8 and 9 <= sample.mean_length <= 14:
-        yield Signal("other_id", 5, "check digits: valid as ISBN or EAN, numbers of things")
-    for key in ("other_id", "customer_id"):
-        if sample.decimals > 0.5 or (whole > 0.95 and len(sample.numbers) and sample.numbers.min() < 0):
-            yield Signal(key, -5, "numbers: with decimals or signs, which keys have not")
+        yield 6.0, "pattern: UUIDs"
+    if whole > 0.95 and 9 <= sample.mean_length <= 14 and sample.share_valid(checksums.isbn) > 0.8:
+        yield 5.0, "check digits: valid as ISBN or EAN, numbers of things"
 
 
 @detector

@@ -13,6 +13,8 @@ from synth_assets.pii.dictionaries import word_list
 
 _GLUED_STREET = re.compile(r"(?:strasse|str|weg|allee|platz|gasse|ring|damm|ufer|straat|laan|gatan|vagen|veien|vej)\b")
 
+_POINT_INSIDE = re.compile(r"[(\[]-?\d{1,3}\.\d{3,}[,; ]+-?\d{1,3}\.\d{3,}[)\]]")
+
 
 @detector
 def streets(sample: ColumnSample) -> Iterable[Signal]:
@@ -27,6 +29,16 @@ def streets(sample: ColumnSample) -> Iterable[Signal]:
     share = min(worded, numbered) if numbered > 0.3 else 0.0
     if share >= 0.3 and sample.mean_words < 14:
         yield Signal("street_address", min(8.0, 2.5 + 7.0 * share), f"pattern: {share:.0%} have a house number and the word of a street")
+
+
+@detector
+def embedded_points(sample: ColumnSample) -> Iterable[Signal]:
+    """Positions inside a longer text, as open-data portals write a place: address, then (latitude, longitude)."""
+    if sample.temporal or sample.mean_length < 15 or sample.share("point") > 0.5:
+        return
+    inside = float(np.mean([bool(_POINT_INSIDE.search(v)) for v in sample.checked]))
+    if inside > 0.6:
+        yield Signal("coordinates", 7, f"pattern: {inside:.0%} contain a pair of decimals within the ranges of latitude and longitude")
 
 
 @detector

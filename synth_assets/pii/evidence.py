@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from synth_assets.pii import detectors, headers, plausible
 from synth_assets.pii.columns import ColumnSample
-from synth_assets.pii.names import Header, read_header
+from synth_assets.pii.names import Header, read_header, vocabulary
 
 NONE_PRIOR = 2.5  # log odds of "no entity" before any evidence
 FITS_WELL = 0.6
@@ -83,7 +83,26 @@ def gather(sample: ColumnSample) -> Case:
         _add_hint(case, hint)
     for signal in detectors.signals(sample):
         case.add(signal.entity_type, signal.weight, signal.reason)
+    _share_family(case)
+    _plural(case)
     return case
+
+
+def _share_family(case: Case) -> None:
+    """A fax number looks like a phone number: where the name says fax, the form speaks for it as well."""
+    form = case.values_say("phone")
+    if case.header_says("fax") > 0 and form > 0:
+        case.add("fax", form, "pattern: grouped or prefixed like phone numbers, as fax numbers are")
+
+
+def _plural(case: Case) -> None:
+    """Numbers under a plural (passengers, encounters) count things."""
+    words = case.header.words
+    last = words[-1] if words else ""
+    known = vocabulary()
+    plural = last.endswith("s") and len(last) > 4 and known.get(last[:-1]) == known.get(last) is not None
+    if plural and case.sample.numeric_share > 0.95 and known[last] & (headers.PERSONS | headers.THINGS | headers.ORGANIZATIONS):
+        case.add("none", 6, "name: numbers under a plural, so rather a count")
 
 
 def _add_hint(case: Case, hint: headers.Hint) -> None:
@@ -103,5 +122,5 @@ def confidence(case: Case) -> float:
     """Calibrated share of such verdicts that are right, from the lead of the best type over the next."""
     ranking = case.ranking()
     lead = ranking[0][1] - (ranking[1][1] if len(ranking) > 1 else 0.0)
-    seen = min(1.0, 0.55 + len(case.sample) / 20)
+    seen = min(1.0, 0.6 + case.sample.filled / 25)
     return round(seen / (1 + math.exp(-(_SLOPE * lead + _OFFSET))), 4)

@@ -103,7 +103,7 @@ def _fires(rule: Rule, concepts: frozenset[str]) -> bool:
     if any(t.startswith("@") and not (GROUPS[t] & rest) for t in rule.needed):
         return False
     wanted = frozenset().union(*(_members(t) for t in rule.needed))
-    return not any((_members(t) - wanted) & concepts for t in rule.excluded)
+    return not any((GROUPS[t] - wanted if t in GROUPS else {t}) & concepts for t in rule.excluded)
 
 
 @lru_cache(maxsize=4096)

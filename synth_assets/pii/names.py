@@ -17,6 +17,10 @@ _SPECIAL = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l"
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _OPAQUE = re.compile(r"(c|col|column|field|f|v|var|x|attr|feature|unnamed|spalte|campo|champ|colonne|colonna|coluna)?[ _:.\-]*\d*", re.IGNORECASE)
 _SHORT_ENDS = frozenset({"id", "no", "nr", "cd", "dt", "nm", "dx", "ip", "ts", "num", "key"})
+_NO_KEYS = frozenset(
+    "valid invalid covid rapid fluid liquid solid hybrid grid avoid acid lipid steroid thyroid asteroid android candid squid arachnoid "
+    "orchid prepaid unpaid repaid opioid morbid humid timid vivid stupid splendid amid pyramid bifid paid".split()
+)
 _STOP = frozenset({"stop", "place_kind"})
 
 
@@ -118,5 +122,8 @@ def _split_glued(word: str) -> list[str]:
     found = best[len(word)]
     if found:
         return found
-    singular = word[:-1] if word.endswith("s") else word
-    return [singular] if singular in known else [word]
+    if word.endswith("s") and word[:-1] in known:
+        return [word[:-1]]
+    if len(word) >= 5 and word.endswith("id") and word not in _NO_KEYS:
+        return [word[:-2], "id"]
+    return [word]

@@ -82,6 +82,8 @@ def _aged(sample: ColumnSample) -> float:
 def _amount(sample: ColumnSample) -> float:
     banded = _search(sample, r"\d ?[kK]\b|\d.*(?:-|to).*\d|[<>]")
     numeric = sample.numeric_share if sample.share("flag") < 0.9 else 0.0
+    if numeric > 0.9 and float(sample.numbers.max()) < 100:
+        return 0.45
     return max(numeric, sample.share("money"), sample.share("number"), banded)
 
 
@@ -97,7 +99,7 @@ def _few(most: int, *, flags: bool = False) -> Fit:
 def _positioned(sample: ColumnSample) -> float:
     numbers = sample.numbers
     inside = float(np.mean(np.abs(numbers) <= 180)) * len(numbers) / len(sample) if len(numbers) else 0.0
-    return max(inside, sample.share("point"), _search(sample, r"\d+[°.]\d+.*[NSEW]"))
+    return max(inside, sample.share("point"), _search(sample, r"\d+[°.]\d+.*[NSEW]|[(\[]-?\d{1,3}\.\d{3,}[,; ]"))
 
 
 def _keyed(sample: ColumnSample) -> float:
@@ -105,7 +107,7 @@ def _keyed(sample: ColumnSample) -> float:
         return 0.0
     if sample.mean_words > 3.5 or (sample.share("flag") > 0.95 and sample.share("integer") < 0.5):
         return 0.0
-    return max(sample.share("code_like"), _search(sample, r"\d"), 0.5)
+    return max(_search(sample, r"\d"), _search(sample, r"^[A-Z0-9\-_./]+$"), 0.2)
 
 
 def _coded(sample: ColumnSample) -> float:
