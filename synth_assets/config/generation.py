@@ -68,11 +68,11 @@ class Spread(Config):
 class ColumnBase(Config):
     """What every column has."""
 
-    null: Formula = Field(default=0.0, description="Share of missing cells, 0 to 1.")
+    missing: Formula = Field(default=0.0, description="Share of missing cells, 0 to 1.")
     hidden: bool = Field(default=False, description="A helper: other columns may use it, the table does not show it.")
     description: str | None = None
 
-    @field_validator("null")
+    @field_validator("missing")
     @classmethod
     def _share(cls, value: float | str) -> float | str:
         if isinstance(value, float) and not 0 <= value <= 1:
@@ -303,7 +303,9 @@ Column = Annotated[
     | FormulaColumn | RollupColumn | ForeignKeyColumn,
     Field(discriminator="type"),
 ]  # fmt: skip
-CODE_TYPES: tuple[str, ...] = get_args(CodeType)
+COLUMN_TYPES: frozenset[str] = frozenset(
+    name for model in get_args(get_args(Column)[0]) for name in get_args(model.model_fields["type"].annotation)
+)
 
 
 class GeneratedTable(Config):

@@ -115,9 +115,9 @@ class Chunk:
         """Which cells of a column are missing."""
         if node not in self._masks:
             rows = Rows(self, node)
-            share = self.plan.column(node).null
-            rate = 0.0 if share == 0.0 else rows.number(share, f"{rows.key}.null")
-            drawn = rows.generator("null").random(rows.n) < rate if share != 0.0 else np.zeros(rows.n, dtype=bool)
+            share = self.plan.column(node).missing
+            rate = 0.0 if share == 0.0 else rows.number(share, f"{rows.key}.missing")
+            drawn = rows.generator("missing").random(rows.n) < rate if share != 0.0 else np.zeros(rows.n, dtype=bool)
             self._masks[node] = drawn
         return self._masks[node]
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 
 from synth_assets.generation.values import joined
@@ -26,20 +26,22 @@ class TableWriter:
     def __init__(self, path: Path, fmt: str, schema: pa.Schema) -> None:
         self._file: Any = path.open("wb")
         self._writer: Any = None
+        self._lines = json_lines
         if fmt == "parquet":
             self._writer = pa.parquet.ParquetWriter(self._file, schema, compression="zstd")
         elif fmt == "csv":
-            options = pa.csv.WriteOptions(quoting_style="needed")
-            self._writer = pa.csv.CSVWriter(self._file, schema, write_options=options)
+            self._lines = csv_lines
+            header = pa.table([pa.array([name]) for name in schema.names], schema.names)
+            self._file.write(_bytes(csv_lines(header)))
 
     def write(self, batch: pa.Table) -> None:
         """Append rows."""
         if self._writer is not None:
             self._writer.write_table(batch)
         elif batch.num_rows:
-            self._file.write(pc.binary_join(_list_of(json_lines(batch)), "")[0].as_buffer())
+            self._file.write(_bytes(self._lines(batch)))
 
-    def __enter__(self) -> TableWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -50,6 +52,18 @@ class TableWriter:
                 self._writer.close()
         finally:
             self._file.close()
+
+
+def csv_lines(batch: pa.Table) -> pa.Array:
+    """Each row as a line of CSV with its newline; texts are quoted where they must be, a missing cell is empty."""
+    parts: list[pa.Array | str] = []
+    for index in range(batch.num_columns):
+        text = batch.column(index).combine_chunks().cast(pa.string())
+        special = pc.or_(pc.match_substring_regex(text, '[",\\n\\r]|^\\s|\\s$'), pc.equal(text, ""))
+        if pc.any(special).as_py():
+            text = pc.if_else(special, joined(['"', pc.replace_substring(text, '"', '""'), '"']), text)
+        parts += [",", pc.fill_null(text, "")] if index else [pc.fill_null(text, "")]
+    return joined([*parts, "\n"])
 
 
 def json_lines(batch: pa.Table) -> pa.Array:
@@ -77,7 +91,8 @@ def _escape(texts: pa.Array) -> pa.Array:
     return joined(['"', texts, '"'])
 
 
-def _list_of(texts: pa.Array) -> pa.Array:
-    """One list that holds all the texts."""
-    large = texts.cast(pa.large_string())
-    return pa.LargeListArray.from_arrays(pa.array([0, len(large)], pa.int64()), large)
+def _bytes(texts: pa.Array) -> bytes:
+    """All texts one after the other, UTF-8; they have no nulls."""
+    large = pa.concat_arrays([texts]).cast(pa.large_string())
+    offsets = np.frombuffer(large.buffers()[1], dtype=np.int64)[large.offset : large.offset + len(large) + 1]
+    return bytes(large.buffers()[2][int(offsets[0]) : int(offsets[-1])])

@@ -125,8 +125,8 @@ def _check_table(table: str, config: spec.GeneratedTable) -> None:
     for column in config.primary_key:
         if column not in config.columns or config.columns[column].hidden:
             raise ConfigError(f"the primary key {column!r} is no visible column.", key=f"tables.{table}.primary_key")
-        if config.columns[column].null != 0.0:
-            raise ConfigError("a primary key is never missing.", key=f"tables.{table}.columns.{column}.null")
+        if config.columns[column].missing != 0.0:
+            raise ConfigError("a primary key is never missing.", key=f"tables.{table}.columns.{column}.missing")
     if len(config.primary_key) == 1 and not is_unique(config.columns[config.primary_key[0]]):
         raise ConfigError(
             "this column may repeat, so it cannot be the primary key.",
@@ -202,7 +202,7 @@ def _person_inputs(plan: Plan, table: str, column: spec.PersonColumn) -> list[st
 
 
 def _formulas(column: spec.Column) -> Iterator[tuple[str, float | str | None]]:
-    yield "null", column.null
+    yield "missing", column.missing
     if isinstance(column, spec.NumberColumn | spec.AmountColumn):
         yield from ((k, getattr(column, k)) for k in _SPREAD_KEYS)
     elif isinstance(column, spec.BooleanColumn):
@@ -263,7 +263,7 @@ def _reference(plan: Plan, table: str, column: spec.ForeignKeyColumn, key: str) 
     target = plan.schema.tables.get(parent)
     if target is None or name not in target.columns:
         raise ConfigError(f"there is no column {column.references!r}.", key=f"{key}.references")
-    if not is_unique(target.columns[name]) or target.columns[name].null != 0.0:
+    if not is_unique(target.columns[name]) or target.columns[name].missing != 0.0:
         raise ConfigError(f"{column.references!r} may repeat or be missing, so it is no key.", key=f"{key}.references")
     if parent in plan.ancestors(table)[1:]:
         yield (parent, name)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from synth_assets.config.generation import MAX_ROWS, ForeignKeyColumn, GenerationSchema
+from synth_assets.config.generation import COLUMN_TYPES, MAX_ROWS, GenerationSchema
 from synth_assets.config.load import compose, line_of, load_model
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.generation.chunks import Chunk, Run
@@ -38,13 +38,22 @@ def load_schema(path: Path) -> GenerationSchema:
     Raises:
         ConfigError: with file, line and key.
     """
-    schema = load_model(path, GenerationSchema)
     try:
+        schema = load_model(path, GenerationSchema)
         build_plan(schema)
     except ConfigError as error:
-        row = line_of(compose(path), tuple((error.key or "").split(".")))
-        raise ConfigError(error.message, file=str(path), row=row, key=error.key, remedy=error.remedy) from None
+        key = _without_type(error.key) if error.file else error.key
+        row = error.row or line_of(compose(path), tuple((key or "").split(".")))
+        raise ConfigError(error.message, file=str(path), row=row, key=key, remedy=error.remedy) from None
     return schema
+
+
+def _without_type(key: str | None) -> str | None:
+    """A key as it stands in the file; pydantic adds the type of the column."""
+    parts = (key or "").split(".")
+    if len(parts) > 4 and parts[0] == "tables" and parts[2] == "columns" and parts[4] in COLUMN_TYPES:
+        del parts[4]
+    return ".".join(parts) or None
 
 
 def generate(
@@ -143,7 +152,7 @@ def _family(run: Run, root: str, wanted: Sequence[str]) -> Iterator[tuple[str, p
     plan, total = run.plan, run.totals[root]
     members = [t for t in plan.schema.tables if plan.ancestors(t)[-1] == root]
     shown = [t for t in members if t in wanted]
-    pools = sorted(p for p in plan.pools if p[0] in members and _is_referred_to(plan, p, wanted))
+    pools = sorted(p for p in plan.pools if p[0] in members)
     targets = {(t, c) for t in shown for c, s in plan.schema.tables[t].columns.items() if not s.hidden}
     if not targets and not pools:
         return
@@ -162,17 +171,6 @@ def _family(run: Run, root: str, wanted: Sequence[str]) -> Iterator[tuple[str, p
             first[table] += n
     for node in pools:
         run.pools[node] = pa.concat_arrays(keys[node])
-
-
-def _is_referred_to(plan: Plan, pool: Node, wanted: Sequence[str]) -> bool:
-    """Whether a table that is wanted, or its family's pools, may draw from this pool."""
-    reference = ".".join(pool)
-    roots = {plan.ancestors(t)[-1] for t in wanted} | {plan.ancestors(p[0])[-1] for p in plan.pools}
-    for table, config in plan.schema.tables.items():
-        refers = any(isinstance(c, ForeignKeyColumn) and c.references == reference for c in config.columns.values())
-        if refers and plan.ancestors(table)[-1] in roots:
-            return True
-    return False
 
 
 def _chunk_rows(run: Run, root: str, members: Sequence[str]) -> int:
