@@ -1,7 +1,5 @@
 """Stage 9: the audit of each synthesizer's tables and the leaderboard. Thresholds of the YAML are blocking checks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

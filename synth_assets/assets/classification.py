@@ -1,7 +1,5 @@
 """Stage 3: one verdict per column, with evidence and the recommended action; a person's overrides win and are recorded."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

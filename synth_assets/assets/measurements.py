@@ -1,7 +1,5 @@
 """Stage 6: noisy counts, the only asset between the data and the marginal model. Budget is reserved before the first read."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +73,7 @@ def read_privacy(folder: Path) -> PrivacyReport:
     return PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
 
 
-def _same_history(stage: Stage, budget: BudgetLedger, asset: str) -> None:
+def _same_history(stage: Stage, budget: "BudgetLedger", asset: str) -> None:
     """Refuse to go on where measurements exist and the ledger that counted them does not.
 
     Raises:
@@ -95,7 +93,7 @@ def _measure(
     synthesizer: SynthesizerConfig,
     stage: Stage,
     split: ArtifactRef,
-    budget: BudgetLedger,
+    budget: "BudgetLedger",
     engine: EngineResource,
     folder: Path,
 ) -> dict[str, Any]:
@@ -121,7 +119,7 @@ def _measure(
     return {"columns": columns, "spent": json.loads(report.spent.model_dump_json()), "measure_seconds": report.seconds}
 
 
-def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: BudgetLedger) -> dict[str, Any]:
+def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "BudgetLedger") -> dict[str, Any]:
     status = budget.status(report.population)
     columns = {c: [(wiring.keys.key(wiring.keys.split), c)] for c in ref.info["columns"]}
     return {

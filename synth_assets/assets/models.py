@@ -1,7 +1,5 @@
 """Stage 7: the trained models. A DP model has the noisy measurements as its only parent; others read the split and stay restricted."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Stage 2: statistics and plots of the raw tables. Restricted; what Dagster shows is the public form."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

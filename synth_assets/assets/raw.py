@@ -1,7 +1,5 @@
 """Stage 1: a source becomes canonical Parquet with a recorded schema; the contract's expectations are its asset checks."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Sequence
@@ -137,7 +135,7 @@ def _nulls(wiring: Wiring, table: str) -> tuple[str, ...]:
 
 def _generated(source: SourceConfig, base: Path, table: str, seed: int, scratch: Path) -> SourceConfig:
     """Make the tables of a generator schema and point at the one that is asked for."""
-    from synth_assets.generation import generate, load_schema
+    from synth_assets.generation.stream import generate, load_schema
 
-    files = generate(load_schema(base / str(source.generate)), scratch, seed=seed, rows=source.rows, fmt="csv")
+    files = generate(load_schema(base / str(source.generate)), scratch, seed=seed, rows=source.rows, fmt="csv", tables=[table])
     return SourceConfig(path=str(files[table].resolve()))

@@ -4,8 +4,6 @@ An export proves what it releases: the tables have a passing audit that speaks o
 forms only.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

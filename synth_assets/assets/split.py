@@ -1,7 +1,5 @@
 """Stage 5: the raw tables without direct identifiers, divided into train and holdout by a keyed hash of the entity."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -86,7 +86,7 @@ class Job:
         """Identity of the work: inputs, configuration, code."""
         return hash_json(
             {
-                "inputs": {k: r.content_hash for k, r in self.inputs.items()},
+                "inputs": dict(self.inputs),
                 "section": self.section,
                 "code": self.version,
             }
@@ -105,7 +105,7 @@ class Stage:
     @property
     def fresh(self) -> bool:
         """Whether the run asks to compute everything again."""
-        return self.context.run.tags.get(FRESH_TAG) == "true"
+        return self.context.run_tags.get(FRESH_TAG) == "true"
 
     def read(self, zone: Zone, asset: str) -> ArtifactRef:
         """The current artifact of an upstream asset, with a passing verdict.

@@ -1,7 +1,5 @@
 """Stage 8: synthetic tables sampled from a model, direct identifiers made anew. Restricted until an audit has passed and an export ran."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The nightly schedule: off by default. Unchanged assets are found unchanged and cost nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """The source sensor: runs a dataset's chain when a configured source has new content. Off by default."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from synth_assets.assets.boundary import silence_libraries
