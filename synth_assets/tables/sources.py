@@ -1,0 +1,238 @@
+"""Any source into the canonical folder: `ingest`, a fingerprint of its content, and a data frame by the same reader.
+
+This file decides which reader is used and how several files become one table. How a format is read stands in `readers/`, how cells
+become types in `inference.py`, what is written in `canonical.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from synth_assets.config.dataset import SourceConfig, TableConfig
+from synth_assets.errors import SourceError, withhold_values
+from synth_assets.storage import atomic
+from synth_assets.storage.hashing import hash_file, hash_parts
+from synth_assets.tables.canonical import PART, move_into_place, wanted_columns, write_canonical
+from synth_assets.tables.engine import Engine, Session
+from synth_assets.tables.readers.columnar import read_parquet
+from synth_assets.tables.readers.database import database_label, expand_environment, read_database, sqlite_file
+from synth_assets.tables.readers.delimited import read_delimited
+from synth_assets.tables.readers.fetch import (
+    LocalFile,
+    folder_files,
+    is_remote,
+    local_files,
+    remote_version,
+    safe_label,
+)
+from synth_assets.tables.readers.formats import format_of
+from synth_assets.tables.readers.jsontext import read_json
+from synth_assets.tables.readers.limits import GIB, Limits
+from synth_assets.tables.readers.naming import missing_columns, require_columns, shown
+from synth_assets.tables.readers.spreadsheet import read_excel
+from synth_assets.tables.readers.staging import Staged
+from synth_assets.tables.schema import TableSchema
+
+__all__ = ["ingest", "missing_columns", "read_frame", "require_columns", "source_fingerprint", "source_label"]
+
+_LOG = logging.getLogger(__name__)
+_HASHED_BYTES = GIB
+
+
+def ingest(
+    source: SourceConfig,
+    *,
+    name: str,
+    base_dir: Path,
+    out: Path,
+    engine: Engine,
+    table: TableConfig | None = None,
+    null_values: tuple[str, ...] = (),
+    timezone: str = "UTC",
+    limits: Limits | None = None,
+) -> TableSchema:
+    """Read any source into a canonical folder: `part-00000.parquet`, `schema.json`, `reading.json`.
+
+    Args:
+        source: File, folder, address, or database query.
+        name: Name of the table.
+        base_dir: Relative paths start here (the folder of the YAML).
+        out: Folder to make, or an empty one; an older table in it is replaced at the very end.
+        engine: Where expressions run.
+        table: Declared columns, keys and missing texts; they win over what is inferred.
+        null_values: Texts that mean missing, besides the empty cell and those of `table`.
+        timezone: IANA zone of times without one; times are stored in UTC.
+        limits: Bounds on downloads, expansion and columns.
+
+    Returns:
+        The schema, with the number of rows.
+
+    Raises:
+        SourceError: the source is no table, or contradicts what is declared; names file, row or column, never a value.
+        ConfigError: the source's configuration cannot be used.
+        ServiceUnavailableError: a server or database does not answer.
+    """
+    bounds = limits or Limits()
+    missing = tuple(dict.fromkeys((*null_values, *(table.null_values if table else ()))))
+    with (
+        withhold_values(f"reading of {source_label(source)}"),
+        atomic.staging_folder(out.parent) as workspace,
+        atomic.staging_folder(out.parent) as folder,
+        engine.session() as session,
+    ):
+        staged = _read(
+            source, base_dir=base_dir, workspace=workspace, session=session, known=wanted_columns(table), limits=bounds
+        )
+        schema = write_canonical(
+            staged, folder, name=name, session=session, table=table, null_values=missing, timezone=timezone
+        )
+        move_into_place(folder, out)
+    for note in staged.notes:
+        _LOG.info("%s: %s", source_label(source), note)
+    return schema
+
+
+def read_frame(path: Path, *, engine: Engine | None = None) -> pd.DataFrame:
+    """A file as a data frame, read as the chain reads it; for tables that fit in memory.
+
+    Args:
+        path: CSV, TSV, Parquet, JSON, JSONL or Excel file, or a folder of such files.
+        engine: Where expressions run.
+
+    Raises:
+        SourceError: the file is no table.
+    """
+    with tempfile.TemporaryDirectory(prefix="synth-assets-") as private:
+        out = Path(private) / "table"
+        ingest(
+            SourceConfig(path=str(path.absolute())), name="table", base_dir=Path(), out=out, engine=engine or Engine()
+        )
+        with withhold_values("reading of a table"):
+            frame: pd.DataFrame = pq.read_table(out / PART).to_pandas()
+    return frame
+
+
+def source_label(source: SourceConfig) -> str:
+    """How messages and metadata name a source: no password, no query of a signed link."""
+    if source.path is not None:
+        return safe_label(source.path) if is_remote(source.path) else source.path
+    return database_label(expand_environment(str(source.url)))
+
+
+def source_fingerprint(source: SourceConfig, base_dir: Path) -> str:
+    """A cheap fingerprint of a source's content: equal while nothing has changed.
+
+    Files up to 1 GiB are hashed, larger ones by size and time of change; folders over all their files; addresses by what the
+    server tells (ETag, date), SQLite by its file; other databases by query and day, since only running the query would tell.
+
+    Raises:
+        SourceError: the source is not there.
+    """
+    today = datetime.now(UTC).date().isoformat()
+    if source.path is not None:
+        if is_remote(source.path):
+            version = remote_version(source.path, Limits())
+            return hash_parts("remote", safe_label(source.path), version or today)
+        path = base_dir / source.path
+        files = folder_files(path) if path.is_dir() else [path]
+        return hash_parts("files", *(part for f in files for part in (f.name, _file_state(f))))
+    url = expand_environment(str(source.url))
+    file = sqlite_file(url, base_dir)
+    what = source.query or source.table or ""
+    if file is not None:
+        return hash_parts("sqlite", _file_state(file), what)
+    return hash_parts("database", database_label(url), what, today)
+
+
+def _file_state(path: Path) -> str:
+    try:
+        status = path.stat()
+        if not path.is_file():
+            raise SourceError("this is neither a file nor a folder.", file=str(path))
+        return hash_file(path) if status.st_size <= _HASHED_BYTES else f"{status.st_size} {status.st_mtime_ns}"
+    except OSError as error:
+        raise SourceError(
+            f"the file cannot be read ({type(error).__name__}).", file=str(path), remedy="Check `path`."
+        ) from None
+
+
+def _read(
+    source: SourceConfig, *, base_dir: Path, workspace: Path, session: Session, known: Collection[str], limits: Limits
+) -> Staged:
+    """Stage the whole source."""
+    if source.url is not None:
+        return read_database(
+            source.url, query=source.query, table=source.table, base_dir=base_dir, workspace=workspace, limits=limits
+        )
+    files = local_files(str(source.path), base_dir=base_dir, workspace=workspace, limits=limits)
+    parts = []
+    for number, file in enumerate(files):
+        own = workspace / f"file-{number:05d}"
+        own.mkdir()
+        parts.append(_read_file(file, source, workspace=own, session=session, known=known, limits=limits))
+    return _together(parts)
+
+
+def _read_file(
+    file: LocalFile, source: SourceConfig, *, workspace: Path, session: Session, known: Collection[str], limits: Limits
+) -> Staged:
+    kind = format_of(file.path, source.format, name=file.name, label=file.label)
+    if kind == "parquet":
+        return read_parquet(file.path, workspace=workspace, limits=limits, label=file.label)
+    if kind == "excel":
+        return read_excel(file.path, sheet=source.sheet, workspace=workspace, limits=limits, label=file.label)
+    if kind in {"json", "jsonl"}:
+        return read_json(
+            file.path, encoding=source.encoding, session=session, workspace=workspace, limits=limits, label=file.label
+        )
+    return read_delimited(
+        file.path,
+        delimiter=source.delimiter or ("\t" if kind == "tsv" else None),
+        encoding=source.encoding,
+        known=known,
+        workspace=workspace,
+        limits=limits,
+        label=file.label,
+    )
+
+
+def _together(staged: list[Staged]) -> Staged:
+    """Several files of one table: the same columns in the same order, the same types."""
+    first = staged[0]
+    for other in staged[1:]:
+        label = other.parts[0].origin
+        if other.names != first.names:
+            missing = [n for n in first.names if n not in other.names]
+            extra = [n for n in other.names if n not in first.names]
+            differ = (
+                f"missing: {shown(missing)}" if missing else f"more: {shown(extra)}" if extra else "their order differs"
+            )
+            raise SourceError(
+                "the columns differ from those of the folder's first file.",
+                file=label,
+                remedy=f"All files of a folder are one table ({differ}).",
+            )
+        if other.types != first.types:
+            column = next(n for n, a, b in zip(first.names, first.types, other.types, strict=True) if a != b)
+            raise SourceError(
+                "the column's type differs from that in the folder's first file.",
+                file=label,
+                column=column,
+                remedy="Write the files with one schema.",
+            )
+    return Staged(
+        names=first.names,
+        types=first.types,
+        parts=tuple(part for s in staged for part in s.parts),
+        facts={**first.facts, **({"files": len(staged)} if len(staged) > 1 else {})},
+        notes=[note for s in staged for note in s.notes],
+        decimals={i: max(s.decimals.get(i, 0) for s in staged) for s in staged for i in s.decimals},
+        header_found=first.header_found,
+    )
