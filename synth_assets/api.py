@@ -72,14 +72,15 @@ def profile(table: Table, *, name: str | None = None) -> TableProfile:
     Raises:
         SourceError: the file is no table.
     """
-    from synth_assets.profiling.tables import profile_table
+    from synth_assets.pii.roles import identifying_columns
+    from synth_assets.profiling.profile import profile_table
 
     with _ingested(table, name) as data:
         verdicts = _verdicts(data, {})
-        direct = frozenset(v.column for v in verdicts if v.identifier_class == "direct")
+        hidden = identifying_columns(verdicts)
         quasi = tuple(v.column for v in verdicts if v.identifier_class == "quasi")
         sensitive = tuple(v.column for v in verdicts if v.identifier_class == "sensitive")
-        return profile_table(data.folder, data.schema, _engine(), identifying=direct, quasi=quasi, sensitive=sensitive).public()
+        return profile_table(data.folder, data.schema, _engine(), identifying=hidden, quasi=quasi, sensitive=sensitive).public()
 
 
 def classify(table: Table, *, name: str | None = None, columns: Mapping[str, ColumnConfig] | None = None) -> tuple[ColumnVerdict, ...]:

@@ -7,17 +7,18 @@ from typing import Any
 
 import dagster as dg
 
+from synth_assets.asset_keys import slug
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.raw import schema_of
 from synth_assets.assets.stage import Job, Stage
 from synth_assets.assets.wiring import Wiring
+from synth_assets.pii.roles import identifying_columns
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 
 VERSION = "1"
-PICTURE = "profile.png"
 
 
 def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
@@ -55,30 +56,38 @@ def _profile(
     store: ArtifactStore, raws: Mapping[str, ArtifactRef], verdict_ref: ArtifactRef, engine: EngineResource, folder: Path
 ) -> dict[str, Any]:
     from synth_assets.assets.classification import read_verdicts
-    from synth_assets.profiling.plots import overview
-    from synth_assets.profiling.tables import profile_table
+    from synth_assets.profiling.plots import association_map, histogram_grid
+    from synth_assets.profiling.profile import profile_table
 
     verdicts = read_verdicts(store, verdict_ref)
     found = {}
     for table, ref in raws.items():
-        by_class = {c: [v.column for v in verdicts[table] if v.identifier_class == c] for c in ("direct", "quasi", "sensitive")}
+        by_class = {c: [v.column for v in verdicts[table] if v.identifier_class == c] for c in ("quasi", "sensitive")}
         found[table] = profile_table(
-            store.path(ref), schema_of(ref), engine.open(), identifying=frozenset(by_class["direct"]),
+            store.path(ref), schema_of(ref), engine.open(), identifying=identifying_columns(verdicts[table]),
             quasi=tuple(by_class["quasi"]), sensitive=tuple(by_class["sensitive"]),
         )  # fmt: skip
     for file, form in (("result.json", lambda p: p), ("public.json", lambda p: p.public())):
         record = {t: json.loads(form(p).model_dump_json()) for t, p in found.items()}
         write_text(folder / file, json.dumps(record, indent=1))
     public = {t: p.public() for t, p in found.items()}
-    write_bytes(folder / PICTURE, overview(public))
+    for table, shown in public.items():
+        write_bytes(folder / f"{slug(table)}.distributions.png", histogram_grid(shown))
+        write_bytes(folder / f"{slug(table)}.associations.png", association_map(shown))
     return {
         "tables": [
-            {"table": t, "rows": p.row_count, "columns": len(p.columns), "duplicate_rows": p.duplicates, "missing_fraction": p.missing_fraction}
+            {"table": t, "rows": p.row_count, "columns": len(p.columns), "duplicate_rows": p.duplicates}
             for t, p in public.items()
         ]
     }
 
 
 def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
-    shown = metadata.picture((folder / PICTURE).read_bytes(), "profile")
-    return {"tables": metadata.rows(ref.info["tables"]), **({"picture": shown} if shown is not None else {})}
+    """A small table and, per table, pictures of its public form."""
+    described: dict[str, Any] = {"tables": metadata.rows(ref.info["tables"])}
+    for entry in ref.info["tables"]:
+        for what in ("distributions", "associations"):
+            shown = metadata.picture((folder / f"{slug(entry['table'])}.{what}.png").read_bytes(), f"{what} of {entry['table']}")
+            if shown is not None:
+                described[f"{slug(entry['table'])}_{what}"] = shown
+    return described

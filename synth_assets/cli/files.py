@@ -34,7 +34,7 @@ def profile(file: FileArgument, as_json: JsonOption = False) -> int:
         emit_json(found.model_dump(mode="json"))
         return 0
     rows = [
-        [c.name, c.kind, c.count, c.missing, c.distinct, *(_number(c, k) for k in ("minimum", "median", "mean", "maximum"))]
+        [c.name, c.kind.value, c.count, c.missing, c.distinct, *(_number(c, k) for k in ("minimum", "median", "mean", "maximum"))]
         for c in found.columns
     ]
     title = f"{found.name}: {found.row_count:,} rows, {len(found.columns)} columns"
@@ -43,7 +43,7 @@ def profile(file: FileArgument, as_json: JsonOption = False) -> int:
 
 
 def _number(column: Any, name: str) -> Any:
-    return getattr(column.numeric, name, None) if getattr(column, "numeric", None) is not None else None
+    return None if column.number is None else getattr(column.number, name)
 
 
 def classify(file: FileArgument, as_json: JsonOption = False) -> int:

@@ -55,3 +55,9 @@ def column_roles(
         else:
             modelled.append(column.name)
     return ColumnRoles(table=schema.name, keys=keys, identifiers=identifiers, modelled=tuple(modelled))
+
+
+def identifying_columns(verdicts: Sequence[ColumnVerdict]) -> frozenset[str]:
+    """Columns whose values no profile may show: direct identifiers, record ids and free text."""
+    texts = RECORD_IDS | {"free_text", "diagnosis_text"}
+    return frozenset(v.column for v in verdicts if v.identifier_class == "direct" or v.entity_type in texts)
