@@ -62,14 +62,15 @@ class Copies:
     @property
     def excess(self) -> float:
         """How far that share lies above what unseen rows would give."""
-        return self.scale * (self.only_train - self.only_control) / self.rows
+        return float(np.clip(self.scale * (self.only_train - self.only_control) / self.rows, -1, 1))
 
     @property
     def excess_interval(self) -> Pair:
         """95 % interval of the excess."""
         first, second = self.only_train / self.rows, self.only_control / self.rows
         low, high = mover(first, wilson(self.only_train, self.rows), second, wilson(self.only_control, self.rows))
-        return max(self.scale * low, -1.0), min(self.scale * high, 1.0)
+        bounds = np.clip([self.scale * low, self.scale * high], -1, 1)
+        return float(bounds[0]), float(bounds[1])
 
 
 def count_copies(synthetic: Integers, train: Integers, holdout: Integers | None, seed: int) -> Copies:

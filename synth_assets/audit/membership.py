@@ -16,7 +16,7 @@ import numpy.typing as npt
 from synth_assets.audit.findings import MEMBERSHIP, number, span, verdict
 from synth_assets.audit.intervals import newcombe
 from synth_assets.audit.marginals import Clique, Grid, quantile_grid
-from synth_assets.audit.neighbours import Encoder, nearest_distances
+from synth_assets.audit.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
@@ -154,16 +154,18 @@ def classifier_advantage(features: Floats, seed: int) -> Advantage:
     return Advantage(hits, misses, each)
 
 
-def attack_scores(prepared: Prepared, targets: Targets, synthetic: Part) -> tuple[dict[str, Floats], Floats]:
+def attack_scores(
+    prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded
+) -> tuple[dict[str, Floats], Floats]:
     """Scores per attack, and the features of the classifier, for members and then non-members.
 
     Args:
         prepared: The prepared tables.
         targets: Rows under attack.
-        synthetic: Synthetic rows the attacker uses.
+        encoder: How rows are encoded.
+        base: Synthetic rows the attacker uses.
     """
-    encoder = Encoder(prepared)
-    base, reference = encoder.encode(synthetic), encoder.encode(targets.reference)
+    reference = encoder.encode(targets.reference)
     near, control = [], []
     for part, skip in ((targets.members, targets.skip[: targets.each]), (targets.others, targets.skip[targets.each :])):
         queries = encoder.encode(part)
@@ -206,10 +208,10 @@ def _cells(codes: Mapping[str, Integers], clique: Clique, grid: Grid) -> Integer
 
 
 def membership_findings(
-    prepared: Prepared, targets: Targets, synthetic: Part, levels: AuditLevels, seed: int
+    prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded, levels: AuditLevels, seed: int
 ) -> list[Finding]:
     """One finding per attack; the control group is the holdout, so the baseline of an advantage is 0."""
-    scores, features = attack_scores(prepared, targets, synthetic)
+    scores, features = attack_scores(prepared, targets, encoder, base)
     results = {name: advantage(score[: targets.each], score[targets.each :], seed) for name, score in scores.items()}
     results["classifier"] = classifier_advantage(features, seed)
     return [_finding(name, result, levels) for name, result in results.items()]

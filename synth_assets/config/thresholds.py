@@ -69,3 +69,27 @@ class AuditWeights(_Settings):
         if self.privacy + self.fairness + self.fidelity <= 0:
             raise ValueError("at least one weight must be above 0")
         return self
+
+
+class AuditLimits(_Settings):
+    """How much of a table each part of the audit looks at; of more rows a seeded sample is used, and the result says so.
+
+    Attributes:
+        compare_rows: Rows per table for marginals and column statistics.
+        model_rows: Rows per table for models.
+        attack_rows: Training rows, and as many held-out rows, under attack.
+        synthetic_rows: Synthetic rows that distances look among.
+        reference_rows: Held-out rows that a membership attacker knows.
+        singling_out_rows: Training rows that predicates are counted on.
+        predicates: Predicates of each kind.
+        secrets: Columns that attribute inference guesses.
+    """
+
+    compare_rows: int = Field(default=1_000_000, ge=1)
+    model_rows: int = Field(default=50_000, ge=100)
+    attack_rows: int = Field(default=2_000, ge=100)
+    synthetic_rows: int = Field(default=50_000, ge=1)
+    reference_rows: int = Field(default=10_000, ge=100)
+    singling_out_rows: int = Field(default=100_000, ge=100)
+    predicates: int = Field(default=500, ge=100)
+    secrets: int = Field(default=15, ge=1)

@@ -1,0 +1,217 @@
+"""The audit of a dataset of several tables: each table by itself, how they hang together, and one result over all.
+
+Privacy is that of the worst table; fidelity is the mean over the compared columns; utility and fairness are those of the tables that
+have the outcome and the protected columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synth_assets.audit.findings import conclude
+from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
+from synth_assets.audit.relations import relation_findings
+from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, audit_tables
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeights
+from synth_assets.errors import InputError
+from synth_assets.seeds import child_seed
+from synth_assets.tables.engine import Engine
+from synth_assets.tables.schema import TableSchema
+
+Column = tuple[str, str]  # (table, column)
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """One table of the dataset.
+
+    Args:
+        name: Its name.
+        synthetic: Folder of the synthetic table.
+        train: Folder of the real rows that the synthesizer saw, or None.
+        holdout: Folder of the real rows that it did not see, or None.
+        schema: Kinds and keys.
+        columns: Columns that were modelled; the others are made anew and not compared.
+        declared: The declared domain per column.
+        quasi: Quasi-identifiers for k-anonymity.
+    """
+
+    name: str
+    synthetic: Path
+    train: Path | None
+    holdout: Path | None
+    schema: TableSchema
+    columns: Collection[str]
+    declared: Mapping[str, ColumnConfig] = field(default_factory=dict)
+    quasi: tuple[str, ...] = ()
+
+    def paths(self) -> list[Path]:
+        """The folders that are given, the synthetic one first."""
+        return [path for path in (self.synthetic, self.train, self.holdout) if path is not None]
+
+
+def audit_dataset(
+    tables: Sequence[TableInput],
+    *,
+    engine: Engine,
+    target: Column | None = None,
+    protected: Sequence[Column] = (),
+    levels: AuditLevels = LEVELS,
+    weights: AuditWeights = WEIGHTS,
+    limits: AuditLimits = LIMITS,
+    seed: int,
+) -> AuditResult:
+    """Audit every table of a dataset and put the results together.
+
+    Args:
+        tables: At least one.
+        engine: The table engine.
+        target: Outcome, as (table, column).
+        protected: Protected columns, as (table, column).
+        levels: Cut-offs.
+        weights: Weights of the overall score.
+        limits: Sizes of samples.
+        seed: Seed of every sample.
+
+    Returns:
+        The full result over all tables.
+
+    Raises:
+        InputError: a table is empty, or a named column does not exist.
+    """
+    known = {table.name: table for table in tables}
+    for name, column in (*([target] if target else []), *protected):
+        if name not in known:
+            raise InputError(
+                f"the audit has no table {name!r}.", column=column, remedy=f"Its tables: {', '.join(known)}."
+            )
+    results = {
+        table.name: audit_tables(
+            table.synthetic,
+            table.train,
+            table.holdout,
+            schema=table.schema.model_copy(update={"name": table.name}),
+            engine=engine,
+            target=target[1] if target and target[0] == table.name else None,
+            protected=tuple(column for name, column in protected if name == table.name),
+            identifiers=frozenset(table.schema.names) - frozenset(table.columns),
+            declared=table.declared,
+            quasi=table.quasi,
+            levels=levels,
+            weights=weights,
+            limits=limits,
+            seed=child_seed(seed, table.name),
+        )
+        for table in tables
+    }
+    relations = [
+        finding
+        for table in tables
+        for key in table.schema.foreign_keys
+        if key.parent_table in known
+        for finding in relation_findings(
+            table.paths(), known[key.parent_table].paths(), key, table=table.name, engine=engine, levels=levels
+        )
+    ]
+    return combine(results, relations, seed=seed)
+
+
+def combine(results: Mapping[str, AuditResult], relations: Sequence[Finding] = (), *, seed: int = 0) -> AuditResult:
+    """One result over several tables.
+
+    Args:
+        results: Table to its result; at least one.
+        relations: Findings about the relations between the tables; they join the fidelity module.
+        seed: The seed that the result names.
+
+    Returns:
+        Findings of all tables with their table's name. Privacy, fairness and utility are the lowest score of a table that has one,
+        fidelity is the mean weighted by compared columns.
+    """
+    first = next(iter(results.values()))
+    findings: dict[Module, list[Finding]] = {
+        module: [
+            f.model_copy(update={"table": f.table or name}) for name, r in results.items() for f in r.findings(module)
+        ]
+        for module in MODULES
+    }
+    findings["fidelity"] += relations
+    scores = ModuleScores(
+        privacy=_lowest(results, "privacy"),
+        fairness=_lowest(results, "fairness"),
+        fidelity=_mean_fidelity(results),
+        utility=_lowest(results, "utility"),
+    )
+    reasons = first.reasons if len(results) == 1 else _reasons(results, scores)
+    told = {name: text for name, text in reasons.items() if name != "overall_score"}
+    inputs = _inputs(results, seed)
+    return conclude(findings, told, inputs=inputs, levels=first.levels, weights=first.weights, scores=scores)
+
+
+def _lowest(results: Mapping[str, AuditResult], module: Module) -> float | None:
+    values = [getattr(r.module_scores, module) for r in results.values()]
+    return min((v for v in values if v is not None), default=None)
+
+
+def _mean_fidelity(results: Mapping[str, AuditResult]) -> float | None:
+    scored = [
+        (r.module_scores.fidelity, len(r.inputs.columns))
+        for r in results.values()
+        if r.module_scores.fidelity is not None
+    ]
+    columns = sum(count for _, count in scored)
+    return sum(score * count for score, count in scored) / columns if columns else None
+
+
+def _reasons(results: Mapping[str, AuditResult], scores: ModuleScores) -> dict[str, str]:
+    """A module without any score gets one reason; else each table says what it could not measure in privacy and fidelity."""
+    told: dict[str, str] = {}
+    for module in MODULES:
+        each = {name: r.reasons[module] for name, r in results.items() if module in r.reasons}
+        if getattr(scores, module) is None:
+            told[module] = _joined(each)
+        elif module in ("privacy", "fidelity"):
+            told |= {f"{module}.{name}": text for name, text in each.items()}
+    for name, r in results.items():
+        told |= {f"{key}.{name}": text for key, text in r.reasons.items() if "." in key}
+    return told
+
+
+def _joined(reasons: Mapping[str, str]) -> str:
+    """Equal reasons once, with the tables they speak of."""
+    tables: dict[str, list[str]] = {}
+    for name, text in reasons.items():
+        tables.setdefault(text, []).append(name)
+    if len(tables) == 1:
+        return next(iter(tables))
+    named = {
+        text: names
+        for text, names in tables.items()
+        if not text.startswith("No outcome column is named") and "No protected" not in text
+    }
+    return " ".join(f"{', '.join(names)}: {text}" for text, names in (named or tables).items()) or "Not measured."
+
+
+def _inputs(results: Mapping[str, AuditResult], seed: int) -> AuditInputs:
+    if len(results) == 1:
+        return next(iter(results.values())).inputs.model_copy(update={"tables": tuple(results), "seed": seed})
+    parts = {name: r.inputs for name, r in results.items()}
+    train, holdout = ([getattr(p, side) for p in parts.values()] for side in ("train_rows", "holdout_rows"))
+    targets = [f"{name}.{p.target}" for name, p in parts.items() if p.target]
+    return AuditInputs(
+        tables=tuple(parts),
+        synthetic_rows=sum(p.synthetic_rows for p in parts.values()),
+        train_rows=None if None in train else sum(train),
+        holdout_rows=None if None in holdout else sum(holdout),
+        columns=tuple(f"{name}.{c}" for name, p in parts.items() for c in p.columns),
+        left_out={f"{name}.{c}": reason for name, p in parts.items() for c, reason in p.left_out.items()},
+        samples={f"{name}.{key}": rows for name, p in parts.items() for key, rows in p.samples.items()},
+        notes=tuple(f"{name}: {note}" for name, p in parts.items() for note in p.notes),
+        target=targets[0] if targets else None,
+        protected=tuple(f"{name}.{c}" for name, p in parts.items() for c in p.protected),
+        seed=seed,
+        versions=next(iter(parts.values())).versions,
+    )

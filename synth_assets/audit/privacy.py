@@ -1,0 +1,170 @@
+"""The privacy module of the audit: which attacks run on which rows, and why one could not run.
+
+What does not belong here: the attacks themselves (`membership`, `singling_out`, `disclosure`, `distances`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from synth_assets.audit.disclosure import inference_findings, linkability_finding
+from synth_assets.audit.distances import (
+    anonymity_finding,
+    closest_record_finding,
+    copies_finding,
+    count_copies,
+    row_hashes,
+)
+from synth_assets.audit.membership import MINIMUM_ROWS, Targets, draw_targets, membership_findings
+from synth_assets.audit.neighbours import Encoder
+from synth_assets.audit.prepare import Part, Prepared, Tables
+from synth_assets.audit.records import Finding
+from synth_assets.audit.singling_out import singling_out_findings
+from synth_assets.config.thresholds import AuditLevels, AuditLimits
+from synth_assets.seeds import child_seed
+from synth_assets.tables.schema import ColumnKind, ColumnSchema
+
+CLOSEST_ROWS = 20_000
+QUASI_LIMIT = 6
+_QUASI_KINDS = (ColumnKind.CATEGORY, ColumnKind.BOOLEAN, ColumnKind.DATE)
+
+
+@dataclass
+class PrivacyResult:
+    """Findings of the module, reasons for what could not run, samples and notes."""
+
+    findings: list[Finding] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def privacy_findings(
+    tables: Tables,
+    prepared: Prepared,
+    *,
+    quasi: Sequence[str],
+    secrets: Sequence[str],
+    limits: AuditLimits,
+    levels: AuditLevels,
+    seed: int,
+) -> PrivacyResult:
+    """Run every attack that the given tables allow.
+
+    Args:
+        tables: The tables.
+        prepared: Their compared columns, at least one.
+        quasi: Quasi-identifiers for k-anonymity; () picks categories and dates.
+        secrets: Columns that attribute inference guesses first, where there are too many.
+        limits: Sizes of samples.
+        levels: Cut-offs.
+        seed: Seed of every sample.
+    """
+    result = PrivacyResult()
+    targets = _targets(prepared, limits, seed, result)
+    if "train" in prepared.parts:
+        result.findings.append(_copies(tables, prepared, levels, seed, controlled=targets is not None))
+    if targets is not None:
+        _attacks(prepared, targets, secrets, limits, levels, seed, result)
+    columns = _quasi(prepared, quasi)
+    if columns:
+        result.findings.append(anonymity_finding(tables, columns))
+    return result
+
+
+def _targets(prepared: Prepared, limits: AuditLimits, seed: int, result: PrivacyResult) -> Targets | None:
+    """Rows to attack, or the reason why there are none."""
+    parts = prepared.parts
+    if "train" not in parts:
+        result.reasons["privacy"] = "No real table was given, so there is nobody to attack."
+        return None
+    if "holdout" not in parts:
+        result.reasons["privacy"] = (
+            "No held-out rows were given: without a control group no leak can be told from chance."
+        )
+        return None
+    targets = draw_targets(
+        parts["train"], parts["holdout"], rows=limits.attack_rows, reference_rows=limits.reference_rows, seed=seed
+    )
+    if targets is None:
+        result.reasons["privacy"] = (
+            f"Fewer than {MINIMUM_ROWS} training or held-out rows: too few to measure an attack."
+        )
+    return targets
+
+
+def _copies(tables: Tables, prepared: Prepared, levels: AuditLevels, seed: int, *, controlled: bool) -> Finding:
+    hashes = {side: row_hashes(tables, table, prepared.columns) for side, table in tables.present().items()}
+    control = hashes["holdout"] if controlled else None
+    return copies_finding(
+        count_copies(hashes["synthetic"], hashes["train"], control, seed), levels, controlled=controlled
+    )
+
+
+def _attacks(
+    prepared: Prepared,
+    targets: Targets,
+    secrets: Sequence[str],
+    limits: AuditLimits,
+    levels: AuditLevels,
+    seed: int,
+    result: PrivacyResult,
+) -> None:
+    synthetic = _some(prepared.parts["synthetic"], limits.synthetic_rows, child_seed(seed, "synthetic for distances"))
+    encoder = Encoder(prepared)
+    base, members, others = (encoder.encode(part) for part in (synthetic, targets.members, targets.others))
+    result.samples |= {
+        "rows_under_attack": 2 * targets.each,
+        "synthetic_rows_for_distances": synthetic.held,
+        "reference_rows": targets.reference.held,
+        "predicates": limits.predicates,
+    }
+    result.findings += membership_findings(prepared, targets, encoder, base, levels, seed)
+    train = _some(prepared.parts["train"], limits.singling_out_rows, child_seed(seed, "train for singling out"))
+    parts = (synthetic, train, prepared.parts["holdout"])
+    found, reasons = singling_out_findings(prepared, parts, limits.predicates, levels, seed)
+    result.findings += found
+    result.reasons |= reasons
+    if len(prepared.names) > 1:
+        result.findings.append(linkability_finding(members, others, base, levels))
+        chosen = _secrets(prepared, secrets, limits.secrets, seed, result)
+        three = (synthetic, targets.members, targets.others)
+        result.findings += inference_findings(prepared, three, (base, members, others), chosen, levels)
+    else:
+        result.reasons["privacy.linkability"] = result.reasons["privacy.attribute_inference"] = (
+            "Needs two columns or more."
+        )
+    rows = min(prepared.parts["train"].held, prepared.parts["holdout"].held, CLOSEST_ROWS)
+    sides = [_some(prepared.parts[side], rows, child_seed(seed, "closest", side)) for side in ("train", "holdout")]
+    sample = _some(synthetic, limits.attack_rows, child_seed(seed, "closest", "synthetic"))
+    result.findings.append(closest_record_finding(encoder.encode(sample), *(encoder.encode(side) for side in sides)))
+
+
+def _some(part: Part, rows: int, seed: int) -> Part:
+    """A seeded sample of at most `rows` rows."""
+    if part.held <= rows:
+        return part
+    return part.take(np.sort(np.random.default_rng(seed).choice(part.held, rows, replace=False)))
+
+
+def _secrets(prepared: Prepared, first: Sequence[str], limit: int, seed: int, result: PrivacyResult) -> list[str]:
+    """Columns to guess: the named ones first, then a seeded choice of the rest."""
+    names = list(prepared.names)
+    if len(names) <= limit:
+        return names
+    result.notes.append(f"Attribute inference guesses {limit} of the {len(names)} columns.")
+    named = [name for name in first if name in names]
+    rest = [name for name in names if name not in named]
+    drawn = [rest[i] for i in np.random.default_rng(child_seed(seed, "secrets")).permutation(len(rest))]
+    kept = {*named, *drawn[: max(limit - len(named), 0)]}
+    return [name for name in names if name in kept]
+
+
+def _quasi(prepared: Prepared, named: Sequence[str]) -> list[ColumnSchema]:
+    """The named quasi-identifiers, else the first categories and dates."""
+    if named:
+        return [c for c in prepared.columns if c.name in named]
+    return [c for c in prepared.columns if c.kind in _QUASI_KINDS][:QUASI_LIMIT]
