@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from synth_assets.profiling.records import ColumnProfile, TableProfile
 
 ACCENT = "#1f6f8b"
-PALE = "#d9e6ea"
+TINT = "#94c0cd"
+PALE = "#e4edf0"
 INK = "#222b31"
 FAINT = "#8a969c"
 DPI = 100
@@ -23,6 +23,7 @@ MAX_PANELS = 16
 MAX_BARS = 30
 _PANELS_PER_ROW = 4
 _CATEGORIES = 6
+_PALETTES = (64, 16, 4)
 
 
 def histogram_grid(profile: TableProfile) -> bytes:
@@ -177,9 +178,7 @@ def _figure(width: float, height: float) -> Any:
 def _map() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("accent", ["#ffffff", ACCENT])
-    colours.set_bad("#f1f1f1")
-    return colours
+    return LinearSegmentedColormap.from_list("accent", ["#ffffff", ACCENT]).with_extremes(bad="#f1f1f1")
 
 
 def _title(axes: Any, name: str) -> None:
@@ -198,7 +197,7 @@ def _bare(axes: Any) -> None:
 
 
 def _png(figure: Any) -> bytes:
-    """A palette PNG: 32 colours are enough for one accent, and keep a picture small."""
+    """A palette PNG: few colours are enough for one accent, and keep a picture small."""
     import warnings
 
     from PIL import Image
@@ -207,13 +206,9 @@ def _png(figure: Any) -> bytes:
         warnings.simplefilter("ignore")  # a glyph that the font lacks is drawn as a box
         figure.canvas.draw()
     image = Image.frombuffer("RGBA", figure.canvas.get_width_height(), figure.canvas.buffer_rgba()).convert("RGB")
-    for colours in _palettes():
+    for colours in _PALETTES:
         buffer = io.BytesIO()
         image.quantize(colours).save(buffer, format="PNG", optimize=True)
         if buffer.tell() <= MAX_BYTES:
             break
     return buffer.getvalue()
-
-
-def _palettes() -> Sequence[int]:
-    return (32, 8, 4)
