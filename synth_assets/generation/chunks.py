@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from synth_assets.config import generation as spec
 from synth_assets.errors import ConfigError
-from synth_assets.generation import people, places, providers, spreads
+from synth_assets.generation import names, places, providers, spreads
 from synth_assets.generation.formulas import evaluate, numbers
 from synth_assets.generation.plan import Node, Plan, sex_column
 from synth_assets.generation.values import Ints, Values, take, to_arrow
@@ -74,11 +74,11 @@ class Chunk:
         if item == "@city":
             self.values[node] = places.draw_cities(rows.generator(), rows.n, self.plan.schema.tables[table].states)
         elif item == "@last":
-            self.values[node] = people.draw_last_names(rows.generator(), rows.n)
+            self.values[node] = names.draw_last_names(rows.generator(), rows.n)
         elif item == "@first":
             sex = sex_column(self.plan, table, None)
-            codes = people.sex_codes(rows.value(sex)) if sex else None
-            self.values[node] = people.draw_first_names(rows.generator(), rows.n, codes)
+            codes = names.sex_codes(rows.value(sex)) if sex else None
+            self.values[node] = names.draw_first_names(rows.generator(), rows.n, codes)
         elif item == "@handle":
             self.values[node] = providers.make_handles(rows)
         else:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_assets.generation import lists
-from synth_assets.generation.people import FEMALE, MALE, UNKNOWN
+from synth_assets.generation.names import FEMALE, MALE, UNKNOWN
 from synth_assets.generation.spreads import weighted
 from synth_assets.generation.values import Coded, Ints
 

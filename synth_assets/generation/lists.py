@@ -1,6 +1,6 @@
 """Lookup lists: names, places, codes, sentences. Read once from the CSV files in `data/`, on first use.
 
-What belongs here: reading the files, typed rows, weights. What does not: drawing from them (people.py, providers.py).
+What belongs here: reading the files, typed rows, weights. What does not: drawing from them (names.py, providers.py).
 `data/README.md` names the origin and licence of each file. Masking reads its names and places from here too.
 """
 

@@ -1,6 +1,6 @@
 """Places: cities drawn by size, and the addresses, ZIP codes and telephone numbers that agree with them.
 
-What belongs here: whatever follows from a row's city. What does not: names of people (people.py).
+What belongs here: whatever follows from a row's city. What does not: names of people (names.py).
 """
 
 from __future__ import annotations
@@ -63,6 +63,14 @@ def cities_in(generator: np.random.Generator, states: pa.Array) -> Ints:
             weights = np.where(_arrays()["state"] == i, _arrays()["weight"], 0.0)
             out[rows] = weighted(generator, rows.size, weights)
     return out
+
+
+def cities_called(names: pa.Array, otherwise: Ints) -> Ints:
+    """The listed city of each name, in the state of the row's city `otherwise`; that city where there is no such."""
+    keys = [f"{c.name.upper()}|{c.state}" for c in lists.cities()]
+    wanted = joined([pc.utf8_upper(pc.utf8_trim_whitespace(names)), "|", to_text(state_codes(otherwise))])
+    index = pc.fill_null(pc.index_in(wanted, pa.array(keys)), -1).to_numpy(zero_copy_only=False)
+    return np.where(index >= 0, index, otherwise)
 
 
 def city_names(cities: Ints) -> Coded:

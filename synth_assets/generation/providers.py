@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from synth_assets.config import generation as spec
 from synth_assets.errors import ConfigError
-from synth_assets.generation import clinical, codes, lists, people, places, spreads, text
+from synth_assets.generation import clinical, codes, lists, names, places, spreads, text
 from synth_assets.generation.formulas import numbers
 from synth_assets.generation.numbering import free_codes, permute, row_numbers, unique_codes
 from synth_assets.generation.plan import is_unique, sex_column
@@ -44,7 +44,7 @@ def make_handles(rows: Rows) -> Values:
     unique = any(c.type in {"email", "username", "url"} and is_unique(c) for c in columns)
     seed = rows.column_seed() if unique else None
     first, last = rows.value("@first"), rows.value("@last")
-    return people.handles(rows.generator(), first, last, row=rows.first, total=rows.total, seed=seed, column=rows.table)
+    return names.handles(rows.generator(), first, last, row=rows.first, total=rows.total, seed=seed, column=rows.table)
 
 
 def _sequence(column: spec.SequenceColumn, rows: Rows) -> Values:
@@ -93,16 +93,16 @@ def _pool(column: spec.CodeColumn, rows: Rows, form: codes.CodeForm) -> pa.Array
 def _person(column: spec.PersonColumn, rows: Rows) -> Values:
     if column.type == "first_name":
         sex = sex_column(rows.plan, rows.table, column)
-        sexes = people.sex_codes(rows.value(sex)) if sex else None
-        return people.draw_first_names(rows.generator(), rows.n, sexes)
+        sexes = names.sex_codes(rows.value(sex)) if sex else None
+        return names.draw_first_names(rows.generator(), rows.n, sexes)
     if column.type == "last_name":
-        return people.draw_last_names(rows.generator(), rows.n)
+        return names.draw_last_names(rows.generator(), rows.n)
     if column.type == "full_name":
-        return people.full_names(rows.value("@first"), rows.value("@last"))
+        return names.full_names(rows.value("@first"), rows.value("@last"))
     handles = rows.value("@handle")
     if column.type == "email":
-        return people.emails(rows.generator(), handles)
-    return people.urls(handles) if column.type == "url" else handles
+        return names.emails(rows.generator(), handles)
+    return names.urls(handles) if column.type == "url" else handles
 
 
 def _place(column: spec.PlaceColumn, rows: Rows) -> Values:
@@ -210,7 +210,7 @@ def _text(_: spec.TextColumn, rows: Rows) -> Values:
 
 def _diagnosis(column: spec.DiagnosisColumn, rows: Rows) -> Values:
     age = rows.number(column.age, f"{rows.key}.age") if column.age else None
-    sex = people.sex_codes(rows.value(column.sex)) if column.sex else None
+    sex = names.sex_codes(rows.value(column.sex)) if column.sex else None
     return clinical.draw_diagnoses(rows.generator(), rows.n, age=age, sex=sex, kind=_coded(rows, column.kind, "kind"))
 
 

@@ -122,3 +122,15 @@ def emails(generator: np.random.Generator, user_names: pa.Array, *, space: Space
 def urls(user_names: pa.Array, *, space: Space = "schema") -> pa.Array:
     """Personal pages below a reserved domain."""
     return joined([f"https://{'www' if space == 'schema' else 'home'}.example.org/", user_names])
+
+
+def initials(rank: Ints) -> pa.Array:
+    """Middle initials for ranks 1, 2 ...: A. to Z., then two letters; different for different ranks up to 17,576."""
+    letters = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    index = np.maximum(rank - 1, 0)
+    one = letters[index % 26]
+    two, three = letters[index // 26 % 26], letters[index // 676 % 26]
+    text = np.where(
+        index < 26, one, np.where(index < 702, np.char.add(two, one), np.char.add(np.char.add(three, two), one))
+    )
+    return joined([pa.array(text), "."])
