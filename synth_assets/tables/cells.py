@@ -17,7 +17,7 @@ from synth_assets.tables.schema import Frozen
 
 EPOCH = date(1970, 1, 1)
 DAY_SECONDS = 86_400
-NARROW = 100  # integers in at most this range have one cell each
+NARROW = 128  # integers in at most this range have one cell each
 CALENDAR_CELLS = 400
 MAX_DECIMALS = 6
 SCOUT_DECIMALS = {"int64": 0, "double": 3}
@@ -43,6 +43,7 @@ class ColumnDomain(Frozen):
         edges: First unit of each cell, and one past the last cell, ascending (numeric columns). Values beyond go to the end cells.
         steps: Divisors, each a multiple of the one before, whose shares are measured ("how round are the values"); () for none.
         minus: The column is the difference between itself and this column.
+        decay: Small values are far more frequent than large ones (numbers of children).
     """
 
     name: str
@@ -54,6 +55,7 @@ class ColumnDomain(Frozen):
     edges: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
     minus: str | None = None
+    decay: bool = False
 
     @property
     def value_cells(self) -> int:

@@ -118,7 +118,7 @@ class ParquetTable:
             return self._names.get("all") or self._raw()
         joins, extra = [], []
         for i, fan in enumerate(self._fan_outs):
-            keys = [*fan.child_columns, *([self._unit] if self._unit else [])]
+            keys = [*fan.child_columns, *([fan.child._unit] if self._unit and fan.child._unit else [])]  # noqa: SLF001  same class
             own = [*fan.parent_columns, *([self._unit] if self._unit else [])]
             names = ", ".join(f"{quoted(k)} AS k{j}" for j, k in enumerate(keys))
             on = " AND ".join(f"t.{quoted(k)} = f{i}.k{j}" for j, k in enumerate(own))
@@ -155,7 +155,7 @@ class ParquetTable:
     def _parent_rows(self, context: Context) -> tuple[str, str, str]:
         """One parent row per key and unit, the join condition, and the parent's columns under their derived names."""
         parent = context.parent
-        keys = [*context.parent_columns, *([self._unit] if self._unit else [])]
+        keys = [*context.parent_columns, *([parent._unit] if self._unit and parent._unit else [])]  # noqa: SLF001  same class
         own = [*context.child_columns, *([self._unit] if self._unit else [])]
         part = ", ".join(f"q.{quoted(k)}" for k in keys)
         rank = f"QUALIFY row_number() OVER (PARTITION BY {part} ORDER BY {parent._order('q')}) = 1"  # noqa: SLF001  same class

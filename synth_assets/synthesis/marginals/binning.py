@@ -1,7 +1,7 @@
 """From noisy one-way tables to bins, coarser levels, and the distribution within each bin: post-processing, no budget.
 
-What belongs here: pure functions of stored noisy tables and public cells; the noise decides the resolution. What does not: data, pairs, the
-model. The measuring step and the fit must see the same bins, so both call this file (the fit takes the stored ones).
+What belongs here: pure functions of stored noisy tables and public cells; the noise decides the resolution. What does not: data,
+pairs, the model. The measuring step makes the bins, the fit takes the stored ones and fills them in the same way.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def make_bins(column: ColumnCells, one: OneWay, options: MarginalOptions, *, mos
     if column.given:
         group = np.arange(len(estimate))
     elif column.kind == "category":
-        group = _category_groups(estimate, rows, one.sigma, options)
+        group = _category_groups(estimate, column.value_cells, rows, one.sigma, options)
     else:
         group = _number_groups(column, estimate, one, options, wanted)
     ordered = column.kind != "category" and not column.given
@@ -128,6 +128,12 @@ def stored_bins(column: ColumnCells, group: np.ndarray, levels: np.ndarray, one:
     return Bins(group, levels, mass, inside)
 
 
+def coarse_bins(bins: Bins, most: int, *, ordered: bool) -> np.ndarray:
+    """At most `most` joined bins of a column, shape (bins,): its coarsest level, then the lightest (neighbours) joined."""
+    start = bins.levels[-1]
+    return _at_most(start, bins.mass, most, ordered=ordered)
+
+
 def _contents(column: ColumnCells, group: np.ndarray, one: OneWay) -> tuple[np.ndarray, np.ndarray]:
     """Mass of each bin, and the distribution of the cells inside it."""
     estimate, bins = one.estimates[column.name], int(group.max()) + 1
@@ -135,7 +141,7 @@ def _contents(column: ColumnCells, group: np.ndarray, one: OneWay) -> tuple[np.n
     mass = simplex(np.bincount(group, weights=estimate, minlength=bins), size.astype(np.float64), one.rows)
     if column.given:
         return mass, np.ones(len(group))
-    prior = _prior(column, group) if column.is_wide else np.ones(len(estimate))
+    prior = _prior(column, group) if column.is_wide or column.decay else np.ones(len(estimate))
     prior[column.value_cells :] *= estimate[column.value_cells :] > 0
     inside = np.zeros(len(estimate))
     for g in range(bins):
@@ -151,12 +157,22 @@ def simplex(y: np.ndarray, variance: np.ndarray, total: float) -> np.ndarray:
         middle = (low + high) / 2
         low, high = (middle, high) if np.maximum(y - middle * variance, 0).sum() > total else (low, middle)
     out: np.ndarray = np.maximum(y - low * variance, 0)
-    return out * (total / out.sum())
+    scaled: np.ndarray = out * (total / out.sum())
+    return scaled
 
 
-def _category_groups(estimate: np.ndarray, rows: float, sigma: float, options: MarginalOptions) -> np.ndarray:
+def _category_groups(
+    estimate: np.ndarray, value_cells: int, rows: float, sigma: float, options: MarginalOptions
+) -> np.ndarray:
+    """Frequent categories alone, the small ones together; missing and other cells that are not modelled join some bin, with share 0."""
     projected = simplex(estimate, np.ones(len(estimate)), rows)
-    return share_bin((projected < options.pool * sigma) | (projected <= 0))
+    small = (projected < options.pool * sigma) | (projected <= 0)
+    group = share_bin(small)
+    absent = np.arange(len(estimate)) >= value_cells
+    absent &= estimate == 0
+    if absent.any() and not absent.all() and not (small & ~absent).any():
+        group[absent] = group[int(np.argmax(estimate))]
+    return group
 
 
 def share_bin(small: np.ndarray) -> np.ndarray:
@@ -181,7 +197,7 @@ def _number_groups(
 def merge_numbers(
     y: np.ndarray, sigma: float, block: np.ndarray, target: float, significance: float, atom: float
 ) -> np.ndarray:
-    """Adjacent cells to bins. A cell with more mass than `atom` stays alone; another bin closes when it holds `target` and is significant.
+    """Adjacent cells to bins: a cell heavier than `atom` stays alone; another bin closes when it holds `target` and is significant.
 
     The variance of a sum of k of the m cells of a block, after `two_level`, is sigma^2 (k - k^2 / (m + 1)).
     """
@@ -265,7 +281,7 @@ def _join_neighbours(mass: np.ndarray, cap: float) -> np.ndarray:
 
 
 def _prior(column: ColumnCells, group: np.ndarray) -> np.ndarray:
-    """Prior mass of the cells of a wide column: log-uniform for numbers (Pareto, density x^-3, in the outer bins), uniform in time."""
+    """Prior mass of cells: log-uniform for wide numbers (Pareto, density x^-3, in the outer bins and for counts), uniform in time."""
     edges = np.array(column.edges, dtype=np.float64)
     extra = np.full(column.size - column.value_cells, 1.0)
     if column.kind != "number":
@@ -273,6 +289,8 @@ def _prior(column: ColumnCells, group: np.ndarray) -> np.ndarray:
     anchor, scale = number_scale(column)
     log_uniform = np.diff(signed_log(edges - 0.5, anchor, scale))
     tail = np.abs(np.diff((np.abs(edges - 0.5 - anchor) / scale + 1) ** -2.0)) + 1e-15
+    if column.decay:
+        return np.append(tail, extra)
     values = group[: column.value_cells]
     return np.append(np.where((values == 0) | (values == values.max()), tail, log_uniform), extra)
 

@@ -1,7 +1,7 @@
 """What the private step leaves behind: noisy integer tables, the public cells they stand on, and the events they cost.
 
-What belongs here: the record and its two files (safetensors and JSON, no pickle). What does not: counting (select_measure.py), fitting and
-sampling, which read nothing else. This module must not import `tables`.
+What belongs here: the record and its two files (safetensors and JSON, no pickle). What does not: counting (select_measure.py), fitting
+and sampling, which read nothing else. This module must not import `tables`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from synth_assets.synthesis.marginals.budget import TableBudget
 from synth_assets.synthesis.marginals.options import MarginalOptions
 
 FORMAT_VERSION = 1
+NARROW_CELLS = 129
 ARRAYS = "measurements.safetensors"
 RECORD = "measurements.json"
 
@@ -36,6 +37,7 @@ class ColumnCells(Record):
     edges: tuple[int, ...] = ()
     steps: tuple[int, ...] = ()
     minus: str | None = None
+    decay: bool = False
     given: bool = False
 
     @property
@@ -56,7 +58,7 @@ class ColumnCells(Record):
     @property
     def is_wide(self) -> bool:
         """Whether the column has a second, coarser one-way table."""
-        return self.kind != "category" and self.value_cells > 101 and not self.given
+        return self.kind != "category" and self.value_cells > NARROW_CELLS and not self.given
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ def _hubs(pairs: Sequence[PairTable]) -> list[tuple[int, list[PairTable]]]:
 
 
 def choose_device(device: str) -> str:
-    """ "auto" becomes "cuda" where torch sees a GPU, else "cpu"."""
+    """The device to use: a GPU for "auto" where torch sees one, else the CPU."""
     import torch
 
     if device != "auto":

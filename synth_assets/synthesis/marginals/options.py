@@ -1,6 +1,7 @@
 """Numbers of the method: shares of the budget, sizes of bins, effort of the fit. All public, the same for every table.
 
-What belongs here: constants with the reason for their value in docs/mechanisms/dp_marginals.md. What does not: anything learned from data.
+What belongs here: constants; the reasons for their values are in docs/mechanisms/dp_marginals.md. What does not: anything learned from
+data.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ What belongs here: the translation of noisy tables into shares and weights. What
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,4 +76,6 @@ class Problem:
     def entropy(self) -> float:
         """Weight of the entropy term: grows with the noise per row."""
         rows = self.one.rows
-        return self.options.entropy * ENTROPY_REFERENCE * (self.sigma_pair**2 / rows / ENTROPY_REFERENCE) ** 0.5 / rows
+        return (
+            self.options.entropy * ENTROPY_REFERENCE * math.sqrt(self.sigma_pair**2 / rows / ENTROPY_REFERENCE) / rows
+        )

@@ -7,7 +7,7 @@ import `tables`), keys and relations (multitable.py).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ def sample_bins(
     """Bins of every column for `rows` rows.
 
     Without conditions the draw is stratified by component, which lowers its variance. With conditions every row's component is drawn
-    from the exact posterior, weight times the product of the probabilities of the given bins, and the other columns from that component.
+    from the exact posterior (weight times the probabilities of the given bins), and the other columns from that component.
 
     Args:
         model: A fitted model.
@@ -184,17 +184,20 @@ def _categories(column: ColumnCells, model: MarginalModel, cells: np.ndarray, rn
 def _category_shares(model: MarginalModel, column: ColumnCells) -> np.ndarray:
     """Share of each listed category in the model."""
     name, group = column.name, model.group[column.name]
+    mass: np.ndarray
     if name == model.target and model.classes is not None:
         mass = np.bincount(model.classes, weights=model.weights, minlength=int(group.max()) + 1)
     else:
-        mass = model.tables[name].astype(np.float64) @ model.weights.astype(np.float64)
+        mass = np.asarray(model.tables[name], dtype=np.float64) @ model.weights
     out: np.ndarray = (mass[group] * model.inside[name])[: column.value_cells]
     return out
 
 
 def _typed(column: ColumnCells) -> pa.Array:
-    convert = {"bool": lambda c: c == "true", "int64": int, "double": float}.get(column.dtype, str)
-    return pa.array([convert(c) for c in column.categories], arrow_type(column.dtype))
+    texts = column.categories
+    if column.dtype == "bool":
+        return pa.array([c == "true" for c in texts], pa.bool_())
+    return pa.array(texts, pa.string()).cast(arrow_type(column.dtype))
 
 
 def _units(column: ColumnCells, shares: np.ndarray | None, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -281,11 +284,20 @@ def sample_table(model: MarginalModel, rows: int, rng: np.random.Generator) -> p
     return decode(model, {name: b[order] for name, b in bins.items()}, rng)
 
 
-def decode(model: MarginalModel, bins: Mapping[str, np.ndarray], rng: np.random.Generator) -> pa.Table:
-    """Values of all own columns for the bins of the rows, in the order of the columns."""
+def decode(
+    model: MarginalModel, bins: Mapping[str, np.ndarray], rng: np.random.Generator, *, only: Sequence[str] | None = None
+) -> pa.Table:
+    """Values of own columns for the bins of the rows.
+
+    Args:
+        model: The model.
+        bins: Bins per column.
+        rng: Source of randomness.
+        only: Columns wanted, in this order; all own columns when None.
+    """
+    names = list(only) if only is not None else [c.name for c in model.columns if not c.given]
     made: dict[str, pa.Array] = {}
-    own = [c for c in model.columns if not c.given]
-    for column in sorted(own, key=lambda c: c.minus is not None):
+    for column in sorted((model.column(n) for n in names), key=lambda c: c.minus is not None):
         base = made.get(column.minus) if column.minus else None
         made[column.name] = values(model, column.name, bins[column.name], rng, base=base)
-    return pa.table({c.name: made[c.name] for c in own})
+    return pa.table({n: made[n] for n in names})

@@ -1,7 +1,8 @@
 """Select and measure: the only step of the method that reads data, through a `MarginalSource`, with noise on every number.
 
-What belongs here: one-way tables, tables with the target, and the adaptive choice and measuring of pairs. What does not: the plan of the
-budget (budget.py), bins (binning.py), the final fit (fit.py). Exact counts stay inside this file. Derivation: docs/mechanisms/dp_marginals.md.
+What belongs here: one-way tables, tables with the target, and the adaptive choice and measuring of pairs. What does not: the plan of
+the budget (budget.py), bins (binning.py), the final fit (fit.py). Exact counts stay inside this file. Derivation:
+docs/mechanisms/dp_marginals.md.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ class _Measuring:
     def _noisy(self, exact: np.ndarray, sigma: float) -> np.ndarray:
         """Exact integer counts plus the exact discrete Gaussian, in integers."""
         self.used["gaussian", sigma] += 1
-        return exact + self.noise.discrete_gaussian(sigma=sigma, size=exact.size).reshape(exact.shape)
+        noisy: np.ndarray = exact + self.noise.discrete_gaussian(sigma=sigma, size=exact.size).reshape(exact.shape)
+        return noisy
 
     def _choose(self, scores: np.ndarray) -> int:
         epsilon = self.budget.epsilon_pick or 0.0
@@ -240,8 +242,8 @@ class _Measuring:
         scores, tables = self._scores(exact, mixture, problem, done)
         keys = list(scores)
         values = np.array([scores[k] for k in keys])
-        picked = []
-        while len(keys) and len(picked) < batch:
+        picked: list[tuple[Key, np.ndarray]] = []
+        while keys and len(picked) < batch:
             best = keys[self._choose(values)]
             done.add(best)
             picked.append((best, tables[best]))

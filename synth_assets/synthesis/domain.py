@@ -1,0 +1,288 @@
+"""The public domain of a table: declared bounds and categories as they are, all others measured under differential privacy.
+
+What belongs here: the plan of that step from public facts, the counts that find bounds and categories, their post-processing. What
+does not: cells (tables.cells), what the model is fitted to. Derivation: docs/mechanisms/dp_marginals.md, "Domain".
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+import numpy as np
+
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.errors import ConfigError
+from synth_assets.privacy.mechanisms import NoiseSource
+from synth_assets.privacy.records import Event, GaussianEvent, ThresholdEvent
+from synth_assets.privacy.thresholds import threshold_delta, threshold_for
+from synth_assets.synthesis.marginals.budget import TableBudget
+from synth_assets.synthesis.marginals.measurements import NARROW_CELLS
+from synth_assets.synthesis.protocol import TableSpec
+from synth_assets.tables.cells import (
+    CellKind,
+    ColumnDomain,
+    TableDomain,
+    category_cells,
+    date_cells,
+    datetime_cells,
+    day_of,
+    number_cells,
+    scout_date_cells,
+    scout_number_cells,
+)
+from synth_assets.tables.marginals import PrivateTable
+from synth_assets.tables.schema import ColumnKind, ColumnSchema, Frozen
+
+MAX_CATEGORIES = 1000
+RANGE_SIGMAS = 4.5  # 125 to 400 cells in windows of three widths: a false bound in about 1 of 500 columns
+WINDOWS = (1, 2, 4)
+NUMERIC = {
+    ColumnKind.NUMBER: {"int64", "double"},
+    ColumnKind.DATE: {"date32[day]"},
+    ColumnKind.DATETIME: {"timestamp[us]"},
+}
+FAN_OUT_EDGES = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    11,
+    16,
+    21,
+    31,
+    51,
+    101,
+    201,
+    501,
+    1001,
+    2001,
+    5001,
+    10_001,
+    20_001,
+    50_001,
+    100_001,
+)
+
+
+class ColumnPlan(Frozen):
+    """How the domain of one column comes about.
+
+    Attributes:
+        name: Column name.
+        kind: Category or one of the numeric kinds.
+        dtype: Arrow type.
+        source: "declared" (or public by type), "bounds" or "categories" (to be measured).
+        domain: The cells, where they are known.
+        lower: Declared lower bound of a column whose upper bound is not declared.
+        upper: The other way round.
+        minus: The column is modelled as its difference to this one.
+    """
+
+    name: str
+    kind: CellKind
+    dtype: str
+    source: Literal["declared", "bounds", "categories"]
+    domain: ColumnDomain | None = None
+    lower: float | str | None = None
+    upper: float | str | None = None
+    minus: str | None = None
+
+    @property
+    def may_be_wide(self) -> bool:
+        """Whether the column may get a second one-way table."""
+        if self.domain is None:
+            return self.kind != "category"
+        return self.kind != "category" and self.domain.value_cells > NARROW_CELLS
+
+    @property
+    def may_be_round(self) -> bool:
+        """Whether the roundness of the column may be measured."""
+        if self.domain is None:
+            return self.kind in {"number", "datetime"}
+        return bool(self.domain.steps)
+
+
+def plan_columns(spec: TableSpec) -> tuple[ColumnPlan, ...]:
+    """What is public about the modelled columns of a table; reads the schema and the declarations, no data.
+
+    Raises:
+        ConfigError: a column is not in the table, or a declaration contradicts itself or the column's type.
+    """
+    lows = {high: low for low, high in spec.orders if {low, high} <= set(spec.columns)}
+    plans = []
+    for name in spec.columns:
+        if name not in spec.table.names:
+            raise ConfigError(f"table {spec.name!r} has no such column to model.", column=name)
+        plans.append(
+            _plan_column(spec.table.column(name), spec.configs.get(name, ColumnConfig()), lows.get(name), spec)
+        )
+    return tuple(plans)
+
+
+def _plan_column(column: ColumnSchema, config: ColumnConfig, minus: str | None, spec: TableSpec) -> ColumnPlan:
+    name, dtype = column.name, column.dtype
+    declared = ColumnConfig() if config.inferred else config
+    if declared.categories is not None:
+        return _known(category_cells(name, dtype, declared.categories))
+    if dtype == "bool":
+        return _known(category_cells(name, dtype, ("false", "true")))
+    if dtype not in NUMERIC.get(column.kind, set()):
+        return ColumnPlan(name=name, kind="category", dtype=dtype, source="categories")
+    kind: CellKind = column.kind.value  # type: ignore[assignment]  # the three numeric kinds are cell kinds
+    if minus is not None:
+        if spec.table.column(minus).dtype != dtype:
+            raise ConfigError("the two columns of an ordered pair must have one type.", column=name)
+        return ColumnPlan(name=name, kind=kind, dtype=dtype, source="bounds", minus=minus)
+    if declared.lower is None or declared.upper is None:
+        return ColumnPlan(
+            name=name, kind=kind, dtype=dtype, source="bounds", lower=declared.lower, upper=declared.upper
+        )
+    return _known(bounded_cells(name, kind, dtype, declared.lower, declared.upper))
+
+
+def _known(domain: ColumnDomain) -> ColumnPlan:
+    return ColumnPlan(name=domain.name, kind=domain.kind, dtype=domain.dtype, source="declared", domain=domain)
+
+
+def bounded_cells(name: str, kind: CellKind, dtype: str, lower: float | str, upper: float | str) -> ColumnDomain:
+    """Cells of a numeric column between two declared bounds.
+
+    Raises:
+        ConfigError: a bound is no number, or no ISO date, or they are in the wrong order.
+    """
+    try:
+        if kind == "number":
+            return number_cells(name, dtype, float(lower), float(upper))
+        first, last = date.fromisoformat(str(lower)[:10]), date.fromisoformat(str(upper)[:10])
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        wanted = "a number" if kind == "number" else "a date such as 2020-12-31"
+        raise ConfigError(f"`lower` and `upper` must each be {wanted}.", column=name, key="lower") from None
+    return date_cells(name, first, last) if kind == "date" else datetime_cells(name, first, last)
+
+
+def fan_out_cells(name: str, most: int) -> ColumnDomain:
+    """Cells of a number of children: single up to 5, then wider; the public `most` bounds it."""
+    edges = (*(e for e in FAN_OUT_EDGES if e < most), most + 1)
+    return ColumnDomain(name=name, kind="number", dtype="int64", edges=edges, decay=True)
+
+
+def non_dp_inputs(spec: TableSpec) -> tuple[str, ...]:
+    """Facts that were inferred from the data and that nobody has confirmed: kinds and types of modelled columns."""
+    columns = (spec.table.column(name) for name in spec.columns)
+    return tuple(f"{spec.name}.{c.name}: kind {c.kind} ({c.dtype}) was inferred" for c in columns if c.inferred)
+
+
+def measure_domain(
+    plans: tuple[ColumnPlan, ...], table: PrivateTable, budget: TableBudget, noise: NoiseSource
+) -> tuple[TableDomain, tuple[Event, ...]]:
+    """Complete the domain: find undeclared bounds and categories under differential privacy.
+
+    Args:
+        plans: One per column; what is declared is taken as it is.
+        table: The private table.
+        budget: Its `sigma_domain` and `delta_domain`.
+        noise: Source of the noise.
+
+    Returns:
+        The domain, and the events that were used. Nothing else about the data decides the domain.
+    """
+    bounds = [p for p in plans if p.source == "bounds"]
+    categories = [p for p in plans if p.source == "categories"]
+    found: dict[str, ColumnDomain] = {}
+    events: list[Event] = []
+    sigma = budget.sigma_domain
+    if (bounds or categories) and sigma is not None:
+        found |= _find_bounds(bounds, table, sigma, noise)
+        for plan in categories:
+            found[plan.name], event = _find_categories(plan, table, sigma, budget.delta_domain or 0.0, noise)
+            events.append(event)
+        events.append(
+            GaussianEvent(sigma=sigma, l2_sensitivity=table.max_per_unit, count=len(bounds) + len(categories))
+        )
+    columns = tuple(found[p.name] if p.domain is None else p.domain for p in plans)
+    return TableDomain(columns=columns), tuple(events)
+
+
+def _find_bounds(
+    plans: list[ColumnPlan], table: PrivateTable, sigma: float, noise: NoiseSource
+) -> dict[str, ColumnDomain]:
+    """Noisy counts over public, exponentially wide cells (calendar years for dates); what stands out gives the bounds."""
+    if not plans:
+        return {}
+    scouts = tuple(_scout(p) for p in plans)
+    source = table.marginals(TableDomain(columns=scouts))
+    found = {}
+    for plan, scout, counts in zip(plans, scouts, source.counts([(p.name,) for p in plans]), strict=True):
+        noisy = counts + noise.discrete_gaussian(sigma=sigma, size=len(counts))
+        first, last = significant_range(noisy[: scout.value_cells], sigma)
+        found[plan.name] = _measured_cells(plan, scout, first, last)
+    return found
+
+
+def _scout(plan: ColumnPlan) -> ColumnDomain:
+    if plan.kind == "number":
+        return scout_number_cells(plan.name, plan.dtype, minus=plan.minus)
+    return scout_date_cells(plan.name, plan.kind, plan.dtype, minus=plan.minus)
+
+
+def significant_range(noisy: np.ndarray, sigma: float) -> tuple[int, int]:
+    """First and last cell that belong to a run of 1, 2 or 4 cells whose noisy sum stands out of the noise.
+
+    Where nothing stands out, the heaviest run of 4.
+    """
+    hit = np.zeros(len(noisy), dtype=bool)
+    for width in WINDOWS:  # wider runs only among cells that do not stand out by themselves
+        total = np.concatenate([[0], np.cumsum(np.where(hit, 0, noisy))])
+        for start in np.flatnonzero(total[width:] - total[:-width] > RANGE_SIGMAS * sigma * width**0.5):
+            hit[start : start + width] |= noisy[start : start + width] > sigma
+    cells = np.flatnonzero(hit)
+    if not len(cells):
+        total = np.concatenate([[0], np.cumsum(noisy)])
+        heaviest = int(np.argmax(total[4:] - total[:-4]))
+        return heaviest, heaviest + 3
+    return int(cells[0]), int(cells[-1])
+
+
+def _measured_cells(plan: ColumnPlan, scout: ColumnDomain, first: int, last: int) -> ColumnDomain:
+    """The cells of a column between the bounds of two scouting cells; a declared bound wins."""
+    low, high = scout.edges[first], scout.edges[last + 1] - 1
+    if plan.minus is not None:
+        return _difference_cells(plan, scout, high)
+    if plan.kind == "number":
+        scale = 10**scout.decimals
+        lower = float(plan.lower) if plan.lower is not None else low / scale
+        upper = float(plan.upper) if plan.upper is not None else high / scale
+        return number_cells(plan.name, plan.dtype, min(lower, upper), max(lower, upper))
+    days = day_of(low, plan.kind), day_of(high, plan.kind)
+    lower_day = date.fromisoformat(str(plan.lower)[:10]) if plan.lower is not None else days[0]
+    upper_day = date.fromisoformat(str(plan.upper)[:10]) if plan.upper is not None else days[1]
+    make = date_cells if plan.kind == "date" else datetime_cells
+    return make(plan.name, min(lower_day, upper_day), max(lower_day, upper_day))
+
+
+def _difference_cells(plan: ColumnPlan, scout: ColumnDomain, longest: int) -> ColumnDomain:
+    """Cells of a nonnegative difference, on the grid of numbers."""
+    scale = 10**scout.decimals
+    grid = number_cells(plan.name, plan.dtype if plan.kind == "number" else "int64", 0, max(longest, 1) / scale)
+    steps = grid.steps if plan.kind == "number" else ()
+    return grid.model_copy(update={"kind": plan.kind, "dtype": plan.dtype, "minus": plan.minus, "steps": steps})
+
+
+def _find_categories(
+    plan: ColumnPlan, table: PrivateTable, sigma: float, delta: float, noise: NoiseSource
+) -> tuple[ColumnDomain, ThresholdEvent]:
+    """Stability-based selection: a value becomes a category when its noisy count reaches the threshold for `delta`."""
+    texts, counts = table.frequencies(plan.name, plan.dtype)
+    threshold = threshold_for(sigma=sigma, delta=delta, rows_per_unit=table.max_per_unit)
+    noisy = counts + noise.discrete_gaussian(sigma=sigma, size=len(counts))
+    shown = [i for i in np.argsort(-noisy, kind="stable")[:MAX_CATEGORIES].tolist() if noisy[i] >= threshold]
+    chosen = tuple(sorted(texts[i] for i in shown))
+    event = ThresholdEvent(delta=threshold_delta(sigma=sigma, threshold=threshold, rows_per_unit=table.max_per_unit))
+    return category_cells(plan.name, plan.dtype, chosen, is_open=True), event
