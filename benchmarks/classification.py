@@ -36,12 +36,16 @@ def verdicts_of(path: Path, engine: Any) -> tuple[Any, ...]:
         from synth_assets.tables.sources import ingest
     except ImportError:
         names = next(csv.reader(path.open(encoding="utf-8-sig", newline="")))
-        options = pacsv.ConvertOptions(column_types=dict.fromkeys(names, "string"), strings_can_be_null=True, null_values=[""])
+        options = pacsv.ConvertOptions(
+            column_types=dict.fromkeys(names, "string"), strings_can_be_null=True, null_values=[""]
+        )
         parse = pacsv.ParseOptions(newlines_in_values=True)
         table = pacsv.read_csv(path, convert_options=options, parse_options=parse)
         return classify_frame(table, table_name=path.stem)
     with tempfile.TemporaryDirectory() as folder:
-        schema = ingest(SourceConfig(path=str(path)), name=path.stem, base_dir=path.parent, out=Path(folder) / "t", engine=engine)
+        schema = ingest(
+            SourceConfig(path=str(path)), name=path.stem, base_dir=path.parent, out=Path(folder) / "t", engine=engine
+        )
         return classify_table(Path(folder) / "t", schema, engine)
 
 
@@ -68,7 +72,8 @@ def reliability(labels: list[dict[str, str]], predictions: list[dict[str, str]],
             bins.setdefault(min(9, int(sure * 10)), []).append((sure, key not in wrong))
     print("confidence   columns   stated    right")
     for i, rows in sorted(bins.items()):
-        print(f"{i / 10:.1f}-{(i + 1) / 10:.1f} {len(rows):11d} {sum(s for s, _ in rows) / len(rows):9.3f} {sum(r for _, r in rows) / len(rows):8.3f}")
+        stated, right = sum(s for s, _ in rows) / len(rows), sum(r for _, r in rows) / len(rows)
+        print(f"{i / 10:.1f}-{(i + 1) / 10:.1f} {len(rows):11d} {stated:9.3f} {right:8.3f}")
 
 
 def main() -> None:
@@ -76,7 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DEFAULT, help="folder that holds pii_dev")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "classification_predictions.csv")
-    parser.add_argument("--wrong", choices=["A", "B", "all", "none"], default="none", help="list wrong columns of a half, with evidence")
+    parser.add_argument(
+        "--wrong", choices=["A", "B", "all", "none"], default="none", help="list wrong columns of a half, with evidence"
+    )
     parser.add_argument("--confusion", type=int, default=15, help="how many confusions to print")
     args = parser.parse_args()
     folder = args.data / "pii_dev"
@@ -93,7 +100,12 @@ def main() -> None:
     for path in sorted((folder / "tables").glob("*.csv")):
         for v in verdicts_of(path, engine):
             evidence[path.name, v.column] = v
-            record = {"table": path.name, "column": v.column, "entity_type": v.entity_type, "identifier_class": v.identifier_class}
+            record = {
+                "table": path.name,
+                "column": v.column,
+                "entity_type": v.entity_type,
+                "identifier_class": v.identifier_class,
+            }
             rows.append({**record, "confidence": f"{v.confidence:.4f}"})
     seconds = time.process_time() - started
     with args.out.open("w", newline="", encoding="utf-8") as handle:
@@ -126,7 +138,8 @@ def report(labels: Any, rows: Any, found: dict[str, Any], evidence: Any, args: a
         if args.wrong == "all" or half(w["table"]) == args.wrong:
             v = evidence.get((w["table"], w["column"]))
             why = " | ".join(v.evidence[:3]) if v else ""
-            print(f"{w['table']} / {w['column']}: {w['entity_type']}/{w['identifier_class']} -> {w['predicted']}/{w['predicted_class']} [{why}]")
+            truth, said = f"{w['entity_type']}/{w['identifier_class']}", f"{w['predicted']}/{w['predicted_class']}"
+            print(f"{w['table']} / {w['column']}: {truth} -> {said} [{why}]")
 
 
 if __name__ == "__main__":

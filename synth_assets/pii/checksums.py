@@ -12,7 +12,9 @@ from collections.abc import Callable
 from functools import cache
 
 _NOT_DIGIT = re.compile(r"\D")
-_LETTERS = {c: i for c, i in zip("ABCDEFGHJKLMNPRSTUVWXYZ", [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9], strict=True)}
+_LETTERS = dict(
+    zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True)
+)
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 # Chance that a random text of the right form passes, for the identifiers whose form alone is common.
@@ -138,7 +140,9 @@ def swift(text: str) -> bool:
     from synth_assets.pii.dictionaries import word_list
 
     code = text.strip().upper()
-    return bool(re.fullmatch(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?", code)) and code[4:6].lower() in word_list("country_codes")
+    return bool(re.fullmatch(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?", code)) and code[4:6].lower() in word_list(
+        "country_codes"
+    )
 
 
 def isbn(text: str) -> bool:

@@ -29,6 +29,8 @@ SAMPLE_PIECES = 8
 EXACT_ROWS = 2_000_000
 _HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text", "free_text"})
 _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
+IDENTIFYING = 0.02  # share of texts with an identifier from which free text is sensitive
+_OF_ANIMALS = frozenset({"age", "sex", "birth_date", "death_date", "event_date"})
 _FIRMS = ORGANIZATIONS | {"product", "flight", "animal", "asset"}
 
 
@@ -68,7 +70,14 @@ def classify_table(
     counts = _counts(table, schema, engine)
     values = _sample_rows(files, schema.names)
     samples = [
-        ColumnSample(c.name, c.dtype, pc.unique(values[c.name]), rows=counts["rows"], missing=counts[f"m{i}"], distinct=counts[f"d{i}"])
+        ColumnSample(
+            c.name,
+            c.dtype,
+            pc.unique(values[c.name]),
+            rows=counts["rows"],
+            missing=counts[f"m{i}"],
+            distinct=counts[f"d{i}"],
+        )
         for i, c in enumerate(schema.columns)
     ]
     return _verdicts(samples, table_name or schema.name, description, overrides or {})
@@ -98,7 +107,9 @@ def classify_frame(
         column = table[name].combine_chunks()
         distinct = pc.unique(column.drop_null())
         samples.append(
-            ColumnSample(name, str(column.type), distinct, rows=len(column), missing=column.null_count, distinct=len(distinct))
+            ColumnSample(
+                name, str(column.type), distinct, rows=len(column), missing=column.null_count, distinct=len(distinct)
+            )
         )
     return _verdicts(samples, table_name, description, overrides or {})
 
@@ -128,7 +139,7 @@ def _counts(table: Path, schema: TableSchema, engine: Engine) -> dict[str, int]:
         measures = {"rows": source.count()}
         for i, name in enumerate(schema.names):
             column = source[name]
-            measures[f"m{i}"] = column.isnull().sum()
+            measures[f"m{i}"] = column.isnull().sum()  # noqa: PD003  Ibis, not pandas
             measures[f"d{i}"] = column.nunique() if exact else column.approx_nunique()
         row = source.aggregate(**measures).to_pyarrow().to_pylist()[0]
     return {key: int(value or 0) for key, value in row.items()}
@@ -144,7 +155,9 @@ def _sample_rows(files: Sequence[Path], names: Sequence[str]) -> pa.Table:
     for file, group in chosen:
         batches = pq.ParquetFile(file).iter_batches(batch_size=rows, row_groups=[group], columns=list(names))
         pieces += [pa.Table.from_batches([batch]) for batch in [next(batches, None)] if batch is not None]
-    return pa.concat_tables(pieces) if pieces else pq.ParquetFile(files[0]).schema_arrow.empty_table().select(list(names))
+    return (
+        pa.concat_tables(pieces) if pieces else pq.ParquetFile(files[0]).schema_arrow.empty_table().select(list(names))
+    )
 
 
 def _verdicts(
@@ -214,31 +227,38 @@ def _decide(case: Case) -> tuple[str, list[str], float]:
     if top == "none":
         against = [f"name: {case.header.text!r} names no entity" if not case.header.opaque else "name: says nothing"]
         evidence = evidence or [*against, "values: no pattern, check digit or dictionary speaks for an entity"]
-    evidence.append(f"counts: {len(sample)} distinct values looked at, {sample.distinct_ratio:.0%} of the filled cells distinct")
+    evidence.append(
+        f"counts: {len(sample)} distinct values looked at, {sample.distinct_ratio:.0%} of the filled cells distinct"
+    )
     return top, evidence, confidence(case)
 
 
 def _class_of(entity_type: str, case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:
     """Class of a column: the type's own, or that of business data where column or table are about firms or things."""
     entity = taxonomy()[entity_type]
-    concepts = case.header.all
     if entity_type == "none" and len(case.sample):
         return _class_of_none(case, subject)
-    if subject.animals and entity_type in ("age", "sex", "birth_date", "death_date", "event_date"):
+    if subject.animals and entity_type in _OF_ANIMALS:
         return "none", "context: the table is about animals"
-    if entity.business_class == entity.identifier_class:
+    if entity.business_class == entity.identifier_class or case.header.all & PERSONS:
         return entity.identifier_class, None
-    if concepts & PERSONS:
-        return entity.identifier_class, None
+    if case.identifying_text > IDENTIFYING:
+        return entity.identifier_class, "text: identifiers stand in it"
+    reason = _impersonal(entity_type, case, subject)
+    return (entity.business_class, reason) if reason else (entity.identifier_class, None)
+
+
+def _impersonal(entity_type: str, case: Case, subject: Subject) -> str | None:
+    """Why a column that could tell of a person does not, or None."""
     if entity_type in _HEALTH or entity_type == "event_date":
-        return (entity.identifier_class, None) if subject.about_persons else (entity.business_class, "context: nothing in the table tells of a person")
-    if concepts & _FIRMS:
-        return entity.business_class, "name: of a firm or a thing, not of a person"
+        return None if subject.about_persons else "context: nothing in the table tells of a person"
+    if case.header.all & _FIRMS:
+        return "name: of a firm or a thing, not of a person"
     if subject.about_business:
-        return entity.business_class, "context: the table is about firms or things, so contact data are theirs"
+        return "context: the table is about firms or things, so contact data are theirs"
     if entity_type in _PLACES and subject.personal < 1.0:
-        return entity.business_class, "context: nothing in the table tells of a person"
-    return entity.identifier_class, None
+        return "context: nothing in the table tells of a person"
+    return None
 
 
 def _class_of_none(case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:

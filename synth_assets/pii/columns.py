@@ -21,7 +21,26 @@ from synth_assets.pii.patterns import CELL
 SAMPLE_VALUES = 2_000
 CHECKED_VALUES = 300
 _NULL_MARKS = pa.array(
-    ["", "-", "--", "---", ".", "?", "n/a", "na", "n.a.", "#n/a", "null", "(null)", "nan", "nil", "<na>", "\\n", "missing", "undefined"]
+    [
+        "",
+        "-",
+        "--",
+        "---",
+        ".",
+        "?",
+        "n/a",
+        "na",
+        "n.a.",
+        "#n/a",
+        "null",
+        "(null)",
+        "nan",
+        "nil",
+        "<na>",
+        "\\n",
+        "missing",
+        "undefined",
+    ]
 )
 
 

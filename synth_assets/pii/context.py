@@ -13,14 +13,16 @@ import numpy as np
 from synth_assets.pii.evidence import Case
 from synth_assets.pii.headers import ORGANIZATIONS, PERSONS, THINGS
 from synth_assets.pii.names import read_header
+from synth_assets.pii.text import entity_shares
 
 # How much a column of a type says that the rows are persons.
 _PERSONAL = {
-    "first_name": 2.0, "last_name": 2.0, "birth_date": 3.0, "death_date": 2.0, "ssn": 2.0, "itin": 2.0, "national_id": 1.5, "passport": 2.0,
-    "driver_license": 2.0, "age": 2.0, "sex": 2.0, "race_ethnicity": 2.0, "religion": 2.0, "marital_status": 2.0, "mrn": 2.0,
-    "health_plan_id": 2.0, "person_name": 1.5, "salary_or_income": 1.5, "occupation": 1.0, "education": 1.0, "nationality": 1.0,
-    "customer_id": 1.0, "username": 1.0, "password_or_secret": 0.5, "email": 0.5, "phone": 0.25, "card_number": 1.0, "iban": 0.5,
-    "diagnosis_text": 1.0, "employer": 0.5, "photo_or_biometric": 0.5, "vin": 2.0, "license_plate": 2.0,
+    "first_name": 2.0, "last_name": 2.0, "birth_date": 3.0, "death_date": 2.0, "ssn": 2.0, "itin": 2.0, "national_id": 1.5,
+    "passport": 2.0, "driver_license": 2.0, "age": 2.0, "sex": 2.0, "race_ethnicity": 2.0, "religion": 2.0, "marital_status": 2.0,
+    "mrn": 2.0, "health_plan_id": 2.0, "person_name": 1.5, "salary_or_income": 1.5, "occupation": 1.0, "education": 1.0,
+    "nationality": 1.0, "customer_id": 1.0, "username": 1.0, "password_or_secret": 0.5, "email": 0.5, "phone": 0.25,
+    "card_number": 1.0, "iban": 0.5, "diagnosis_text": 1.0, "employer": 0.5, "photo_or_biometric": 0.5, "vin": 2.0,
+    "license_plate": 2.0,
 }  # fmt: skip
 _WEAK_PRIMARY = 3.0
 _PLACES = frozenset({"street_address", "city", "state", "country", "zip", "county"})
@@ -84,15 +86,30 @@ def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -
     for position, case in enumerate(cases):
         _described(case, about)
         _bare_name(case, cases, subject)
-        _bare_key(case, subject, first=not any(_is_key(c) for c in cases[:position]) and (position < 2 or case.sample.consecutive))
+        _bare_key(
+            case,
+            subject,
+            first=not any(_is_key(c) for c in cases[:position]) and (position < 2 or case.sample.consecutive),
+        )
         _births(case, cases, subject)
         _firm(case, subject)
         _provider(case, subject)
         _beside_places(case, cases)
         _security_code(case, cases)
+        _scan(case)
         if position:
             _coordinates(cases[position - 1], case)
     return subject_of(cases, table_name, description)
+
+
+def _scan(case: Case) -> None:
+    """Free text is searched for identifiers."""
+    if case.top != "free_text":
+        return
+    shares = entity_shares(case.sample.text.slice(0, 300))
+    case.identifying_text = max(shares.values(), default=0.0)
+    for kind, share in sorted(shares.items(), key=lambda pair: -pair[1])[:4]:
+        case.add("free_text", 0.0, f"text: {max(share, 0.01):.0%} of the texts have the form of a {kind} in them")
 
 
 def _bare_name(case: Case, cases: Sequence[Case], subject: Subject) -> None:
@@ -102,7 +119,9 @@ def _bare_name(case: Case, cases: Sequence[Case], subject: Subject) -> None:
         return
     others = {c.top for c in cases if c is not case}
     for beside, other in (("first_name", "last_name"), ("last_name", "first_name")):
-        lone = case.values_say(other) > 0 or (words == {"name"} and case.sample.mean_words < 1.6 and case.values_say("person_name") <= 0)
+        lone = case.values_say(other) > 0 or (
+            words == {"name"} and case.sample.mean_words < 1.6 and case.values_say("person_name") <= 0
+        )
         if beside in others and other not in others and lone and case.values_say(beside) < 6:
             case.add(other, 3.5, f"context: another column holds the {beside}")
     if words == {"name"} and (subject.animals or (subject.named in ("thing", "firm") and not subject.about_persons)):
@@ -126,12 +145,21 @@ def _bare_key(case: Case, subject: Subject, *, first: bool) -> None:
         return
     bare = case.header.opaque or case.header.all <= {"id", "number", "key", "code"}
     if bare and subject.named not in ("thing", "firm"):
-        case.add("customer_id", case.score("other_id") - case.score("customer_id") + 1.0, "context: the key of a table about persons")
+        case.add(
+            "customer_id",
+            case.score("other_id") - case.score("customer_id") + 1.0,
+            "context: the key of a table about persons",
+        )
 
 
 def _births(case: Case, cases: Sequence[Case], subject: Subject) -> None:
     """Dates without a telling name, decades back, in a table about persons without a birth date."""
-    if case.header.opaque and case.values_say("birth_date") > 3 and subject.personal >= 2 and all(c.top != "birth_date" for c in cases):
+    if (
+        case.header.opaque
+        and case.values_say("birth_date") > 3
+        and subject.personal >= 2
+        and all(c.top != "birth_date" for c in cases)
+    ):
         case.add("birth_date", 3.0, "context: the table is about persons and no other column holds their birth dates")
 
 
@@ -161,12 +189,23 @@ def _beside_places(case: Case, cases: Sequence[Case]) -> None:
         if case.values_say(kind) > 0 and kind not in found:
             case.add(kind, close, "context: beside other parts of an address")
     coded_state = any(c.top == "state" and c.sample.mean_length <= 3 for c in cases if c is not case)
-    if case.top == "state" and coded_state and case.values_say("city") > 0 and "city" not in found and case.header_says("state") <= 0:
+    if (
+        case.top == "state"
+        and coded_state
+        and case.values_say("city") > 0
+        and "city" not in found
+        and case.header_says("state") <= 0
+    ):
         case.add("city", 5, "context: another column holds codes of states")
     mixed = case.sample.share("zip_any")
-    if case.header.opaque and "zip" not in found and len(found) >= 2 and mixed > 0.9 and 4 <= case.sample.mean_length <= 9:
-        if case.sample.distinct_ratio > 0.2 and not case.sample.consecutive and case.sample.numeric_share < 1.0:
-            case.add("zip", 2.5, "context: short codes beside other parts of an address")
+    codes = (
+        mixed > 0.9
+        and 4 <= case.sample.mean_length <= 9
+        and case.sample.numeric_share < 1.0
+        and case.sample.distinct_ratio > 0.2
+    )
+    if case.header.opaque and "zip" not in found and len(found) >= 2 and codes and not case.sample.consecutive:
+        case.add("zip", 2.5, "context: short codes beside other parts of an address")
 
 
 def _security_code(case: Case, cases: Sequence[Case]) -> None:

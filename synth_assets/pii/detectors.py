@@ -6,6 +6,7 @@ dictionaries or numbers stand in detectors_people, detectors_places and detector
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -83,6 +84,7 @@ FORMS: tuple[Form, ...] = (
 
 Detector = Callable[[ColumnSample], Iterable[Signal]]
 _REGISTRY: list[Detector] = []
+_MODULES = ("detectors_codes", "detectors_people", "detectors_places")
 
 
 def detector(function: Detector) -> Detector:
@@ -93,11 +95,10 @@ def detector(function: Detector) -> Detector:
 
 def signals(sample: ColumnSample) -> list[Signal]:
     """All findings about one column's values."""
-    from synth_assets.pii import detectors_codes, detectors_people, detectors_places
-
-    assert detectors_codes.__name__ and detectors_people.__name__ and detectors_places.__name__  # noqa: S101  registered by import
     if not len(sample):
         return []
+    for module in _MODULES:  # each registers its detectors when it is imported; they import this module
+        importlib.import_module(f"synth_assets.pii.{module}")
     return [s for look in _REGISTRY for s in look(sample)]
 
 
@@ -120,8 +121,16 @@ def _judge(sample: ColumnSample, form: Form, share: float) -> Signal:
     valid = sample.share_valid(checksums.VALIDATORS[form.check])
     chance = checksums.CHANCE.get(form.check, 0.05)
     if valid >= max(0.75, chance + 0.5 * (1 - chance)):
-        return Signal(form.entity_type, form.weight * valid, f"check digits: {valid:.0%} valid as {form.entity_type}, {chance:.0%} by chance")
+        return Signal(
+            form.entity_type,
+            form.weight * valid,
+            f"check digits: {valid:.0%} valid as {form.entity_type}, {chance:.0%} by chance",
+        )
     if valid >= max(0.4, 3 * chance):
         reason = f"check digits: only {valid:.0%} valid as {form.entity_type}, still more than by chance"
         return Signal(form.entity_type, form.weight * 0.5, reason)
-    return Signal(form.entity_type, form.unchecked, f"check digits: {valid:.0%} valid as {form.entity_type}, no more than by chance")
+    return Signal(
+        form.entity_type,
+        form.unchecked,
+        f"check digits: {valid:.0%} valid as {form.entity_type}, no more than by chance",
+    )

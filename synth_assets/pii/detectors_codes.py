@@ -38,7 +38,12 @@ def social_security(sample: ColumnSample) -> Iterable[Signal]:
 @detector
 def national_numbers(sample: ColumnSample) -> Iterable[Signal]:
     """Numbers of persons and taxpayers with check digits, by python-stdnum; a first look at a few values saves the rest."""
-    if len(sample) < ENOUGH or sample.temporal or not 7.5 <= sample.mean_length <= 24 or sample.share("code_like") < 0.3 > _spaced(sample):
+    if (
+        len(sample) < ENOUGH
+        or sample.temporal
+        or not 7.5 <= sample.mean_length <= 24
+        or sample.share("code_like") < 0.3 > _spaced(sample)
+    ):
         return
     if np.std(sample.lengths) > 3 or sample.alphabetic_share > 0.75 or sample.share("uuid") > 0.2:
         return
@@ -53,7 +58,11 @@ def national_numbers(sample: ColumnSample) -> Iterable[Signal]:
                 best, share, chance = module, passed, by_chance
         if best and len(sample) * math.log(1 / chance) > 12:
             country = best.split(".", maxsplit=1)[0].strip("_").upper()
-            yield Signal(entity_type, 7.5 * share, f"check digits: {share:.0%} valid as {best}, a number of {country}, {chance:.0%} by chance")
+            yield Signal(
+                entity_type,
+                7.5 * share,
+                f"check digits: {share:.0%} valid as {best}, a number of {country}, {chance:.0%} by chance",
+            )
 
 
 def _spaced(sample: ColumnSample) -> float:
@@ -69,7 +78,9 @@ def phone_numbers(sample: ColumnSample) -> Iterable[Signal]:
         return
     formatted = sample.share("phone_formatted")
     if formatted >= 0.4:
-        yield Signal("phone", 4.5 + 3.5 * formatted, f"pattern: {formatted:.0%} are grouped or prefixed like phone numbers")
+        yield Signal(
+            "phone", 4.5 + 3.5 * formatted, f"pattern: {formatted:.0%} are grouped or prefixed like phone numbers"
+        )
         return
     lengths = np.array([len(checksums.digits(v)) for v in sample.checked])
     if not 9 <= np.median(lengths) <= 13 or len(sample) < ENOUGH:
@@ -109,7 +120,11 @@ def internet_addresses(sample: ColumnSample) -> Iterable[Signal]:
     if high >= 0.4 or len(sample) < ENOUGH:
         yield Signal("ip_address", 9, f"pattern: {share:.0%} are four octets, {high:.0%} with one of 100 or more")
     else:
-        yield Signal("none", 5, f"pattern: four small numbers each, {high:.0%} with one of 100 or more, so rather versions than addresses")
+        yield Signal(
+            "none",
+            5,
+            f"pattern: four small numbers each, {high:.0%} with one of 100 or more, so rather versions than addresses",
+        )
         yield Signal("ip_address", -6, "pattern: versions rather than addresses")
 
 
@@ -132,7 +147,11 @@ def dates(sample: ColumnSample) -> Iterable[Signal]:
     low, median, high = np.quantile(years, [0.1, 0.5, 0.9])
     recent = datetime.now(UTC).year + 1
     if high - low >= 20 and 1920 <= median <= 2004 and years.max() <= recent and timed < 0.5:
-        yield Signal("birth_date", 7.5 if high - low >= 28 or median < 1995 else 5, "numbers: the years spread over decades, as births do")
+        yield Signal(
+            "birth_date",
+            7.5 if high - low >= 28 or median < 1995 else 5,
+            "numbers: the years spread over decades, as births do",
+        )
     elif high - low >= 6 and 1940 <= median <= 1998 and timed < 0.3:
         yield Signal("birth_date", 3.5, "numbers: the years lie decades back")
     elif high - low < 6 and low > 2005:
@@ -158,9 +177,16 @@ def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
     spread = float(np.std(sample.lengths))
     if sample.consecutive and sample.filled >= 10:
         yield 4.5, "uniqueness: running whole numbers, each once"
-    elif whole > 0.98 and unique > 0.98 and sample.filled >= 10:
-        if float(np.min(sample.lengths)) >= 5 and (spread < 0.15 or (spread < 1.0 and sample.mean_length >= 9)):
-            yield 4.0, "uniqueness: whole numbers of one length, each once"
+    even = spread < 0.15 or (spread < 1.0 and sample.mean_length >= 9)
+    if (
+        not sample.consecutive
+        and whole > 0.98
+        and unique > 0.98
+        and sample.filled >= 10
+        and float(np.min(sample.lengths)) >= 5
+        and even
+    ):
+        yield 4.0, "uniqueness: whole numbers of one length, each once"
     coded = sample.share("prefixed_code")
     if coded > 0.9 and whole < 0.5 and sample.shapes <= max(12, 0.1 * len(sample)):
         yield 4.0 if unique > 0.5 else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms"
@@ -182,10 +208,21 @@ def secrets(sample: ColumnSample) -> Iterable[Signal]:
         yield Signal("password_or_secret", 3.5, "pattern: hexadecimal digests")
         yield Signal("other_id", 3, "pattern: hexadecimal digests")
         return
-    mixed = float(np.mean([bool(re.search(r"[a-z][A-Z]|\d[A-Z]?[a-z]", v)) and " " not in v and "." not in v for v in sample.checked]))
+    mixed = float(
+        np.mean(
+            [bool(re.search(r"[a-z][A-Z]|\d[A-Z]?[a-z]", v)) and " " not in v and "." not in v for v in sample.checked]
+        )
+    )
     camel = float(np.mean([bool(re.fullmatch(r"(?:[A-Z][a-z]+){1,6}\d*", v)) for v in sample.checked]))
-    if mixed - camel > 0.6 and 5 <= sample.mean_length <= 64 and sample.share("code_like") > 0.5 and sample.share("hex_hash") < 0.1:
-        yield Signal("password_or_secret", 4.5, f"pattern: {mixed:.0%} mix cases and digits within one word, without a form")
+    if (
+        mixed - camel > 0.6
+        and 5 <= sample.mean_length <= 64
+        and sample.share("code_like") > 0.5
+        and sample.share("hex_hash") < 0.1
+    ):
+        yield Signal(
+            "password_or_secret", 4.5, f"pattern: {mixed:.0%} mix cases and digits within one word, without a form"
+        )
 
 
 @detector
@@ -201,7 +238,12 @@ def health_codes(sample: ColumnSample) -> Iterable[Signal]:
     if sample.temporal or len(sample) < 3:
         return
     icd = sample.share("icd10")
-    if icd > 0.9 and sample.share("icd10_dotted") < 0.3 and sample.shapes <= 12 and len({v[:1] for v in sample.checked}) >= 4:
+    if (
+        icd > 0.9
+        and sample.share("icd10_dotted") < 0.3
+        and sample.shapes <= 12
+        and len({v[:1] for v in sample.checked}) >= 4
+    ):
         yield Signal("icd10", 3, f"pattern: {icd:.0%} have the form of icd10 without a point")
     both = sample.share("cpt") + sample.share("hcpcs")
     lettered = sample.share("hcpcs")
@@ -217,7 +259,9 @@ def plates_and_documents(sample: ColumnSample) -> Iterable[Signal]:
     if len(sample) < 20 or sample.share("code_like") < 0.5 or not 5 <= sample.mean_length <= 10 or sample.temporal:
         return
     letters = [re.sub(r"[^A-Z]", "", v) for v in sample.checked]
-    mixed = float(np.mean([bool(x) and bool(re.search(r"\d", v)) for x, v in zip(letters, sample.checked, strict=True)]))
+    mixed = float(
+        np.mean([bool(x) and bool(re.search(r"\d", v)) for x, v in zip(letters, sample.checked, strict=True)])
+    )
     varied = len(set(letters)) / len(letters)
     if mixed < 0.9 or varied < 0.3 or sample.share("plate") < 0.6 or sample.share("dea") > 0.5:
         return

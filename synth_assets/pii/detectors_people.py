@@ -9,22 +9,39 @@ import numpy as np
 
 from synth_assets.pii.columns import ColumnSample
 from synth_assets.pii.detectors import ENOUGH, Signal, detector
-from synth_assets.pii.dictionaries import word_list
+from synth_assets.pii.dictionaries import word_list, word_set
 
-_PARTICLES = frozenset(
-    "de del della di da do dos das du van von der den la le el al bin ben ibn y e jr sr ii iii iv md dds dvm phd mr mrs ms dr prof o st san".split()
+_PARTICLES = word_set(
+    "de del della di da do dos das du van von der den la le el al bin ben ibn y e jr sr ii iii iv md dds dvm phd mr mrs ms dr prof",
+    "o st san",
 )
 _SURE = {
-    "sex": ("male female m f man woman mann frau mannlich weiblich homme femme hombre mujer maschio femmina masculino feminino femenino "
-            "masculin feminin").split(),
-    "race_ethnicity": "asian hispanic latino caucasian african american white black native hawaiian multiracial biracial".split(),
-    "religion": "christian catholic muslim islam jewish hindu buddhist protestant orthodox sikh atheist agnostic baptist methodist".split(),
-    "marital_status": ("single married divorced widowed separated never ledig verheiratet geschieden verwitwet celibataire marie soltero "
-                       "casado casada divorciado sposato celibe solteiro").split(),
-    "education": ("bachelor bachelors master masters doctorate phd high secondary primary college graduate university hs abitur "
-                  "realschule licence bachillerato licenciatura diploma laurea medio superior").split(),
-}  # fmt: skip
-_LISTS = {"sex": "sexes", "race_ethnicity": "races", "religion": "religions", "marital_status": "marital", "education": "education"}
+    "sex": word_set(
+        "male female m f man woman mann frau mannlich weiblich homme femme hombre mujer maschio femmina masculino feminino",
+        "femenino masculin feminin",
+    ),
+    "race_ethnicity": word_set(
+        "asian hispanic latino caucasian african american white black native hawaiian multiracial biracial"
+    ),
+    "religion": word_set(
+        "christian catholic muslim islam jewish hindu buddhist protestant orthodox sikh atheist agnostic baptist methodist"
+    ),
+    "marital_status": word_set(
+        "single married divorced widowed separated never ledig verheiratet geschieden verwitwet celibataire marie soltero",
+        "casado casada divorciado sposato celibe solteiro",
+    ),
+    "education": word_set(
+        "bachelor bachelors master masters doctorate phd high secondary primary college graduate university hs abitur",
+        "realschule licence bachillerato licenciatura diploma laurea medio superior",
+    ),
+}
+_LISTS = {
+    "sex": "sexes",
+    "race_ethnicity": "races",
+    "religion": "religions",
+    "marital_status": "marital",
+    "education": "education",
+}
 _MOST_DISTINCT = {"sex": 10, "race_ethnicity": 40, "religion": 60, "marital_status": 14, "education": 40}
 
 
@@ -56,29 +73,47 @@ def _whole_names(many: list[list[str]], total: int, first: frozenset[str], last:
     words = word_list("organization_words") | word_list("occupation_words")
     strong = sum(_is_whole_name(p, first, last) and words.isdisjoint(p) for p in many) / total
     if strong >= 0.3:
-        yield Signal("person_name", min(8.0, 2.0 + 8.0 * strong), f"dictionary: {strong:.0%} pair a known first name with a known last name")
+        yield Signal(
+            "person_name",
+            min(8.0, 2.0 + 8.0 * strong),
+            f"dictionary: {strong:.0%} pair a known first name with a known last name",
+        )
     elif strong < 0.12 and total >= ENOUGH:
         yield Signal("person_name", -3, f"dictionary: only {strong:.0%} pair a known first name with a known last name")
 
 
 def _is_whole_name(parts: list[str], first: frozenset[str], last: frozenset[str]) -> bool:
     ends = (parts[0], parts[-1])
-    return (ends[0] in first and ends[1] in last) or (ends[1] in first and ends[0] in last) or (parts[1] in first and parts[0] in last)
+    return (
+        (ends[0] in first and ends[1] in last)
+        or (ends[1] in first and ends[0] in last)
+        or (parts[1] in first and parts[0] in last)
+    )
 
 
-def _lone_names(sample: ColumnSample, parts: list[list[str]], first: frozenset[str], last: frozenset[str]) -> Iterable[Signal]:
+def _lone_names(
+    sample: ColumnSample, parts: list[list[str]], first: frozenset[str], last: frozenset[str]
+) -> Iterable[Signal]:
     total = len(parts)
     as_first = sum(bool(p) and all(w in first for w in p) for p in parts) / total
     as_last = sum(bool(p) and all(w in last for w in p) for p in parts) / total
     as_city = sample.share_in("cities")
-    listed = max(sample.share_in(n) for n in ("countries", "states", "languages", "nationalities", "religions", "us_counties"))
+    listed = max(
+        sample.share_in(n) for n in ("countries", "states", "languages", "nationalities", "religions", "us_counties")
+    )
     enough = min(1.0, len(sample) / 8)
     if as_first >= 0.55 and as_first > as_city and listed < 0.85:
         lead = as_first - max(0.0, as_last - 0.4)
-        yield Signal("first_name", enough * 7.5 * min(1.0, lead + 0.1), f"dictionary: {as_first:.0%} are known first names")
+        yield Signal(
+            "first_name", enough * 7.5 * min(1.0, lead + 0.1), f"dictionary: {as_first:.0%} are known first names"
+        )
     if as_last >= 0.45 and listed < 0.85 and as_last >= as_city:
         lead = as_last - max(0.0, as_first - 0.45) - max(0.0, as_city - 0.45)
-        yield Signal("last_name", enough * 7.0 * max(0.0, min(1.0, lead + 0.1)), f"dictionary: {as_last:.0%} are known last names")
+        yield Signal(
+            "last_name",
+            enough * 7.0 * max(0.0, min(1.0, lead + 0.1)),
+            f"dictionary: {as_last:.0%} are known last names",
+        )
     if max(as_first, as_last) < 0.2 and total >= ENOUGH:
         for kind in ("first_name", "last_name", "person_name"):
             yield Signal(kind, -3, f"dictionary: only {max(as_first, as_last):.0%} are known names")
@@ -92,10 +127,12 @@ def closed_lists(sample: ColumnSample) -> Iterable[Signal]:
     distinct = set(sample.normal)
     for entity_type, list_name in _LISTS.items():
         share = sum(v in word_list(list_name) for v in distinct) / len(distinct)
-        sure = len({w for v in distinct for w in v.split()} & set(_SURE[entity_type]))
+        sure = len({w for v in distinct for w in v.split()} & _SURE[entity_type])
         if share >= 0.75 and sure >= min(2, len(distinct)) and len(distinct) <= _MOST_DISTINCT[entity_type]:
             weight = 7.0 * share if sure >= 2 else 3.0
-            yield Signal(entity_type, weight, f"dictionary: {share:.0%} of the distinct values are categories of {entity_type}")
+            yield Signal(
+                entity_type, weight, f"dictionary: {share:.0%} of the distinct values are categories of {entity_type}"
+            )
     if distinct <= {"s", "m", "d", "w", "p", "u", "l", "a", "n", "c"} and {"s", "m"} <= distinct:
         yield Signal("marital_status", 4, "dictionary: the letters of marital states")
 
@@ -109,7 +146,11 @@ def languages_and_nationalities(sample: ColumnSample) -> Iterable[Signal]:
     if max(language, nationality) >= 0.7:
         kind, share = ("nationality", nationality) if nationality > language + 0.1 else ("language", language)
         yield Signal(kind, 6.5 * share, f"dictionary: {share:.0%} are names of a {kind}")
-        yield Signal("nationality" if kind == "language" else "language", 3.0 * min(language, nationality), "dictionary: the lists overlap")
+        yield Signal(
+            "nationality" if kind == "language" else "language",
+            3.0 * min(language, nationality),
+            "dictionary: the lists overlap",
+        )
     coded = sample.share_in("language_codes")
     if coded >= 0.95 and sample.mean_length <= 3 and sample.share("login") > 0.0 and _lower(sample):
         yield Signal("language", 4, "dictionary: lower-case codes of languages")
@@ -144,8 +185,14 @@ def organizations(sample: ColumnSample) -> Iterable[Signal]:
     paired = float(np.mean([bool(joined.search(v)) for v in sample.checked]))
     both = share + 0.7 * paired if share >= 0.15 else share
     if both >= 0.3 and sample.distinct > 3:
-        yield Signal("organization", min(7.0, 1.5 + 6.5 * both), f"dictionary: {share:.0%} contain the word of a firm or institution")
-        yield Signal("employer", min(5.0, 1.0 + 5.0 * both), f"dictionary: {share:.0%} contain the word of a firm or institution")
+        yield Signal(
+            "organization",
+            min(7.0, 1.5 + 6.5 * both),
+            f"dictionary: {share:.0%} contain the word of a firm or institution",
+        )
+        yield Signal(
+            "employer", min(5.0, 1.0 + 5.0 * both), f"dictionary: {share:.0%} contain the word of a firm or institution"
+        )
 
 
 @detector
@@ -156,7 +203,9 @@ def prose(sample: ColumnSample) -> Iterable[Signal]:
     sick = sample.share_with_word("diagnosis_words")
     words = sample.mean_words
     if words >= 7 and sample.alphabetic_share > 0.6 and sample.distinct_ratio > 0.3:
-        yield Signal("free_text", 6.5 if words >= 12 else 4.5, f"length: {words:.0f} words per value, mostly different texts")
+        yield Signal(
+            "free_text", 6.5 if words >= 12 else 4.5, f"length: {words:.0f} words per value, mostly different texts"
+        )
     elif words < 2.2:
         yield Signal("free_text", -3, "length: one or two words per value")
     if sick >= 0.4 and sample.alphabetic_share > 0.7 and words < 15:
@@ -173,8 +222,12 @@ def logins(sample: ColumnSample) -> Iterable[Signal]:
     last, first = word_list("last_names"), word_list("first_names")
     stems = [re.sub(r"[\d_.\-]+$", "", v.lower()) for v in sample.checked]
     initial = float(np.mean([s[1:] in last and s not in first and s not in last for s in stems]))
-    pair = float(np.mean([len(p) == 2 and p[0] in first and p[1] in last for p in (re.split(r"[._\-]", s) for s in stems)]))
+    pair = float(
+        np.mean([len(p) == 2 and p[0] in first and p[1] in last for p in (re.split(r"[._\-]", s) for s in stems)])
+    )
     digits = float(np.mean([bool(re.search(r"[a-z]\d+$", v)) for v in sample.checked]))
     share = max(initial, pair)
     if share >= 0.3 or (share > 0.1 and digits > 0.5):
-        yield Signal("username", 4.0 + 4.0 * share, f"dictionary: {share:.0%} join an initial or first name with a last name")
+        yield Signal(
+            "username", 4.0 + 4.0 * share, f"dictionary: {share:.0%} join an initial or first name with a last name"
+        )

@@ -23,12 +23,21 @@ def streets(sample: ColumnSample) -> Iterable[Signal]:
         return
     known = word_list("street_words")
     worded = float(
-        np.mean([not known.isdisjoint(w) or bool(_GLUED_STREET.search(n)) for w, n in zip(sample.words, sample.normal, strict=True)])
+        np.mean(
+            [
+                not known.isdisjoint(w) or bool(_GLUED_STREET.search(n))
+                for w, n in zip(sample.words, sample.normal, strict=True)
+            ]
+        )
     )
     numbered = max(sample.share("house_first") + sample.share("po_box"), sample.share("house_last"))
     share = min(worded, numbered) if numbered > 0.3 else 0.0
     if share >= 0.3 and sample.mean_words < 14:
-        yield Signal("street_address", min(8.0, 2.5 + 7.0 * share), f"pattern: {share:.0%} have a house number and the word of a street")
+        yield Signal(
+            "street_address",
+            min(8.0, 2.5 + 7.0 * share),
+            f"pattern: {share:.0%} have a house number and the word of a street",
+        )
 
 
 @detector
@@ -38,7 +47,11 @@ def embedded_points(sample: ColumnSample) -> Iterable[Signal]:
         return
     inside = float(np.mean([bool(_POINT_INSIDE.search(v)) for v in sample.checked]))
     if inside > 0.6:
-        yield Signal("coordinates", 7, f"pattern: {inside:.0%} contain a pair of decimals within the ranges of latitude and longitude")
+        yield Signal(
+            "coordinates",
+            7,
+            f"pattern: {inside:.0%} contain a pair of decimals within the ranges of latitude and longitude",
+        )
 
 
 @detector
@@ -60,13 +73,21 @@ def regions(sample: ColumnSample) -> Iterable[Signal]:
     surnames, forenames = sample.share_in("last_names"), sample.share_in("first_names")
     lead = city - max(0.0, surnames - 0.55) - max(0.0, forenames - 0.5) - 0.5 * max(country - 0.3, 0.0)
     if city >= 0.45 and lead > 0.3:
-        yield Signal("city", enough * min(7.0, 0.5 + 7.0 * lead), f"dictionary: {city:.0%} are names of cities or towns")
+        yield Signal(
+            "city", enough * min(7.0, 0.5 + 7.0 * lead), f"dictionary: {city:.0%} are names of cities or towns"
+        )
 
 
 @detector
 def region_codes(sample: ColumnSample) -> Iterable[Signal]:
     """Codes of states and countries: two or three capital letters, from one list more than from the other."""
-    if not len(sample) or sample.temporal or sample.mean_length > 3.2 or sample.alphabetic_share < 0.9 or len(sample) < 2:
+    if (
+        not len(sample)
+        or sample.temporal
+        or sample.mean_length > 3.2
+        or sample.alphabetic_share < 0.9
+        or len(sample) < 2
+    ):
         return
     if any(v != v.upper() for v in sample.checked):
         return
@@ -77,7 +98,9 @@ def region_codes(sample: ColumnSample) -> Iterable[Signal]:
     if country >= 0.9 and country > state + 0.05:
         yield Signal("country", enough * 5.0 * country, f"dictionary: {country:.0%} are codes of countries")
     elif state >= 0.9:
-        yield Signal("state", enough * (5.5 if state > country else 3.5) * state, f"dictionary: {state:.0%} are codes of states")
+        yield Signal(
+            "state", enough * (5.5 if state > country else 3.5) * state, f"dictionary: {state:.0%} are codes of states"
+        )
 
 
 @detector

@@ -35,3 +35,8 @@ def normalise(text: str) -> str:
     from synth_assets.pii.names import fold
 
     return _NOT_WORD.sub(" ", fold(text)).strip()
+
+
+def word_set(*lines: str) -> frozenset[str]:
+    """Words of a short list written in code."""
+    return frozenset(word for line in lines for word in line.split())

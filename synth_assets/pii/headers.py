@@ -9,21 +9,21 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from synth_assets.pii.dictionaries import read_data
+from synth_assets.pii.dictionaries import read_data, word_set
 from synth_assets.pii.names import Header
 
-PERSONS = frozenset(
-    "patient customer employee user member person student teacher doctor provider manager agent holder insured relative deceased "
-    "applicant participant passenger player author politician driver actor".split()
+PERSONS = word_set(
+    "patient customer employee user member person student teacher doctor provider manager agent holder insured relative deceased ",
+    "applicant participant passenger player author politician driver actor",
 )
-ORGANIZATIONS = frozenset("organization store hospital school bank".split())
-THINGS = frozenset(
-    "order invoice product claim encounter transaction vehicle flight animal property book asset department category test course log "
-    "plan policy drug procedure device condition".split()
+ORGANIZATIONS = word_set("organization store hospital school bank")
+THINGS = word_set(
+    "order invoice product claim encounter transaction vehicle flight animal property book asset department category test course log ",
+    "plan policy drug procedure device condition",
 )
-ATTRIBUTES = frozenset(
-    "age sex race religion nationality marital language occupation salary education street city state zip county country email phone "
-    "fax birth death photo text url ip mac".split()
+ATTRIBUTES = word_set(
+    "age sex race religion nationality marital language occupation salary education street city state zip county country email phone ",
+    "fax birth death photo text url ip mac",
 )
 GROUPS = {
     "@person": PERSONS,
@@ -33,12 +33,12 @@ GROUPS = {
     "@idlike": frozenset({"id", "number", "key"}),
     "@attr": ATTRIBUTES,
 }
-SPOILERS = frozenset("status type count flag amount currency measure format domain timezone population".split())
+SPOILERS = word_set("status type count flag amount currency measure format domain timezone population")
 SPOILED = 0.35
 _TERM = re.compile(r"([+\-~]?)(@?[a-z_0-9]+)")
 _TOLERANT = {
-    "marital_status": {"status", "type"},
-    "salary_or_income": {"amount", "type", "currency"},
+    "marital_status": {"status", "type", "flag"},
+    "salary_or_income": {"amount", "type", "currency", "count", "measure"},
     "education": {"status", "type"},
     "nationality": {"status"},
     "race_ethnicity": {"type", "status"},
@@ -46,7 +46,9 @@ _TOLERANT = {
     "other_id": {"type"},
     "event_date": {"status", "amount", "format", "count"},
     "timestamp": {"status", "amount"},
-    "employer": {"type"},
+    "employer": {"type", "status"},
+    "ip_address": {"type"},
+    "url": {"type"},
     "death_date": {"flag"},
     "password_or_secret": {"format"},
     "phone": {"type"},

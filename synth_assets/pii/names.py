@@ -11,15 +11,24 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from synth_assets.pii.dictionaries import read_data
+from synth_assets.pii.dictionaries import read_data, word_set
 
-_SPECIAL = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})
+_SPECIAL = str.maketrans(
+    {"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "\u0131": "i"}
+)
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_OPAQUE = re.compile(r"(c|col|column|field|f|v|var|x|attr|feature|unnamed|spalte|campo|champ|colonne|colonna|coluna)?[ _:.\-]*\d*", re.IGNORECASE)
+_OPAQUE = re.compile(
+    r"(c|col|column|field|f|v|var|x|attr|feature|unnamed|spalte|campo|champ|colonne|colonna|coluna)?[ _:.\-]*\d*",
+    re.IGNORECASE,
+)
 _SHORT_ENDS = frozenset({"id", "no", "nr", "cd", "dt", "nm", "dx", "ip", "ts", "num", "key"})
-_NO_KEYS = frozenset(
-    "valid invalid covid rapid fluid liquid solid hybrid grid avoid acid lipid steroid thyroid asteroid android candid squid arachnoid "
-    "orchid prepaid unpaid repaid opioid morbid humid timid vivid stupid splendid amid pyramid bifid paid".split()
+_SHORT_GLUED = frozenset(
+    {"emp", "cust", "pat", "dob", "ssn", "zip", "tel", "sex", "fax", "num", "day", "mem", "usr", "ip", "of", "de"}
+)
+_NO_KEYS = word_set(
+    "valid invalid covid rapid fluid liquid solid hybrid grid avoid acid lipid steroid thyroid asteroid android candid squid ",
+    "arachnoid ",
+    "orchid prepaid unpaid repaid opioid morbid humid timid vivid stupid splendid amid pyramid bifid paid",
 )
 _STOP = frozenset({"stop", "place_kind"})
 
@@ -93,8 +102,9 @@ def read_header(text: str) -> Header:
 def _chunk_words(chunk: str) -> list[str]:
     known = vocabulary()
     whole = fold(chunk)
-    if whole in known:
-        return [whole]
+    for spelling in (whole, whole.replace("ae", "a").replace("oe", "o").replace("ue", "u")):
+        if spelling in known:
+            return [spelling]
     accents_kept = unicodedata.normalize("NFKD", chunk.translate(_SPECIAL))
     plain = "".join(c for c in accents_kept if not unicodedata.combining(c))
     words: list[str] = []
@@ -102,6 +112,15 @@ def _chunk_words(chunk: str) -> list[str]:
         word = piece.lower()
         words += [word] if word in known or word.isdigit() else _split_glued(word)
     return words
+
+
+def _may_be_glued(piece: str, before: list[str]) -> bool:
+    """Short pieces are found everywhere ("dosage" holds an age); only these count, and an age only after a longer word."""
+    if piece == "age":
+        return bool(before) and len(before[-1]) >= 4
+    if len(piece) >= 4 or piece in _SHORT_GLUED:
+        return True
+    return bool(before) and piece in _SHORT_ENDS
 
 
 def _split_glued(word: str) -> list[str]:
@@ -112,9 +131,7 @@ def _split_glued(word: str) -> list[str]:
         for start in range(max(0, end - 18), end - 1):
             head = best[start]
             piece = word[start:end]
-            short = end - start == 2
-            allowed = not short or (start > 0 and (piece in _SHORT_ENDS or piece in ("of", "de")))
-            if head is None or not allowed or piece not in known:
+            if head is None or piece not in known or not _may_be_glued(piece, head):
                 continue
             current = best[end]
             if current is None or len(head) + 1 < len(current):

@@ -17,10 +17,14 @@ _DAY = (
 )
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
-_IPV6 = r"(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,6}|(?:[0-9A-Fa-f]{1,4}:){1,7}:|::(?:[0-9A-Fa-f]{1,4}:?){1,7}"
+_IPV6 = (
+    r"(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,6}|(?:[0-9A-Fa-f]{1,4}:){1,7}:|::(?:[0-9A-Fa-f]{1,4}:?){1,7}"
+)
 _EMAIL = r"[A-Za-z0-9._%+'\-]+@[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?\.[A-Za-z]{2,24}"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,18}"
-_CODE_PART = r"[A-Z0-9]"
+_NAME = (
+    r"[\wÀ-ÿ'" + "\u2019" + r"\-]"
+)  # the typographic apostrophe as a character: RE2 and `re` spell its escape differently
 
 CELL: dict[str, str] = {
     "email": _EMAIL,
@@ -33,7 +37,10 @@ CELL: dict[str, str] = {
     "uuid": r"\{?[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\}?",
     "hex_hash": r"[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|[0-9A-F]{32}|[0-9A-F]{40}|[0-9A-F]{64}",
     "password_hash": r"\$(?:2[abxy]?|argon2\w*|5|6|pbkdf2\S*|scrypt|apr1|1)\$\S{10,}|\{(?:SHA|SSHA|MD5|CRYPT)\}\S+|pbkdf2_sha\d+\$\S+",
-    "api_token": r"(?:sk|pk|rk)_(?:live|test)_\w{10,}|gh[pousr]_\w{20,}|xox[abp]-\S{10,}|AKIA[0-9A-Z]{16}|eyJ[\w\-]+\.[\w\-]+\.[\w\-]*|AIza[\w\-]{35}",
+    "api_token": (
+        r"(?:sk|pk|rk)_(?:live|test)_\w{10,}|gh[pousr]_\w{20,}|xox[abp]-\S{10,}|AKIA[0-9A-Z]{16}"
+        r"|eyJ[\w\-]+\.[\w\-]+\.[\w\-]*|AIza[\w\-]{35}"
+    ),
     "ssn_dashed": r"\d{3}[- ]\d{2}[- ]\d{4}",
     "nine_digits": r"\d{9}",
     "ein_dashed": r"\d{2}-\d{7}",
@@ -64,7 +71,8 @@ CELL: dict[str, str] = {
     ),
     "zip_us": r"\d{5}(?:-\d{4})?",
     "zip_world": (
-        r"\d{5}-\d{4}|\d{5}-\d{3}|\d{4} ?[A-Z]{2}|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{3} \d{2}|\d{2}-\d{3}|\d{4}-\d{3}|[A-Z]{1,2}-\d{4,5}"
+        r"\d{5}-\d{4}|\d{5}-\d{3}|\d{4} ?[A-Z]{2}"
+        r"|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{3} \d{2}|\d{2}-\d{3}|\d{4}-\d{3}|[A-Z]{1,2}-\d{4,5}"
     ),
     "zip_any": r"[A-Za-z0-9]{2,5}[ \-]?[A-Za-z0-9]{0,5}",
     "date": _DAY + rf"(?:{_TIME})?",
@@ -81,7 +89,8 @@ CELL: dict[str, str] = {
         r"(?i:POINT ?\(-?\d{1,3}\.\d+ +-?\d{1,3}\.\d+\))|[(\[]?-?\d{1,3}\.\d{2,}[,; ] *-?\d{1,3}\.\d{2,}[)\]]?"
         r"|\d{1,3}°.*[NSEWO]"
     ),
-    "image_bytes": r"(?:data:image/\S{20,}|/9j/[A-Za-z0-9+/=]{16,}|iVBORw0KGgo\S*|R0lGOD\S{8,}|0x(?:151C2F00|FFD8FF|89504E47)[0-9A-Fa-f]*)",
+    "image_bytes": r"(?:data:image/\S{20,}|/9j/[A-Za-z0-9+/=]{16,}|iVBORw0KGgo\S*|R0lGOD\S{8,}"
+    r"|0x(?:151C2F00|FFD8FF|89504E47)[0-9A-Fa-f]*)",
     "image_file": r"(?i:\S+\.(?:jpe?g|png|gif|bmp|webp|tiff?|dcm|wav|mp3))",
     "long_blob": r"[A-Za-z0-9+/]{60,}={0,2}|(?:0x)?[0-9A-Fa-f]{60,}",
     "prefixed_code": r"[A-Za-z]{1,6}[-_#]?\d{2,}[-\w]*",
@@ -112,18 +121,23 @@ TEXT: dict[str, str] = {
         r"|(?:\b1[ .\-])?(?:\(\d{3}\) ?|\b\d{3}[.\-])\d{3}[.\-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?\b"
         r"|\b0\d{2,4}[ /\-]\d{3,4}(?:[ \-]?\d{2,4})?\b"
     ),
-    "mrn": r"(?i:\b(?:mrn|medical record(?: number| no\.?)?|chart(?: number| no\.?)?|patient id)[ :#]*[A-Za-z]{0,4}-?\d{4,12}(?:-\d)?\b)",
+    "mrn": r"(?i:\b(?:mrn|medical record(?: number| no\.?)?|chart(?: number| no\.?)?|patient id)[ :#]*"
+    r"[A-Za-z]{0,4}-?\d{4,12}(?:-\d)?\b)",
     "date": (
-        r"\b(?:1[89]|20)\d{2}-(?:0[1-9]|1[0-2])-(?:3[01]|[12]\d|0[1-9])\b|\b(?:3[01]|[12]\d|0?[1-9])[/.](?:3[01]|[12]\d|0?[1-9])[/.](?:(?:1[89]|20)\d{2}|\d{2})\b"
-        rf"|\b(?i:{_MONTH} (?:3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?,? (?:1[89]|20)\d{{2}})\b|\b(?i:(?:3[01]|[12]\d|0?[1-9])\.? {_MONTH} (?:1[89]|20)\d{{2}})\b"
+        r"\b(?:1[89]|20)\d{2}-(?:0[1-9]|1[0-2])-(?:3[01]|[12]\d|0[1-9])\b"
+        r"|\b(?:3[01]|[12]\d|0?[1-9])[/.](?:3[01]|[12]\d|0?[1-9])[/.](?:(?:1[89]|20)\d{2}|\d{2})\b"
+        rf"|\b(?i:{_MONTH} (?:3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?,? (?:1[89]|20)\d{{2}})\b"
+        rf"|\b(?i:(?:3[01]|[12]\d|0?[1-9])\.? {_MONTH} (?:1[89]|20)\d{{2}})\b"
     ),
     "street_address": (
-        r"\b\d{1,5} (?:[A-Z][A-Za-z'.]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Way|Terrace|Highway|Hwy|Parkway|Circle)\b\.?(?:,? (?:Apt|Suite|Unit|#)\.? ?\w+)?"
+        r"\b\d{1,5} (?:[A-Z][A-Za-z'.]+ ){1,3}"
+        r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Way|Terrace|Highway|Hwy|Parkway|Circle)\b\.?"
+        r"(?:,? (?:Apt|Suite|Unit|#)\.? ?\w+)?"
         r"|\b[A-ZÄÖÜ][a-zäöüß\-]+(?:straße|strasse|str\.|weg|allee|platz|gasse) \d{1,4}[a-z]?\b"
     ),
     "person_name": (
-        r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Hr|Fr|Mme|M|Mlle|Monsieur|Madame|Señor|Señora|Sr|Sra|Signor|Signora|Sig|Dott|Dra|Sen|Rev)\.? +(?:(?:Dr|Prof|med)\.? +)*"
-        r"[A-ZÀ-ÖØ-Þ][\wÀ-ÿ'’\-]+(?: (?:van |von |de |der |da |di )?[A-ZÀ-ÖØ-Þ][\wÀ-ÿ'’\-]+){0,2}"
+        r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Hr|Fr|Mme|M|Mlle|Monsieur|Madame|Señor|Señora|Sr|Sra|Signor|Signora|Sig|Dott|Dra|Sen|Rev)"
+        rf"\.? +(?:(?:Dr|Prof|med)\.? +)*[A-ZÀ-ÖØ-Þ]{_NAME}+(?: (?:van |von |de |der |da |di )?[A-ZÀ-ÖØ-Þ]{_NAME}+){{0,2}}"
     ),
 }
 

@@ -65,7 +65,13 @@ def _dated(sample: ColumnSample) -> float:
     if sample.temporal:
         return 1.0
     whole = sample.share("date")
-    return max(whole, 0.9 * sample.share("year"), 0.8 * sample.share("epoch"), _search(sample, r"^\d{1,2}[-/]\d{2,4}$"), 0.7 * _serial_day(sample))
+    return max(
+        whole,
+        0.9 * sample.share("year"),
+        0.8 * sample.share("epoch"),
+        _search(sample, r"^\d{1,2}[-/]\d{2,4}$"),
+        0.7 * _serial_day(sample),
+    )
 
 
 def _serial_day(sample: ColumnSample) -> float:
@@ -74,9 +80,11 @@ def _serial_day(sample: ColumnSample) -> float:
 
 
 def _aged(sample: ColumnSample) -> float:
-    bands = _search(sample, r"^\D{0,12}\d{1,3} ?(?:[-–+]|to|bis|a) ?\d{0,3}\D{0,8}$|^[<>]=? ?\d{1,3}")
+    bands = _search(sample, r"^\D{0,12}\d{1,3} ?(?:[-\u2013+]|to|bis|a) ?\d{0,3}\D{0,8}$|^[<>]=? ?\d{1,3}")
     numbers = sample.numbers
-    return max(bands, float(np.mean((numbers >= 0) & (numbers <= 125))) * (len(numbers) / len(sample)) if len(numbers) else 0.0)
+    return max(
+        bands, float(np.mean((numbers >= 0) & (numbers <= 125))) * (len(numbers) / len(sample)) if len(numbers) else 0.0
+    )
 
 
 def _amount(sample: ColumnSample) -> float:
@@ -123,17 +131,22 @@ _FITS: dict[str, Fit] = {
     "email": lambda s: s.share("email_like"),
     "phone": _digits(5, 18), "fax": _digits(5, 18),
     "street_address": lambda s: _worded(s) if s.mean_length > 3.5 else 0.2,
-    "city": _worded, "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^\d{1,5}$")), "state": _coded, "country": _coded, "zip": _located,
+    "city": _worded,
+    "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^\d{1,5}$")),
+    "state": _coded, "country": _coded, "zip": _located,
     "coordinates": _positioned,
     "ssn": _digits(4, 9), "itin": _digits(4, 9), "passport": _document, "driver_license": _document, "national_id": _document,
     "tax_id": _document, "card_number": _digits(4, 19), "iban": lambda s: _search(s, r"^[A-Z]{2}\d{2}"),
     "swift": lambda s: _search(s, r"^[A-Z0-9]{8,11}$"), "routing_number": _digits(5, 9), "account_number": _document,
     "npi": _digits(10, 10), "dea": lambda s: _search(s, r"^[A-Za-z]{1,2}\w?\d{6,7}$"), "mrn": _document, "health_plan_id": _document,
     "icd10": lambda s: max(s.share("icd10"), s.share("icd9")), "loinc": lambda s: s.share("loinc"),
-    "ndc": lambda s: max(s.share("ndc"), _digits(8, 11)(s)), "procedure_code": lambda s: _search(s, r"^[A-Za-z]?\d{3,}[A-Za-z]?$|^\w{7}$"),
+    "ndc": lambda s: max(s.share("ndc"), _digits(8, 11)(s)),
+    "procedure_code": lambda s: _search(s, r"^[A-Za-z]?\d{3,}[A-Za-z]?$|^\w{7}$"),
     "vin": lambda s: s.share("vin_part"), "license_plate": lambda s: _search(s, r"^(?=.*[\dA-Z])[\w \-.]{2,12}$"),
-    "device_id": _document, "url": lambda s: max(s.share("url"), s.share("domain"), _search(s, r"[/\\#]|\.\w{2,5}$")),
-    "ip_address": lambda s: max(s.share("ipv4"), s.share("ipv6"), 0.6 * _digits(7, 10)(s), 0.0), "mac_address": lambda s: s.share("mac"),
+    "device_id": _document,
+    "url": lambda s: max(s.share("url"), s.share("domain"), _search(s, r"[/\\#]|\.\w{2,5}$")),
+    "ip_address": lambda s: max(s.share("ipv4"), s.share("ipv6"), 0.6 * _digits(7, 10)(s)),
+    "mac_address": lambda s: s.share("mac"),
     "username": lambda s: _worded(s) if s.mean_words <= 2.5 else 0.2,
     "password_or_secret": lambda s: 0.0 if s.temporal or s.dtype == "bool" or s.decimals > 0.5 or s.share("flag") > 0.9 else 1.0,
     "birth_date": _dated, "death_date": _dated, "event_date": _dated, "timestamp": lambda s: max(_dated(s), s.share("time")),

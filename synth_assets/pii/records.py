@@ -23,7 +23,7 @@ class ColumnVerdict(Frozen):
     Attributes:
         column: Name of the column.
         entity_type: One of `taxonomy.entity_types()`.
-        identifier_class: Whether the column identifies a person alone (direct), with others (quasi), tells something sensitive, or none.
+        identifier_class: Identifies a person alone (direct), with others (quasi), tells something sensitive, or none of these.
         confidence: Calibrated share of such verdicts that are right, 0 to 1; 1 for a person's override.
         evidence: Why, in words, strongest first; it never quotes a value.
         hipaa_identifier: Letter of the Safe Harbor list, (A) to (R), or None.
