@@ -70,7 +70,7 @@ def single_out(
     salted = {f"h{i}": _salted(table[f.schema.name], i) for i, f in enumerate(candidates)}
     with session.held(table.select(**salted)) as hashed:
         names = tuple(f.schema.name for f in candidates)
-        distinct = tuple(f.distinct + (f.count < f.rows) for f in candidates)
+        distinct = tuple(_classes(f) for f in candidates)
         levels = _levels(_Search(hashed, names, distinct, rows, step))
     found = [s for level in levels for s in level if (s.unique_fraction or 0) >= SINGLING_OUT_FRACTION]
     notes = [f"{capped} columns with fewer distinct values were not combined."] if capped else []
@@ -87,11 +87,16 @@ def single_out(
 
 def _candidates(facts: Sequence[ColumnFacts], quasi: Sequence[str]) -> tuple[list[ColumnFacts], int]:
     if quasi:
-        return [f for f in facts if f.schema.name in quasi and f.distinct > 1], 0
-    usable = [f for f in facts if f.distinct > 1 and f.schema.kind != ColumnKind.ID and not f.unique]
+        return [f for f in facts if f.schema.name in quasi and _classes(f) > 1], 0
+    usable = [f for f in facts if _classes(f) > 1 and f.schema.kind != ColumnKind.ID and not f.unique]
     usable = [f for f in usable if (f.values.get("max_length") or 0) <= LONGEST_SHAPE]
     kept = sorted(usable, key=lambda f: (-f.distinct, f.schema.name))[:MAX_CANDIDATES]
     return [f for f in facts if f in kept], len(usable) - len(kept)
+
+
+def _classes(facts: ColumnFacts) -> int:
+    """Distinct values, a missing one included."""
+    return facts.distinct + (facts.count < facts.rows)
 
 
 def _salted(values: Any, index: int) -> Any:

@@ -8,14 +8,14 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synth_assets.errors import ConfigError, InputError, SynthAssetsError
@@ -23,36 +23,24 @@ from synth_assets.profiling import columns, histograms
 from synth_assets.profiling.profile import profile_table
 from synth_assets.profiling.records import TableProfile, ValueCount
 from synth_assets.tables.engine import Engine
-from synth_assets.tables.schema import ColumnSchema, TableSchema
+from synth_assets.tables.schema import ColumnSchema
 
-ENGINE = Engine(memory_limit="512MB", threads=1)
-KINDS = {
-    "int64": "number",
-    "double": "number",
-    "string": "category",
-    "bool": "boolean",
-    "date32[day]": "date",
-    "timestamp[us]": "datetime",
-}
+Profiled = Callable[..., TableProfile]
 
 
-def written(folder: Path, table: pa.Table, **kinds: str) -> tuple[Path, TableSchema]:
-    pq.write_table(table, folder / "part-0.parquet")
-    fields = [
-        {"name": f.name, "kind": kinds.get(f.name, KINDS[str(f.type)]), "dtype": str(f.type)} for f in table.schema
-    ]
-    return folder, TableSchema(
-        name="t", columns=tuple(ColumnSchema.model_validate(f) for f in fields), row_count=table.num_rows
-    )
+@pytest.fixture
+def profiled(written: Any, engine: Engine) -> Profiled:
+    """The profile of a table given as columns."""
+
+    def profile(data: dict[str, Any], **keys: Any) -> TableProfile:
+        return profile_table(*written(data, **keys), engine)
+
+    return profile
 
 
-def profiled(folder: Path, data: dict[str, Any], **kinds: str) -> TableProfile:
-    return profile_table(*written(folder, pa.table(data), **kinds), ENGINE)
-
-
-def test_numbers_have_the_figures_worked_out_by_hand(tmp_path: Path) -> None:
+def test_numbers_have_the_figures_worked_out_by_hand(profiled: Profiled) -> None:
     values = [1, 2, 3, 4, 100, 0, -5, None]
-    stats = profiled(tmp_path, {"x": pa.array(values, pa.int64())}).column("x").number
+    stats = profiled({"x": pa.array(values, pa.int64())}).column("x").number
     assert stats is not None
     present = sorted(v for v in values if v is not None)
     assert (stats.minimum, stats.q25, stats.median, stats.q75, stats.maximum) == (-5, 0.5, 2.0, 3.5, 100)
@@ -63,15 +51,14 @@ def test_numbers_have_the_figures_worked_out_by_hand(tmp_path: Path) -> None:
     assert stats.outliers_zscore == 0  # |100 - 15| = 85 < 3 * 37.7
 
 
-def test_a_far_value_among_many_is_an_outlier_by_zscore(tmp_path: Path) -> None:
-    stats = profiled(tmp_path, {"x": [0.0, 1.0] * 50 + [1000.0]}).column("x").number
+def test_a_far_value_among_many_is_an_outlier_by_zscore(profiled: Profiled) -> None:
+    stats = profiled({"x": [0.0, 1.0] * 50 + [1000.0]}).column("x").number
     assert stats is not None
     assert stats.outliers_zscore == 1
 
 
-def test_counts_flags_and_top_values(tmp_path: Path) -> None:
+def test_counts_flags_and_top_values(profiled: Profiled) -> None:
     profile = profiled(
-        tmp_path,
         {
             "id": pa.array([1, 2, 3, 4, 5], pa.int64()),
             "colour": ["red", "blue", "red", None, "green"],
@@ -101,14 +88,14 @@ def test_counts_flags_and_top_values(tmp_path: Path) -> None:
     assert profile.row_count == 5
 
 
-def test_only_the_ten_commonest_values_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
-    column = profiled(tmp_path, {"c": [f"v{i:02}" for i in range(15) for _ in range(i + 1)]}).column("c")
+def test_only_the_ten_commonest_values_are_listed_and_the_rest_counted(profiled: Profiled) -> None:
+    column = profiled({"c": [f"v{i:02}" for i in range(15) for _ in range(i + 1)]}).column("c")
     assert [v.value for v in column.top_values] == [f"v{i:02}" for i in range(14, 4, -1)]
     assert column.rows_of_other_values == 1 + 2 + 3 + 4 + 5
 
 
-def test_texts_have_lengths_and_shapes(tmp_path: Path) -> None:
-    text = profiled(tmp_path, {"plate": ["ABC-12", "XYZ-99", "ab 7", "Ü-é1", None]}, plate="text").column("plate").text
+def test_texts_have_lengths_and_shapes(profiled: Profiled) -> None:
+    text = profiled({"plate": ["ABC-12", "XYZ-99", "ab 7", "Ü-é1", None]}, plate="text").column("plate").text
     assert text is not None
     assert (text.min_length, text.mean_length, text.max_length) == (4, 5.0, 6)
     assert text.shapes == (
@@ -119,17 +106,17 @@ def test_texts_have_lengths_and_shapes(tmp_path: Path) -> None:
     assert text.rows_of_other_shapes == 0
 
 
-def test_long_texts_have_no_shapes_and_nearly_unique_columns_no_values(tmp_path: Path) -> None:
-    profile = profiled(tmp_path, {"note": [f"{'long ' * 20}{i}" for i in range(50)]}, note="text")
+def test_long_texts_have_no_shapes_and_nearly_unique_columns_no_values(profiled: Profiled) -> None:
+    profile = profiled({"note": [f"{'long ' * 20}{i}" for i in range(50)]}, note="text")
     column = profile.column("note")
     assert column.text is not None
     assert (column.text.shapes, column.top_values) == ((), ())
 
 
-def test_dates_and_times_are_iso_texts(tmp_path: Path) -> None:
+def test_dates_and_times_are_iso_texts(profiled: Profiled) -> None:
     days = [dt.date(1969, 12, 30), dt.date(1970, 1, 1), dt.date(1970, 1, 3)]
     times = pa.array(["2020-01-01 00:00:00", "2020-01-01 12:00:00", "2020-01-02 00:00:00"]).cast(pa.timestamp("us"))
-    profile = profiled(tmp_path, {"day": pa.array(days, pa.date32()), "at": times})
+    profile = profiled({"day": pa.array(days, pa.date32()), "at": times})
     day, at = profile.column("day"), profile.column("at")
     assert day.time is not None
     assert at.time is not None
@@ -147,8 +134,8 @@ def test_dates_and_times_are_iso_texts(tmp_path: Path) -> None:
     assert day.histogram.counts == (1, 0, 1, 0, 1)
 
 
-def test_histograms_of_whole_numbers_have_whole_edges(tmp_path: Path) -> None:
-    profile = profiled(tmp_path, {"few": [1, 1, 3], "wide": [0, 99, 100], "real": [0.0, 0.5, 10.0], "one": [2.5] * 3})
+def test_histograms_of_whole_numbers_have_whole_edges(profiled: Profiled) -> None:
+    profile = profiled({"few": [1, 1, 3], "wide": [0, 99, 100], "real": [0.0, 0.5, 10.0], "one": [2.5] * 3})
     few, wide, real, one = (profile.column(n).histogram for n in ("few", "wide", "real", "one"))
     assert few is not None
     assert (few.edges, few.counts) == ((1, 2, 3, 4), (2, 0, 1))
@@ -161,8 +148,8 @@ def test_histograms_of_whole_numbers_have_whole_edges(tmp_path: Path) -> None:
     assert one.counts == (3,)
 
 
-def test_infinities_and_nan_are_counted_apart(tmp_path: Path) -> None:
-    profile = profiled(tmp_path, {"x": [1.0, 3.0, math.inf, -math.inf, math.nan, None]})
+def test_infinities_and_nan_are_counted_apart(profiled: Profiled) -> None:
+    profile = profiled({"x": [1.0, 3.0, math.inf, -math.inf, math.nan, None]})
     stats = profile.column("x").number
     assert stats is not None
     assert (stats.minimum, stats.maximum, stats.mean, stats.not_finite) == (1.0, 3.0, 2.0, 3)
@@ -170,9 +157,9 @@ def test_infinities_and_nan_are_counted_apart(tmp_path: Path) -> None:
     json.dumps(json.loads(profile.model_dump_json()), allow_nan=False)
 
 
-def test_figures_beyond_the_range_of_a_double_are_absent_and_nothing_fails(tmp_path: Path) -> None:
+def test_figures_beyond_the_range_of_a_double_are_absent_and_nothing_fails(profiled: Profiled) -> None:
     ints = pa.array([-(2**63), 2**63 - 1, 0], pa.int64())
-    profile = profiled(tmp_path, {"x": [1.5e308, -1.5e308, 1e308], "i": ints})
+    profile = profiled({"x": [1.5e308, -1.5e308, 1e308], "i": ints})
     stats = profile.column("x").number
     assert stats is not None
     assert stats.std is None
@@ -183,18 +170,18 @@ def test_figures_beyond_the_range_of_a_double_are_absent_and_nothing_fails(tmp_p
     json.dumps(json.loads(profile.model_dump_json()), allow_nan=False)
 
 
-def test_duplicates_are_rows_that_repeat_an_earlier_one(tmp_path: Path) -> None:
-    assert profiled(tmp_path, {"a": ["x", "x", "x", "y", None, None], "b": [1, 1, 2, 1, None, None]}).duplicates == 2
+def test_duplicates_are_rows_that_repeat_an_earlier_one(profiled: Profiled) -> None:
+    assert profiled({"a": ["x", "x", "x", "y", None, None], "b": [1, 1, 2, 1, None, None]}).duplicates == 2
 
 
-def test_a_table_with_a_key_has_no_duplicates(tmp_path: Path) -> None:
-    assert profiled(tmp_path, {"a": [1, 2, 3], "b": ["x", "x", "x"]}).duplicates == 0
+def test_a_table_with_a_key_has_no_duplicates(profiled: Profiled) -> None:
+    assert profiled({"a": [1, 2, 3], "b": ["x", "x", "x"]}).duplicates == 0
 
 
-def test_a_table_without_rows_has_a_profile(tmp_path: Path) -> None:
+def test_a_table_without_rows_has_a_profile(written: Any, engine: Engine) -> None:
     table = pa.table({"x": pa.array([], pa.int64()), "s": pa.array([], pa.string()), "d": pa.array([], pa.date32())})
-    path, schema = written(tmp_path, table)
-    profile = profile_table(path, schema, ENGINE, quasi=("x",))
+    path, schema = written(table)
+    profile = profile_table(path, schema, engine, quasi=("x",))
     assert (profile.row_count, profile.duplicates, profile.associations, profile.uniqueness, profile.anonymity) == (
         0,
         0,
@@ -206,38 +193,40 @@ def test_a_table_without_rows_has_a_profile(tmp_path: Path) -> None:
     assert profile.public().form == "public"
 
 
-def test_more_columns_than_one_batch_give_the_same_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_columns_than_one_batch_give_the_same_figures(profiled: Profiled, monkeypatch: pytest.MonkeyPatch) -> None:
     data = {f"c{i}": [i, i + 1, i + 2] for i in range(7)} | {"s": ["a", "b", "a"]}
-    whole = profiled(tmp_path, data)
+    whole = profiled(data)
     monkeypatch.setattr(columns, "BATCH_COLUMNS", 2)
     monkeypatch.setattr(columns.batches, "__defaults__", (2,))
-    assert profiled(tmp_path, data) == whole
+    assert profiled(data) == whole
 
 
-def test_large_tables_have_approximate_quantiles_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tables_have_approximate_quantiles_and_say_so(
+    profiled: Profiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in ("columns", "profile"):
         monkeypatch.setattr(f"synth_assets.profiling.{module}.EXACT_QUANTILE_ROWS", 10)
-    column = profiled(tmp_path, {"x": list(range(1001))}).column("x")
+    column = profiled({"x": list(range(1001))}).column("x")
     assert column.quantiles == "approximate"
     assert column.number is not None
     assert column.number.median == pytest.approx(500, abs=5)
 
 
-def test_names_with_blanks_quotes_and_other_scripts_work(tmp_path: Path) -> None:
+def test_names_with_blanks_quotes_and_other_scripts_work(profiled: Profiled) -> None:
     names = ["default payment", 'the "best"', "größe", "select", "n", "value", "bin", "i"]
-    profile = profiled(tmp_path, {n: [1, 2, 2] for n in names} | {"_row": ["a", "b", "b"]})
+    profile = profiled({n: [1, 2, 2] for n in names} | {"_row": ["a", "b", "b"]})
     assert [c.name for c in profile.columns] == [*names, "_row"]
     assert profile.associations is not None
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False, width=32)), min_size=1, max_size=30)
 )
 def test_a_histogram_counts_every_value_once(
-    tmp_path_factory: pytest.TempPathFactory, values: list[float | None]
+    profiled: Profiled, tmp_path_factory: pytest.TempPathFactory, values: list[float | None]
 ) -> None:
-    profile = profiled(tmp_path_factory.mktemp("h"), {"x": pa.array(values, pa.float64())})
+    profile = profiled({"x": pa.array(values, pa.float64())}, folder=tmp_path_factory.mktemp("h"))
     column = profile.column("x")
     present = [v for v in values if v is not None]
     if column.histogram is None:
@@ -250,33 +239,37 @@ def test_a_histogram_counts_every_value_once(
     assert edges[0] <= min(present)
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.none(), st.text(alphabet="aB1é-", max_size=3)), min_size=1, max_size=30))
-def test_top_values_agree_with_a_counter(tmp_path_factory: pytest.TempPathFactory, values: list[str | None]) -> None:
-    column = profiled(tmp_path_factory.mktemp("v"), {"s": pa.array(values, pa.string())}).column("s")
+def test_top_values_agree_with_a_counter(
+    profiled: Profiled, tmp_path_factory: pytest.TempPathFactory, values: list[str | None]
+) -> None:
+    column = profiled({"s": pa.array(values, pa.string())}, folder=tmp_path_factory.mktemp("v")).column("s")
     counted = Counter(v for v in values if v is not None)
     assert column.distinct == len(counted)
     assert [v.rows for v in column.top_values] == [n for _, n in counted.most_common(histograms.TOP_VALUES)]
     assert all(counted[v.value] == v.rows for v in column.top_values)
 
 
-def test_a_folder_without_files_and_an_unknown_quasi_identifier_are_clear_errors(tmp_path: Path) -> None:
-    path, schema = written(tmp_path, pa.table({"x": [1, 2]}))
+def test_a_folder_without_files_and_an_unknown_quasi_identifier_are_clear_errors(
+    tmp_path: Path, written: Any, engine: Engine
+) -> None:
+    path, schema = written(pa.table({"x": [1, 2]}))
     with pytest.raises(ConfigError, match="no such column"):
-        profile_table(path, schema, ENGINE, quasi=("y",))
+        profile_table(path, schema, engine, quasi=("y",))
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="no Parquet file"):
-        profile_table(empty, schema, ENGINE)
+        profile_table(empty, schema, engine)
 
 
-def test_a_fault_of_the_engine_never_shows_a_value(tmp_path: Path) -> None:
-    path, schema = written(tmp_path, pa.table({"x": ["canary@example.org", "b"]}))
+def test_a_fault_of_the_engine_never_shows_a_value(written: Any, engine: Engine) -> None:
+    path, schema = written(pa.table({"x": ["canary@example.org", "b"]}))
     wrong = schema.model_copy(
         update={"columns": (ColumnSchema.model_validate({"name": "x", "kind": "number", "dtype": "int64"}),)}
     )
     with pytest.raises(SynthAssetsError) as caught:
-        profile_table(path, wrong, ENGINE)
+        profile_table(path, wrong, engine)
     assert "canary" not in str(caught.value)
     assert "its text is withheld" in str(caught.value)
 
