@@ -80,10 +80,14 @@ def profile(table: Table, *, name: str | None = None) -> TableProfile:
         hidden = identifying_columns(verdicts)
         quasi = tuple(v.column for v in verdicts if v.identifier_class == "quasi")
         sensitive = tuple(v.column for v in verdicts if v.identifier_class == "sensitive")
-        return profile_table(data.folder, data.schema, _engine(), identifying=hidden, quasi=quasi, sensitive=sensitive).public()
+        return profile_table(
+            data.folder, data.schema, _engine(), identifying=hidden, quasi=quasi, sensitive=sensitive
+        ).public()
 
 
-def classify(table: Table, *, name: str | None = None, columns: Mapping[str, ColumnConfig] | None = None) -> tuple[ColumnVerdict, ...]:
+def classify(
+    table: Table, *, name: str | None = None, columns: Mapping[str, ColumnConfig] | None = None
+) -> tuple[ColumnVerdict, ...]:
     """One verdict per column: entity type, identifier class, confidence, evidence, recommended action.
 
     Args:
@@ -165,7 +169,9 @@ def mask_record(
     """
     import pandas as pd
 
-    masked, _ = mask(pd.DataFrame([dict(record)]), policy=policy, columns=columns, home=home, release_domain=release_domain)
+    masked, _ = mask(
+        pd.DataFrame([dict(record)]), policy=policy, columns=columns, home=home, release_domain=release_domain
+    )
     if isinstance(masked, Path):
         raise TypeError("a record has no file")
     return {str(k): v for k, v in masked.astype(object).where(masked.notna(), None).iloc[0].to_dict().items()}
@@ -194,9 +200,12 @@ def generate(
     Raises:
         ConfigError: the schema has a mistake; the message names line and key.
     """
-    from synth_assets.generation import generate as generate_tables, load_schema
+    from synth_assets.generation import generate as generate_tables
+    from synth_assets.generation import load_schema
 
-    return generate_tables(load_schema(Path(schema)), Path(out).absolute(), seed=seed, rows=rows, fmt=_known_format(fmt))
+    return generate_tables(
+        load_schema(Path(schema)), Path(out).absolute(), seed=seed, rows=rows, fmt=_known_format(fmt)
+    )
 
 
 def synthesize(
@@ -301,7 +310,9 @@ def audit(
         for name in (*protected, *([target] if target else [])):
             if name not in made.schema.names:
                 known = ", ".join(made.schema.names)
-                raise InputError("the synthetic table has no such column.", column=name, remedy=f"Its columns: {known}.")
+                raise InputError(
+                    "the synthetic table has no such column.", column=name, remedy=f"Its columns: {known}."
+                )
         identifiers = [v.column for v in _verdicts(reference, {}) if v.identifier_class == "direct"]
         train, control = (None if o is None else o.folder for o in others)
         return audit_tables(
@@ -343,7 +354,9 @@ def _ingested(table: Table, name: str | None, columns: Mapping[str, ColumnConfig
         kinds = {n: ColumnConfig(kind=c.kind) for n, c in (columns or {}).items() if c.kind is not None}
         folder = Path(scratch) / "table"
         config = TableConfig(source=source, columns=kinds)
-        schema = ingest(source, name=name or _stem(table), base_dir=Path.cwd(), out=folder, engine=_engine(), table=config)
+        schema = ingest(
+            source, name=name or _stem(table), base_dir=Path.cwd(), out=folder, engine=_engine(), table=config
+        )
         yield Ingested(folder, schema)
 
 

@@ -18,7 +18,10 @@ from synth_assets.resources import EngineResource, KeyResource, LedgerResource, 
 
 
 def build_defs(
-    settings: Settings, *, datasets: Sequence[LoadedDataset] | None = None, resource_overrides: Mapping[str, Any] | None = None
+    settings: Settings,
+    *,
+    datasets: Sequence[LoadedDataset] | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs, sensors, schedules and resources of one home folder.
 
@@ -31,7 +34,7 @@ def build_defs(
         ConfigError: a YAML does not fit the model; the message names file, line and key.
     """
     loaded = load_datasets(settings) if datasets is None else tuple(datasets)
-    assets = [asset for dataset in loaded for asset in build_dataset(dataset)]
+    assets = [asset for dataset in loaded for asset in build_dataset(dataset, settings.configs_folder)]
     jobs = {dataset.config.name: chain_job(dataset.config.name) for dataset in loaded}
     home = str(settings.home)
     resources: dict[str, Any] = {

@@ -90,6 +90,7 @@ def _audit(
             holdout=source / name / "holdout",
             schema=table_schema(made[name]),
             columns=roles[name].modelled,
+            declared=config.tables[name].columns,
         )
         for name in config.tables
     ]
@@ -148,29 +149,42 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
     def leaderboard(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            audits = {s.name: stage.read(Zone.RESTRICTED, keys.audit(s.name)) for s in config.synthesizers}
-            models = {s.name: stage.read(zone_of(s), keys.model(s.name)) for s in config.synthesizers}
+            audits: dict[str, ArtifactRef] = {
+                s.name: stage.read(Zone.RESTRICTED, keys.audit(s.name)) for s in config.synthesizers
+            }
+            models: dict[str, ArtifactRef] = {
+                s.name: stage.read(zone_of(s), keys.model(s.name)) for s in config.synthesizers
+            }
             job = Job(
                 Zone.RESTRICTED, asset, {n: r.content_hash for n, r in audits.items()}, section, VERSION,
                 lambda folder: _rank(wiring, stage.store, audits, models, folder),
             )  # fmt: skip
             made = stage.produce(job)
             board = made.ref.info["board"]
-            return stage.result(job, made, {"recommended": board["recommended"] or "none", "board": metadata.rows(board["rows"])})
+            return stage.result(
+                job, made, {"recommended": board["recommended"] or "none", "board": metadata.rows(board["rows"])}
+            )
 
     return leaderboard
 
 
 def _rank(
-    wiring: Wiring, store: ArtifactStore, audits: Mapping[str, ArtifactRef], models: Mapping[str, ArtifactRef], folder: Path
+    wiring: Wiring,
+    store: ArtifactStore,
+    audits: Mapping[str, ArtifactRef],
+    models: Mapping[str, ArtifactRef],
+    folder: Path,
 ) -> dict[str, Any]:
     from synth_assets.audit.leaderboard import FitCost, rank
 
     results = {name: read_audit(store.path(ref)) for name, ref in audits.items()}
-    costs = {}
+    costs: dict[str, FitCost] = {}
     for synthesizer in wiring.config.synthesizers:
         model = models[synthesizer.name].info
-        sampled = [store.find(Zone.RESTRICTED, wiring.config.name, wiring.keys.synthetic(synthesizer.name, t)) for t in wiring.config.tables]
+        sampled = [
+            store.find(Zone.RESTRICTED, wiring.config.name, wiring.keys.synthetic(synthesizer.name, t))
+            for t in wiring.config.tables
+        ]
         costs[synthesizer.name] = FitCost(
             fit_seconds=model["seconds"] + model.get("measure_seconds", 0.0),
             sample_seconds=sum(ref.info["seconds"] for ref in sampled if ref is not None),

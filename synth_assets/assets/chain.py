@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 
@@ -20,9 +21,9 @@ from synth_assets.assets.wiring import Wiring
 from synth_assets.config.runtime import LoadedDataset
 
 
-def build_dataset(dataset: LoadedDataset) -> list[dg.AssetsDefinition]:
+def build_dataset(dataset: LoadedDataset, configs_folder: Path | None = None) -> list[dg.AssetsDefinition]:
     """Every asset of one dataset; the same function for every YAML."""
-    return list(_assets(Wiring(dataset)))
+    return list(_assets(Wiring(dataset, configs_folder)))
 
 
 def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:

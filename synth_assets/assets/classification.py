@@ -81,9 +81,10 @@ def _classify(
         )
         for name, table in wiring.config.tables.items()
     }  # fmt: skip
-    for file, form in (("result.json", lambda v: v), ("public.json", lambda v: v.public())):
-        record = {t: [json.loads(form(v).model_dump_json()) for v in found] for t, found in verdicts.items()}
-        write_text(folder / file, json.dumps(record, indent=1))
+    full = {t: [v.model_dump(mode="json") for v in found] for t, found in verdicts.items()}
+    public = {t: [v.public().model_dump(mode="json") for v in found] for t, found in verdicts.items()}
+    write_text(folder / "result.json", json.dumps(full, indent=1))
+    write_text(folder / "public.json", json.dumps(public, indent=1))
     return {"columns": sum(len(v) for v in verdicts.values())}
 
 

@@ -44,7 +44,9 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
         deps=[keys.split],
     )
     checks = [
-        wiring.check(asset, "budget", "What was spent is within what was asked for and within the population's budget."),
+        wiring.check(
+            asset, "budget", "What was spent is within what was asked for and within the population's budget."
+        ),
         wiring.check(asset, "accountant", "A second, independent accountant agrees with the claimed epsilon."),
     ]
 
@@ -63,7 +65,9 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
                 lambda folder, _: budget_outcomes(read_privacy(folder)),
             )  # fmt: skip
             made = stage.produce(job)
-            return stage.result(job, made, _describe(wiring, read_privacy(stage.store.path(made.ref)), made.ref, budget))
+            return stage.result(
+                job, made, _describe(wiring, read_privacy(stage.store.path(made.ref)), made.ref, budget)
+            )
 
     return dp_measurements
 
@@ -112,7 +116,13 @@ def _measure(
         data_version=split.content_hash,
     )
     report = measure_charged(
-        spec, epsilon=synthesizer.epsilon, delta=synthesizer.delta, charge=charge, ledger=budget, engine=engine.open(), out=folder
+        spec,
+        epsilon=synthesizer.epsilon,
+        delta=synthesizer.delta,
+        charge=charge,
+        ledger=budget,
+        engine=engine.open(),
+        out=folder,
     )
     write_text(folder / PRIVACY_FILE, report.model_dump_json(indent=1))
     columns = [f"{t}.{c}" for t, r in roles_of(split).items() for c in (*r.keys, *r.modelled)]
@@ -133,5 +143,3 @@ def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "
         "non_dp_inputs": metadata.rows([{"input": i} for i in report.non_dp_inputs]),
         **metadata.lineage(columns),
     }
-
-

@@ -26,7 +26,9 @@ def zone_of(synthesizer: SynthesizerConfig) -> Zone:
 
 def build_model(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
     """The asset `<dataset>/model_<synthesizer>`."""
-    return _build_private(wiring, synthesizer) if synthesizer.differentially_private else _build_plain(wiring, synthesizer)
+    return (
+        _build_private(wiring, synthesizer) if synthesizer.differentially_private else _build_plain(wiring, synthesizer)
+    )
 
 
 def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -55,7 +57,9 @@ def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsD
             )  # fmt: skip
             made = stage.produce(job)
             columns = {c: [(wiring.keys.key(wiring.keys.measurements), c)] for c in source.info["columns"]}
-            return stage.result(job, made, {"epsilon_spent": source.info["spent"]["epsilon"], **metadata.lineage(columns)})
+            return stage.result(
+                job, made, {"epsilon_spent": source.info["spent"]["epsilon"], **metadata.lineage(columns)}
+            )
 
     return model
 
@@ -99,6 +103,8 @@ def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDef
 def _fit_plain(wiring: Wiring, split: ArtifactRef, source: Path, folder: Path) -> dict[str, Any]:
     from synth_assets.synthesis.sdv_models import GaussianCopula
 
-    model = GaussianCopula().fit(release_spec(wiring, split, source), seed=child_seed(wiring.config.seed, "model_gaussian_copula"))
+    model = GaussianCopula().fit(
+        release_spec(wiring, split, source), seed=child_seed(wiring.config.seed, "model_gaussian_copula")
+    )
     model.save(folder)
     return {"columns": [f"{t}.{c}" for t, r in roles_of(split).items() for c in (*r.keys, *r.modelled)]}

@@ -36,7 +36,9 @@ def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
-    def profile(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def profile(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             raws = {t: stage.read(Zone.RESTRICTED, keys.raw(t)) for t in config.tables}
@@ -53,7 +55,11 @@ def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
 
 
 def _profile(
-    store: ArtifactStore, raws: Mapping[str, ArtifactRef], verdict_ref: ArtifactRef, engine: EngineResource, folder: Path
+    store: ArtifactStore,
+    raws: Mapping[str, ArtifactRef],
+    verdict_ref: ArtifactRef,
+    engine: EngineResource,
+    folder: Path,
 ) -> dict[str, Any]:
     from synth_assets.assets.classification import read_verdicts
     from synth_assets.profiling.plots import association_map, histogram_grid
@@ -67,10 +73,9 @@ def _profile(
             store.path(ref), schema_of(ref), engine.open(), identifying=identifying_columns(verdicts[table]),
             quasi=tuple(by_class["quasi"]), sensitive=tuple(by_class["sensitive"]),
         )  # fmt: skip
-    for file, form in (("result.json", lambda p: p), ("public.json", lambda p: p.public())):
-        record = {t: json.loads(form(p).model_dump_json()) for t, p in found.items()}
-        write_text(folder / file, json.dumps(record, indent=1))
     public = {t: p.public() for t, p in found.items()}
+    for file, form in (("result.json", found), ("public.json", public)):
+        write_text(folder / file, json.dumps({t: p.model_dump(mode="json") for t, p in form.items()}, indent=1))
     for table, shown in public.items():
         write_bytes(folder / f"{slug(table)}.distributions.png", histogram_grid(shown))
         write_bytes(folder / f"{slug(table)}.associations.png", association_map(shown))
@@ -87,7 +92,9 @@ def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
     described: dict[str, Any] = {"tables": metadata.rows(ref.info["tables"])}
     for entry in ref.info["tables"]:
         for what in ("distributions", "associations"):
-            shown = metadata.picture((folder / f"{slug(entry['table'])}.{what}.png").read_bytes(), f"{what} of {entry['table']}")
+            shown = metadata.picture(
+                (folder / f"{slug(entry['table'])}.{what}.png").read_bytes(), f"{what} of {entry['table']}"
+            )
             if shown is not None:
                 described[f"{slug(entry['table'])}_{what}"] = shown
     return described

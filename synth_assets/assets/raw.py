@@ -137,5 +137,7 @@ def _generated(source: SourceConfig, base: Path, table: str, seed: int, scratch:
     """Make the tables of a generator schema and point at the one that is asked for."""
     from synth_assets.generation.stream import generate, load_schema
 
-    files = generate(load_schema(base / str(source.generate)), scratch, seed=seed, rows=source.rows, fmt="csv", tables=[table])
+    files = generate(
+        load_schema(base / str(source.generate)), scratch, seed=seed, rows=source.rows, fmt="csv", tables=[table]
+    )
     return SourceConfig(path=str(files[table].resolve()))

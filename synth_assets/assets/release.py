@@ -28,9 +28,14 @@ REPORT_FILE = "report.html"
 
 def build_report(wiring: Wiring) -> dg.AssetsDefinition:
     """The asset `<dataset>/report`: one HTML file that opens offline."""
-    config, keys, asset = wiring.config, wiring.keys, wiring.keys.report
+    config, asset = wiring.config, wiring.keys.report
     parents = _report_parents(wiring)
-    section = {"description": config.description, "policy": config.policy, "unit": config.unit, "population": config.population}
+    section = {
+        "description": config.description,
+        "policy": config.policy,
+        "unit": config.unit,
+        "population": config.population,
+    }
     spec = wiring.spec(
         asset,
         stage="report",
@@ -55,7 +60,9 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
             )  # fmt: skip
             made = stage.produce(job)
             path = f"{stage.store.location(made.ref)}/{REPORT_FILE}"
-            return stage.result(job, made, {"report": dg.MetadataValue.path(path), "report_bytes": made.ref.info["bytes"]})
+            return stage.result(
+                job, made, {"report": dg.MetadataValue.path(path), "report_bytes": made.ref.info["bytes"]}
+            )
 
     return report
 
@@ -130,7 +137,9 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            released = {s.name: _proven(stage, wiring, s) for s in config.synthesizers}
+            released: dict[str, Mapping[str, ArtifactRef]] = {
+                s.name: _proven(stage, wiring, s) for s in config.synthesizers
+            }
             development = key.open().development
             inputs = {f"{s}/{t}": ref.content_hash for s, made in released.items() for t, ref in made.items()}
             job = Job(
@@ -171,7 +180,7 @@ def _export(
 ) -> dict[str, Any]:
     from synth_assets.exports.formats import write_table
 
-    configs = {s.name: s for s in wiring.config.synthesizers}
+    configs: dict[str, SynthesizerConfig] = {s.name: s for s in wiring.config.synthesizers}
     rows = 0
     for name, tables in released.items():
         for table, ref in tables.items():
@@ -187,7 +196,10 @@ def _export(
             out = folder / name / f"{table}.{fmt}"
             write_table(store.path(ref), out, schema=table_schema(ref), engine=engine.open(), provenance=provenance)
             rows += int(ref.info["row_count"])
-    return {"row_count": rows, "files": sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())}
+    return {
+        "row_count": rows,
+        "files": sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()),
+    }
 
 
 def _describe(wiring: Wiring, released: Mapping[str, Mapping[str, ArtifactRef]], ref: ArtifactRef) -> dict[str, Any]:
@@ -204,5 +216,3 @@ def _describe(wiring: Wiring, released: Mapping[str, Mapping[str, ArtifactRef]],
         "files": metadata.rows([{"file": f} for f in ref.info["files"]]),
         **metadata.lineage(sources),
     }
-
-

@@ -105,7 +105,7 @@ class Stage:
     @property
     def fresh(self) -> bool:
         """Whether the run asks to compute everything again."""
-        return self.context.run_tags.get(FRESH_TAG) == "true"
+        return bool(self.context.run_tags.get(FRESH_TAG) == "true")
 
     def read(self, zone: Zone, asset: str) -> ArtifactRef:
         """The current artifact of an upstream asset, with a passing verdict.

@@ -1,9 +1,10 @@
-"""Stage 8: synthetic tables sampled from a model, direct identifiers made anew. Restricted until an audit has passed and an export ran."""
+"""Stage 8: synthetic tables sampled from a model, direct identifiers made anew. Restricted until an export has proven them."""
 
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -20,6 +21,9 @@ from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.hashing import hash_json
 from synth_assets.tables.schema import TableSchema
 
+if TYPE_CHECKING:
+    from synth_assets.synthesis.protocol import SynthesizerModel
+
 VERSION = "1"
 
 
@@ -28,7 +32,11 @@ def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Assets
     config, keys = wiring.config, wiring.keys
     section = {"rows": synthesizer.rows, "seed": config.seed}
     names = {t: keys.synthetic(synthesizer.name, t) for t in config.tables}
-    privacy = f"epsilon {synthesizer.epsilon:g} per release" if synthesizer.differentially_private else "not differentially private"
+    privacy = (
+        f"epsilon {synthesizer.epsilon:g} per release"
+        if synthesizer.differentially_private
+        else "not differentially private"
+    )
     specs = [
         wiring.spec(
             asset,
@@ -50,7 +58,11 @@ def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Assets
             model = stage.read(zone_of(synthesizer), keys.model(synthesizer.name))
             split = stage.read(Zone.RESTRICTED, keys.split)
             sampling = _Sampling(wiring, synthesizer, stage.store.path(model), split, Path(scratch))
-            inputs = {"model": model.content_hash, "roles": hash_json(split.info["roles"]), "schemas": hash_json(split.info["schemas"])}
+            inputs = {
+                "model": model.content_hash,
+                "roles": hash_json(split.info["roles"]),
+                "schemas": hash_json(split.info["schemas"]),
+            }
             results = []
             for table, asset in names.items():
                 job = Job(Zone.RESTRICTED, asset, inputs, section, VERSION, sampling.filler(table))
@@ -67,38 +79,48 @@ def table_schema(ref: ArtifactRef) -> TableSchema:
 
 
 class _Sampling:
-    """Samples all tables once, when the first of them is asked for."""
+    """Samples and completes all tables once, when the first of them is asked for."""
 
-    def __init__(self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, split: ArtifactRef, scratch: Path) -> None:
+    def __init__(
+        self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, split: ArtifactRef, scratch: Path
+    ) -> None:
         self.wiring, self.synthesizer, self.model, self.split, self.scratch = wiring, synthesizer, model, split, scratch
-        self.sampled: Mapping[str, Path] | None = None
+        self.rows: Mapping[str, int] | None = None
 
-    def filler(self, table: str) -> Any:
+    def filler(self, table: str) -> Callable[[Path], Mapping[str, Any]]:
         """The `build` of one table's job."""
 
-        def fill(folder: Path) -> dict[str, Any]:
-            from synth_assets.synthesis.complete import complete_table
-
-            if self.sampled is None:
-                self.sampled = self._sample()
-            seed = child_seed(self.wiring.config.seed, "identifiers", self.synthesizer.name, table)
-            schema = schemas_of(self.split)[table]
-            identifiers = roles_of(self.split)[table].identifiers
-            rows = complete_table(self.sampled[table], folder / "part-00000.parquet", schema=schema, identifiers=identifiers, seed=seed)
-            made = schema.model_copy(update={"row_count": rows})
-            return {"schema": made.model_dump(mode="json"), "row_count": rows}
+        def fill(folder: Path) -> Mapping[str, Any]:
+            if self.rows is None:
+                self.rows = self._make()
+            for file in sorted((self.scratch / "complete" / table).glob("part-*.parquet")):
+                shutil.move(file, folder / file.name)
+            schema = schemas_of(self.split)[table].model_copy(update={"row_count": self.rows[table]})
+            return {"schema": schema.model_dump(mode="json"), "row_count": self.rows[table]}
 
         return fill
 
-    def _sample(self) -> Mapping[str, Path]:
+    def _make(self) -> Mapping[str, int]:
+        from synth_assets.synthesis.complete import complete_release
+
         seed = child_seed(self.wiring.config.seed, "synthetic", self.synthesizer.name)
+        sampled = self._load().sample(rows=self.synthesizer.rows, seed=seed, out=self.scratch / "sampled")
+        return complete_release(
+            sampled,
+            self.scratch / "complete",
+            schemas=schemas_of(self.split),
+            identifiers={t: r.identifiers for t, r in roles_of(self.split).items()},
+            seed=child_seed(seed, "identifiers"),
+        )
+
+    def _load(self) -> "SynthesizerModel":
         if self.synthesizer.differentially_private:
             from synth_assets.synthesis.release import load_release
 
-            return load_release(self.model).sample(rows=self.synthesizer.rows, seed=seed, out=self.scratch)
+            return load_release(self.model)
         from synth_assets.synthesis.sdv_models import GaussianCopula
 
-        return GaussianCopula().load(self.model).sample(rows=self.synthesizer.rows, seed=seed, out=self.scratch)
+        return GaussianCopula().load(self.model)
 
 
 def _describe(
@@ -107,7 +129,10 @@ def _describe(
     """Columns with how they came to be, and their lineage through the model."""
     roles, model = roles_of(split)[table], wiring.keys.key(wiring.keys.model(synthesizer.name))
     notes = dict.fromkeys(roles.keys, "key, made anew") | dict.fromkeys(roles.modelled, "sampled from the model")
-    notes |= {c: f"{entity}, made anew; the real column was never read by the model" for c, entity in roles.identifiers.items()}
+    notes |= {
+        c: f"{entity}, made anew; the real column was never read by the model"
+        for c, entity in roles.identifiers.items()
+    }
     sources = {c: [(model, f"{table}.{c}")] for c in roles.modelled}
     schema = table_schema(made.ref)
     return {**metadata.table(schema, schema.row_count, notes=notes), **metadata.lineage(sources)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,9 +19,15 @@ from synth_assets.storage.artifacts import Zone
 
 @dataclass(frozen=True)
 class Wiring:
-    """A dataset as the factories see it."""
+    """A dataset as the factories see it.
+
+    Args:
+        dataset: The dataset.
+        configs_folder: The project's `configs` folder, whose policies win over the shipped ones.
+    """
 
     dataset: LoadedDataset
+    configs_folder: Path | None = None
 
     @property
     def config(self) -> DatasetConfig:

@@ -72,7 +72,9 @@ class AuditFiles(dg.Config):
 
 def chain_job(dataset: str) -> dg.UnresolvedAssetJobDefinition:
     """The whole chain of one dataset."""
-    return dg.define_asset_job(f"{dataset}_chain", selection=dg.AssetSelection.groups(dataset), description=f"The whole chain of `{dataset}`.")
+    return dg.define_asset_job(
+        f"{dataset}_chain", selection=dg.AssetSelection.groups(dataset), description=f"The whole chain of `{dataset}`."
+    )
 
 
 def file_jobs() -> list[dg.JobDefinition]:
@@ -87,7 +89,9 @@ def file_jobs() -> list[dg.JobDefinition]:
     ]
 
 
-def _job(name: str, description: str, config: type[dg.Config], work: Callable[[Any], Mapping[str, Any]]) -> dg.JobDefinition:
+def _job(
+    name: str, description: str, config: type[dg.Config], work: Callable[[Any], Mapping[str, Any]]
+) -> dg.JobDefinition:
     def body(context: dg.OpExecutionContext, config: dg.Config) -> None:
         with stage_boundary(name):
             context.add_output_metadata(dict(work(config)))
@@ -127,15 +131,22 @@ def _synthesize(config: SynthesizeFile) -> dict[str, Any]:
         config.file, config.out, synthesizer=config.synthesizer, epsilon=config.epsilon, delta=config.delta, rows=config.rows,
         domain=config.domain, target=config.target, seed=config.seed, population=config.population,
     )  # fmt: skip
-    spent = {} if made.privacy is None else {"epsilon_spent": made.privacy.spent.epsilon, "budget_left": made.privacy.budget_left}
+    spent = (
+        {}
+        if made.privacy is None
+        else {"epsilon_spent": made.privacy.spent.epsilon, "budget_left": made.privacy.budget_left}
+    )
     return {"row_count": made.rows, "path": dg.MetadataValue.path(str(made.table)), **spent}
 
 
 def _audit(config: AuditFiles) -> dict[str, Any]:
     result = api.audit(
-        config.synthetic, config.real, config.holdout, protected=tuple(config.protected), target=config.target, seed=config.seed
+        config.synthetic,
+        config.real,
+        config.holdout,
+        protected=tuple(config.protected),
+        target=config.target,
+        seed=config.seed,
     ).public()
     scores = {f"{k}_score": v for k, v in result.module_scores.model_dump().items() if v is not None}
     return {**scores, "audit": dg.MetadataValue.json(json.loads(result.model_dump_json()))}
-
-

@@ -172,7 +172,9 @@ def _checked(result: ChainRun, event: dg.DagsterEvent) -> None:
     check = event.asset_check_evaluation_data
     if not check.passed:
         blocking = check.severity == dg.AssetCheckSeverity.ERROR
-        result.failed_checks.append(FailedCheck(check.asset_key.path[-1], check.check_name, blocking, check.description or ""))
+        result.failed_checks.append(
+            FailedCheck(check.asset_key.path[-1], check.check_name, blocking, check.description or "")
+        )
 
 
 def _error_of(event: dg.DagsterEvent) -> dict[str, Any] | None:
@@ -181,4 +183,3 @@ def _error_of(event: dg.DagsterEvent) -> dict[str, Any] | None:
     if data is None or "error" not in data.metadata:
         return None
     return {**data.metadata["error"].value, "exit_code": data.metadata["exit_code"].value}  # type: ignore[dict-item]
-

@@ -41,6 +41,8 @@ def fingerprint(dataset: LoadedDataset) -> str:
     parts: list[str] = []
     for table, config in dataset.config.tables.items():
         schema = config.source.generate
-        content = (dataset.folder / schema).read_bytes() if schema else source_fingerprint(config.source, dataset.folder)
+        content = (
+            (dataset.folder / schema).read_bytes() if schema else source_fingerprint(config.source, dataset.folder)
+        )
         parts += [table, hash_parts(content)]
     return hash_parts(*parts)

@@ -19,6 +19,8 @@ def budget_outcomes(report: PrivacyReport) -> tuple[CheckOutcome, ...]:
     agrees = check.epsilon_lower * LOWER_SHARE <= spent.epsilon <= check.epsilon_upper * (1 + ROUNDING)
     words = f"{spent.accountant} says {spent.epsilon:.4f}; the independent bound is {check.epsilon_upper:.4f}"
     return (
-        CheckOutcome("budget", within, f"epsilon {spent.epsilon:.4f} spent, {asked:.4g} asked for; {left}", metadata=numbers),
+        CheckOutcome(
+            "budget", within, f"epsilon {spent.epsilon:.4f} spent, {asked:.4g} asked for; {left}", metadata=numbers
+        ),
         CheckOutcome("accountant", agrees, words, metadata={"epsilon_crosscheck": check.epsilon_upper}),
     )

@@ -33,7 +33,11 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[Check
     if thresholds.privacy_risk is not None:
         level, limit = figures.privacy_risk_level, thresholds.privacy_risk
         passed = level is not None and accepted(level, limit)
-        words = _missing(audit, "privacy") if level is None else f"privacy risk {level} ({figures.privacy_risk:.2f}), accepted up to {limit}"
+        words = (
+            _missing(audit, "privacy")
+            if level is None
+            else f"privacy risk {level} ({figures.privacy_risk:.2f}), accepted up to {limit}"
+        )
         yield CheckOutcome("privacy_risk", passed, words, metadata=_numbers(figures.privacy_risk))
     for name, module in (("utility_gap", "utility"), ("fairness_gap", "fairness")):
         limit = getattr(thresholds, name)
@@ -42,7 +46,9 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[Check
     if thresholds.fidelity is not None:
         score, least = audit.module_scores.fidelity, thresholds.fidelity
         passed = score is not None and score >= least
-        words = _missing(audit, "fidelity") if score is None else f"fidelity {score:.2f}, configured minimum {least:.2f}"
+        words = (
+            _missing(audit, "fidelity") if score is None else f"fidelity {score:.2f}, configured minimum {least:.2f}"
+        )
         yield CheckOutcome("fidelity", passed, words, metadata=_numbers(score))
     yield _integrity(audit)
 
@@ -54,7 +60,11 @@ def _at_most(name: str, value: float | None, limit: float, missing: str) -> Chec
 
 def _integrity(audit: AuditResult) -> CheckOutcome:
     broken = [f for f in audit.findings("fidelity", "relations.integrity") if f.value is not None and f.value < 1]
-    words = "every foreign key points at a parent" if not broken else f"{len(broken)} foreign keys have rows without a parent"
+    words = (
+        "every foreign key points at a parent"
+        if not broken
+        else f"{len(broken)} foreign keys have rows without a parent"
+    )
     return CheckOutcome(INTEGRITY, not broken, words)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.live import Live
@@ -15,15 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from synth_assets.cli.output import console, emit_json, path_line, table
-from synth_assets.config.runtime import LoadedDataset, Settings, find_home, register as register_dataset
+from synth_assets.config.runtime import LoadedDataset, Settings, find_home
+from synth_assets.config.runtime import register as register_dataset
 from synth_assets.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from synth_assets.automation.runner import ChainRun
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="Folder with dagster.yaml and var/ (default: the nearest one).")]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Folder with dagster.yaml and var/ (default: the nearest one).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
-MARKS = {"done": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("–", "dim"), "waiting": ("·", "dim")}
+MARKS = {"done": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", "dim"), "waiting": ("·", "dim")}
 
 
 def register(app: typer.Typer) -> None:
@@ -48,13 +51,17 @@ def demo(home: HomeOption = None, as_json: JsonOption = False) -> int:
     base = home_of(home)
     config = base / "configs" / "datasets" / "clinic.yaml"
     if not config.is_file():
-        raise ConfigError("the demo dataset is not in this home.", file=str(config), remedy="Run it in a checkout of the project.")
+        raise ConfigError(
+            "the demo dataset is not in this home.", file=str(config), remedy="Run it in a checkout of the project."
+        )
     return _run_config(config, base, None, fresh=False, as_json=as_json)
 
 
 def run(
     config: Annotated[Path, typer.Argument(help="The dataset's YAML.")],
-    select: Annotated[str | None, typer.Option("--select", help="Stages, separated by commas, such as raw,profile.")] = None,
+    select: Annotated[
+        str | None, typer.Option("--select", help="Stages, separated by commas, such as raw,profile.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute everything again; a DP release spends anew.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -97,7 +104,7 @@ class _LiveProgress:
         self.printed: set[str] = set()
         self.live = Live(console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> _LiveProgress:
+    def __enter__(self) -> Self:
         self.live.__enter__()
         return self
 
@@ -122,7 +129,9 @@ def _moving(run_state: ChainRun) -> Table:
     done = sum(a.state in {"done", "failed", "skipped"} for a in run_state.assets.values())
     running = [a.name for a in run_state.assets.values() if a.state == "running"]
     grid = Table.grid(padding=(0, 1))
-    text = Text(f"{done} of {len(run_state.assets)} assets" + (f", now {', '.join(running)}" if running else ""), style="cyan")
+    text = Text(
+        f"{done} of {len(run_state.assets)} assets" + (f", now {', '.join(running)}" if running else ""), style="cyan"
+    )
     grid.add_row(Spinner("dots", style="cyan"), text)
     return grid
 
@@ -143,7 +152,14 @@ def summary(result: ChainRun) -> dict[str, Any]:
     synthesizers = {
         name.removeprefix("audit_"): {
             k: a.metadata[k]
-            for k in ("overall_score", "privacy_score", "fidelity_score", "utility_score", "fairness_score", "privacy_risk")
+            for k in (
+                "overall_score",
+                "privacy_score",
+                "fidelity_score",
+                "utility_score",
+                "fairness_score",
+                "privacy_risk",
+            )
             if k in a.metadata
         }
         for name, a in result.assets.items()
@@ -156,7 +172,9 @@ def summary(result: ChainRun) -> dict[str, Any]:
         "dataset": result.dataset,
         "succeeded": result.exit_code == 0,
         "exit_code": result.exit_code,
-        "assets": [{"name": a.name, "state": a.state, "rows": a.rows, "reused": a.reused} for a in result.assets.values()],
+        "assets": [
+            {"name": a.name, "state": a.state, "rows": a.rows, "reused": a.reused} for a in result.assets.values()
+        ],
         "scores": synthesizers,
         "epsilon_spent": None if spent is None else (0.0 if spent.reused else spent.metadata.get("epsilon_spent")),
         "epsilon_of_release": None if spent is None else spent.metadata.get("epsilon_spent"),
@@ -177,12 +195,23 @@ def _print_closing(result: ChainRun, seconds: float) -> None:
         console.print(table("Assets", ["asset", "state", "rows", ""], rows))
     scores = [[name, *(v.get(k) for k in _SCORES)] for name, v in told["scores"].items()]
     if scores:
-        console.print(table("Scores (1 is best; privacy risk: 0 is best)", ["synthesizer", *(_SCORES.values())], scores))
+        console.print(
+            table("Scores (1 is best; privacy risk: 0 is best)", ["synthesizer", *(_SCORES.values())], scores)
+        )
         console.print()
-    facts = [["dataset", result.dataset], ["assets", f"{done} of {len(result.assets)}"], ["rows written", f"{total_rows:,}"]]
+    facts = [
+        ["dataset", result.dataset],
+        ["assets", f"{done} of {len(result.assets)}"],
+        ["rows written", f"{total_rows:,}"],
+    ]
     if told["epsilon_of_release"] is not None:
         left = "" if told["budget_left"] is None else f" (budget left: {told['budget_left']:.3g})"
-        facts.append(["epsilon spent", f"{told['epsilon_spent']:.3g} in this run, {told['epsilon_of_release']:.3g} by the release{left}"])
+        facts.append(
+            [
+                "epsilon spent",
+                f"{told['epsilon_spent']:.3g} in this run, {told['epsilon_of_release']:.3g} by the release{left}",
+            ]
+        )
     facts.append(["time", f"{seconds:.0f} s"])
     console.print(table("Run", ["", ""], facts))
     if told["report"]:
@@ -190,7 +219,9 @@ def _print_closing(result: ChainRun, seconds: float) -> None:
     for check in result.failed_checks:
         style = "bold red" if check.blocking else "yellow"
         word = "blocking check failed" if check.blocking else "warning"
-        console.print(Text(f"{word}: ", style=style) + Text(f"{check.asset}.{check.check}: {check.description}"), soft_wrap=True)
+        console.print(
+            Text(f"{word}: ", style=style) + Text(f"{check.asset}.{check.check}: {check.description}"), soft_wrap=True
+        )
     if result.error:
         from synth_assets.cli.output import errors
 
@@ -223,7 +254,18 @@ def ui(
     base = home_of(home)
     prepare_home(base)
     console.print(path_line("Dagster UI", f"http://127.0.0.1:{port}  (home {base})"))
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "synth_assets.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "synth_assets.definitions",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     os.execv(sys.executable, command)  # noqa: S606  our own interpreter, no shell
 
 
@@ -269,7 +311,9 @@ def budget(
 
 def init(
     file: Annotated[Path, typer.Argument(help="A data file.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="YAML to write (default: <name>.yaml beside the file).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="YAML to write (default: <name>.yaml beside the file).")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
 ) -> int:
     """Draft the YAML of a dataset from a file, for a person to review."""
@@ -279,7 +323,9 @@ def init(
     source = file.absolute()
     target = (out or source.with_suffix(".yaml")).absolute()
     if target.exists():
-        raise InputError("the file exists already; a draft never replaces it.", file=str(target), remedy="Give another name with -o.")
+        raise InputError(
+            "the file exists already; a draft never replaces it.", file=str(target), remedy="Give another name with -o."
+        )
     text = draft_config(source, name=name, yaml_folder=target.parent)
     write_text(target, text, mode=0o644)
     console.print(path_line("draft", target), soft_wrap=True)

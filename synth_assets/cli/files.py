@@ -34,11 +34,20 @@ def profile(file: FileArgument, as_json: JsonOption = False) -> int:
         emit_json(found.model_dump(mode="json"))
         return 0
     rows = [
-        [c.name, c.kind.value, c.count, c.missing, c.distinct, *(_number(c, k) for k in ("minimum", "median", "mean", "maximum"))]
+        [
+            c.name,
+            c.kind.value,
+            c.count,
+            c.missing,
+            c.distinct,
+            *(_number(c, k) for k in ("minimum", "median", "mean", "maximum")),
+        ]
         for c in found.columns
     ]
     title = f"{found.name}: {found.row_count:,} rows, {len(found.columns)} columns"
-    console.print(table(title, ["column", "kind", "count", "missing", "distinct", "min", "median", "mean", "max"], rows))
+    console.print(
+        table(title, ["column", "kind", "count", "missing", "distinct", "min", "median", "mean", "max"], rows)
+    )
     return 0
 
 
@@ -55,7 +64,15 @@ def classify(file: FileArgument, as_json: JsonOption = False) -> int:
         emit_json([json.loads(v.model_dump_json()) for v in verdicts])
         return 0
     rows = [
-        [v.column, v.entity_type, v.identifier_class, round(v.confidence, 2), v.recommended_action, v.hipaa_identifier, "; ".join(v.evidence[:2])]
+        [
+            v.column,
+            v.entity_type,
+            v.identifier_class,
+            round(v.confidence, 2),
+            v.recommended_action,
+            v.hipaa_identifier,
+            "; ".join(v.evidence[:2]),
+        ]
         for v in verdicts
     ]
     console.print(table("Columns", ["column", "entity type", "class", "confidence", "action", "HIPAA", "why"], rows))
@@ -65,7 +82,9 @@ def classify(file: FileArgument, as_json: JsonOption = False) -> int:
 def mask(
     file: FileArgument,
     out: OutOption,
-    policy: Annotated[str, typer.Option(help="Policy: a name (hipaa_safe_harbor, dev_test) or a file.")] = "hipaa_safe_harbor",
+    policy: Annotated[
+        str, typer.Option(help="Policy: a name (hipaa_safe_harbor, dev_test) or a file.")
+    ] = "hipaa_safe_harbor",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -77,7 +96,11 @@ def mask(
         emit_json({"out": str(path), "summary": json.loads(summary.model_dump_json())})
         return 0
     rows = [[c.column, c.action, c.reason, round(c.information_loss, 2)] for c in summary.columns]
-    console.print(table(f"{summary.rows:,} rows, policy {summary.policy}", ["column", "action", "reason", "information loss"], rows))
+    console.print(
+        table(
+            f"{summary.rows:,} rows, policy {summary.policy}", ["column", "action", "reason", "information loss"], rows
+        )
+    )
     console.print(path_line("masked", str(path)), soft_wrap=True)
     return 0
 
@@ -108,8 +131,12 @@ def synthesize(
     synthesizer: Annotated[str, typer.Option(help="dp_marginals or gaussian_copula (not private).")] = "dp_marginals",
     epsilon: Annotated[float, typer.Option(help="Total epsilon of this release.")] = 1.0,
     delta: Annotated[float, typer.Option(help="Its delta.")] = 1e-6,
-    rows: Annotated[int | None, typer.Option(help="Rows to make (default: about as many as the source).", min=1)] = None,
-    domain: Annotated[Path | None, typer.Option(help="Public domain: a YAML with `columns:`, or a schema.json.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows to make (default: about as many as the source).", min=1)
+    ] = None,
+    domain: Annotated[
+        Path | None, typer.Option(help="Public domain: a YAML with `columns:`, or a schema.json.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column that the model serves first.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and sampling; never of the noise.")] = 7,
     population: Annotated[str | None, typer.Option(help="Whose budget pays (default: the file's stem).")] = None,
@@ -136,7 +163,8 @@ def _privacy_text(privacy: PrivacyReport | None) -> str:
     if privacy is None:
         return "This synthesizer is not differentially private: treat its output as personal data until an audit says otherwise."
     return (
-        f"Privacy: epsilon {privacy.spent.epsilon:.4g} at delta {privacy.spent.delta:.2g} ({privacy.level}), unit of privacy: {privacy.unit}; "
+        f"Privacy: epsilon {privacy.spent.epsilon:.4g} at delta {privacy.spent.delta:.2g} ({privacy.level}), "
+        f"unit of privacy: {privacy.unit}; "
         f"charged to population {privacy.population}, {privacy.budget_left:.4g} of {privacy.budget_epsilon:.4g} is left."
     )
 
@@ -145,7 +173,9 @@ def audit(
     synthetic: Annotated[str, typer.Option(help="The synthetic table.")],
     real: Annotated[str | None, typer.Option(help="What the synthesizer was trained on.")] = None,
     holdout: Annotated[str | None, typer.Option(help="Real rows that it never saw: the control group.")] = None,
-    protected: Annotated[list[str] | None, typer.Option(help="A column whose groups are compared; may be repeated.")] = None,
+    protected: Annotated[
+        list[str] | None, typer.Option(help="A column whose groups are compared; may be repeated.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Outcome column.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of samples and models.")] = 7,
     full: Annotated[bool, typer.Option("--full", help="The full form, which belongs in the restricted zone.")] = False,
@@ -168,5 +198,10 @@ def _print_audit(result: AuditResult) -> None:
     rows = [[n, v, getattr(result.module_levels, n, None), result.reasons.get(n, "")] for n, v in scores.items()]
     console.print(table("Scores (1 is best)", ["module", "score", "level", "reason"], rows))
     console.print()
-    found = [[m, f.risk_level, f.message] for m, fs in result.detailed_findings.items() for f in fs if f.decides and f.column is None]
+    found = [
+        [m, f.risk_level, f.message]
+        for m, fs in result.detailed_findings.items()
+        for f in fs
+        if f.decides and f.column is None
+    ]
     console.print(table("Findings", ["module", "level", "what it means"], found))

@@ -84,14 +84,14 @@ class Settings:
         return self.postgres_url or f"sqlite:///{self.var / 'ledger' / 'budget.db'}"
 
     @property
-    def datasets_folder(self) -> Path:
-        """One YAML per dataset."""
-        return self.home / "configs" / "datasets"
+    def configs_folder(self) -> Path:
+        """Datasets, schemas and policies of the user's own."""
+        return self.home / "configs"
 
     @property
-    def policies_folder(self) -> Path:
-        """Masking policies of the user's own."""
-        return self.home / "configs" / "policies"
+    def datasets_folder(self) -> Path:
+        """One YAML per dataset."""
+        return self.configs_folder / "datasets"
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,9 @@ def load_datasets(settings: Settings) -> tuple[LoadedDataset, ...]:
         loaded = LoadedDataset(load_dataset(file), file)
         name = loaded.config.name
         if name in found:
-            raise ConfigError(f"the dataset name {name!r} is also used by {found[name].file}.", file=str(file), key="name")
+            raise ConfigError(
+                f"the dataset name {name!r} is also used by {found[name].file}.", file=str(file), key="name"
+            )
         found[name] = loaded
     return tuple(found[name] for name in sorted(found))
 

@@ -33,6 +33,7 @@ class PrivacyReport(Record):
         epsilon_lower_bound: Empirical lower bound; None where it was not measured.
         lower_bound_reason: Why it is None.
         non_dp_inputs: What was taken from the data without noise and not confirmed by a person.
+        notes: Choices of the method in words.
         seconds: Wall time of planning and measuring.
     """
 
@@ -55,4 +56,5 @@ class PrivacyReport(Record):
     epsilon_lower_bound: float | None = None
     lower_bound_reason: str | None = "no empirical lower bound is measured in this version"
     non_dp_inputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     seconds: float

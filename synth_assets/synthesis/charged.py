@@ -37,6 +37,7 @@ class Charge:
         run_id: The run.
         attempt: Its attempt, from 0.
         data_version: Content hash of what is read.
+        keep_budget: Leave the population's budget as it is where it has one (a bare file declares none).
     """
 
     population: str
@@ -47,6 +48,7 @@ class Charge:
     run_id: str
     attempt: int
     data_version: str
+    keep_budget: bool = False
 
 
 def measure_charged(
@@ -82,7 +84,8 @@ def measure_charged(
     started = time.perf_counter()
     plan = plan_release(spec, epsilon=epsilon, delta=delta)
     verify(plan.events, spent(plan.events, delta))
-    ledger.declare(charge.population, charge.unit, charge.budget_epsilon, charge.budget_delta)
+    if not (charge.keep_budget and charge.population in ledger.populations()):
+        ledger.declare(charge.population, charge.unit, charge.budget_epsilon, charge.budget_delta)
     key = measurement_key(
         population=charge.population,
         data_version=charge.data_version,
@@ -138,5 +141,6 @@ def _report(
         budget_left=status.left,
         steps=sum(e.count for e in measured.events),
         non_dp_inputs=tuple(plan.non_dp_inputs),
+        notes=tuple(plan.notes),
         seconds=round(seconds, 3),
     )

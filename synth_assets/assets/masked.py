@@ -1,0 +1,153 @@
+"""Stage 4: masked tables by policy. Published only after the leak check and the key check have passed. No model reads them."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets import metadata
+from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.classification import read_verdicts
+from synth_assets.assets.raw import schema_of
+from synth_assets.assets.stage import CheckOutcome, Job, Stage
+from synth_assets.assets.wiring import Wiring
+from synth_assets.checks.masking import key_outcome, leak_outcome
+from synth_assets.masking.records import MaskSummary
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.resources import EngineResource, KeyResource, StoreResource
+from synth_assets.storage.artifacts import ArtifactRef, Zone
+from synth_assets.storage.atomic import write_text
+from synth_assets.storage.secrets import SecretKey
+
+VERSION = "1"
+SUMMARY_FILE = "summary.json"
+
+
+def section_of(wiring: Wiring) -> dict[str, Any]:
+    """What masking takes from the YAML: policy (its text as well), recipient, overrides, unit; and the year, for ages over 89."""
+    from synth_assets.masking.policies import load_policy
+
+    policy = load_policy(wiring.config.policy, wiring.configs_folder)
+    return {
+        "policy": policy.model_dump(mode="json"),
+        "release_domain": wiring.config.release_domain,
+        "unit": wiring.config.unit,
+        "year": dt.datetime.now(dt.UTC).year,
+        "actions": {
+            t: {n: c.action for n, c in table.columns.items() if c.action is not None}
+            for t, table in wiring.config.tables.items()
+        },
+    }
+
+
+def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
+    """The asset `<dataset>/masked_<table>` with the checks `leak` and `keys`."""
+    config, keys, asset = wiring.config, wiring.keys, wiring.keys.masked(table)
+    section = section_of(wiring)
+    spec = wiring.spec(
+        asset,
+        stage="masked",
+        zone=Zone.MASKED,
+        section=section,
+        version=VERSION,
+        kinds={"parquet", "duckdb"},
+        description=f"Table `{table}` masked by policy `{config.policy}`. A product of its own: no model reads it.",
+        deps=[*(keys.raw(t) for t in config.tables), keys.classification],
+    )
+    checks = [
+        wiring.check(
+            asset, "leak", "No raw identifier is left, exact or inside text; no name is left in its own person's rows."
+        ),
+        wiring.check(asset, "keys", "Foreign keys join as before, unique columns are still unique."),
+    ]
+
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    def masked(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with stage_boundary(f"{config.name}/{asset}"):
+            stage = Stage(context, store, config)
+            work = _Masking(wiring, table, stage, engine, key.open())
+            job = Job(Zone.MASKED, asset, work.inputs, section, VERSION, work.build, work.check)
+            made = stage.produce(job)
+            return stage.result(job, made, _describe(wiring, table, made.ref))
+
+    return masked
+
+
+class _Masking:
+    """The masking of one table among all tables of its dataset (parents lend their identifiers to texts and dates)."""
+
+    def __init__(self, wiring: Wiring, table: str, stage: Stage, engine: EngineResource, master: SecretKey) -> None:
+        self.wiring, self.table, self.engine, self.master = wiring, table, engine.open(), master
+        raws = {t: stage.read(Zone.RESTRICTED, wiring.keys.raw(t)) for t in wiring.config.tables}
+        verdict_ref = stage.read(Zone.RESTRICTED, wiring.keys.classification)
+        self.paths = {t: stage.store.path(r) for t, r in raws.items()}
+        self.schemas = {t: schema_of(r) for t, r in raws.items()}
+        self.verdicts: Mapping[str, tuple[ColumnVerdict, ...]] = read_verdicts(stage.store, verdict_ref)
+        self.inputs = {t: r.content_hash for t, r in raws.items()}
+        self.inputs |= {"classification": verdict_ref.content_hash, "key": master.derive("masking").fingerprint}
+        self.unit = wiring.config.locate(wiring.config.unit, "unit") if wiring.config.unit else None
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Mask the table."""
+        from synth_assets.masking.plan import plan_tables
+        from synth_assets.masking.policies import load_policy
+        from synth_assets.masking.run import MaskInput, mask_tables
+
+        config = self.wiring.config
+        plans = plan_tables(
+            self.verdicts,
+            load_policy(config.policy, self.wiring.configs_folder),
+            schemas=self.schemas,
+            overrides={t: c.columns for t, c in config.tables.items()},
+            unit=self.unit,
+            as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
+        )
+        inputs = {t: MaskInput(self.paths[t], self.schemas[t], plans[t]) for t in self.paths}
+        done = mask_tables(
+            inputs, {self.table: folder}, key=self.master, engine=self.engine, release_domain=config.release_domain
+        )
+        summary = done[self.table]
+        write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=1))
+        return {"summary": summary.model_dump(mode="json"), "row_count": summary.rows}
+
+    def check(self, folder: Path, info: dict[str, Any]) -> Sequence[CheckOutcome]:
+        """Search the masked table for what must not be there, and compare its keys."""
+        from synth_assets.masking.leakcheck import check_keys, check_leaks
+
+        schema = MaskSummary.model_validate(info["summary"]).output_schema
+        masked = {self.table: folder}
+        leaks = check_leaks(
+            self.paths, masked, verdicts=self.verdicts, schemas=self.schemas, masked_schemas={self.table: schema}, unit=self.unit,
+            engine=self.engine,
+        )  # fmt: skip
+        found = check_keys(
+            self.paths, masked, schemas=self.schemas, masked_schemas={self.table: schema}, engine=self.engine
+        )
+        return [leak_outcome(leaks), key_outcome(found)]
+
+
+def summary_of(ref: ArtifactRef) -> MaskSummary:
+    """What masking did to a table."""
+    return MaskSummary.model_validate(ref.info["summary"])
+
+
+def _describe(wiring: Wiring, table: str, ref: ArtifactRef) -> dict[str, Any]:
+    summary, raw = summary_of(ref), wiring.keys.key(wiring.keys.raw(table))
+    kept = [c for c in summary.columns if c.dtype is not None]
+    notes = {c.column: f"{c.action}: {c.reason}" for c in kept}
+    tags = {c.column: {"action": c.action} for c in kept}
+    shown = [
+        {"column": c.column, "action": c.action, "reason": c.reason, "information_loss": round(c.information_loss, 2)}
+        for c in summary.columns
+    ]
+    loss = sum(c.information_loss for c in summary.columns) / max(len(summary.columns), 1)
+    return {
+        **metadata.table(summary.output_schema, summary.rows, tags=tags, notes=notes),
+        **metadata.lineage({c.column: [(raw, c.column)] for c in kept}),
+        "information_loss": round(loss, 4),
+        "actions": metadata.rows(shown),
+    }

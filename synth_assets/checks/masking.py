@@ -1,0 +1,25 @@
+"""The gates of a masked table: what the leak check and the key check found, in counts and words."""
+
+from __future__ import annotations
+
+from synth_assets.assets.stage import CheckOutcome
+from synth_assets.masking.records import KeyReport, LeakReport
+
+
+def leak_outcome(report: LeakReport) -> CheckOutcome:
+    """The outcome of the check `leak`."""
+    numbers = {"identifiers_searched": report.identifiers, "columns_searched": report.columns_searched}
+    if report.passed:
+        words = f"none of {report.identifiers} raw identifiers is left in {report.columns_searched} columns"
+        return CheckOutcome("leak", passed=True, description=words, metadata=numbers)
+    places = sorted({f"{f.raw_table}.{f.raw_column} in {f.table}.{f.column}" for f in report.findings})
+    words = f"raw identifiers are left: {', '.join(places[:5])}" + (" ..." if len(places) > 5 else "")
+    cells = sum(f.cells for f in report.findings)
+    return CheckOutcome("leak", passed=False, description=words, metadata={**numbers, "cells_with_leak": cells})
+
+
+def key_outcome(report: KeyReport) -> CheckOutcome:
+    """The outcome of the check `keys`."""
+    broken = [f"{k.table}.{'+'.join(k.columns)}" for k in report.keys if not k.passed]
+    words = f"{len(report.keys)} keys hold as before" if not broken else f"keys are broken: {', '.join(broken)}"
+    return CheckOutcome("keys", passed=report.passed, description=words, metadata={"keys_checked": len(report.keys)})

@@ -1,0 +1,126 @@
+"""One table from a file to a synthetic one: the same road as the chain, without a dataset's YAML. Behind `api.synthesize`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
+from synth_assets.errors import ConfigError
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.pii.roles import column_roles
+from synth_assets.privacy.budget import BudgetLedger
+from synth_assets.privacy.report import PrivacyReport
+from synth_assets.seeds import child_seed
+from synth_assets.storage.hashing import hash_folder
+from synth_assets.synthesis.charged import Charge, measure_charged
+from synth_assets.synthesis.complete import complete_release
+from synth_assets.synthesis.protocol import ReleaseSpec, SynthesizerModel, TableSpec
+from synth_assets.synthesis.release import fit_release, load_measurements
+from synth_assets.tables.engine import Engine
+from synth_assets.tables.schema import TableSchema
+
+
+@dataclass(frozen=True)
+class TableRelease:
+    """What to release.
+
+    Args:
+        folder: Canonical table.
+        schema: Its schema.
+        verdicts: What its columns hold about people.
+        columns: The declared domain.
+        target: Column that the model serves first, or None.
+        synthesizer: Method and privacy parameters.
+        seed: Seed of weights and sampling.
+        population: Whose budget pays.
+        run_id: Holder of the reservation.
+        budget: (epsilon, delta) of the population where it has none yet.
+    """
+
+    folder: Path
+    schema: TableSchema
+    verdicts: tuple[ColumnVerdict, ...]
+    columns: Mapping[str, ColumnConfig]
+    target: str | None
+    synthesizer: SynthesizerConfig
+    seed: int
+    population: str
+    run_id: str
+    budget: tuple[float, float]
+
+
+def release_table(
+    job: TableRelease, out: Path, *, ledger: Callable[[], BudgetLedger], engine: Engine
+) -> tuple[TableSchema, PrivacyReport | None]:
+    """Train, sample, and make the direct identifiers anew.
+
+    Args:
+        job: What to release.
+        out: Folder for `part-00000.parquet`.
+        ledger: Opens the budget ledger; called only where budget is spent.
+        engine: The table engine.
+
+    Returns:
+        Schema of the synthetic table, and the privacy report (None for a synthesizer that is not private).
+
+    Raises:
+        BudgetExceededError: the budget does not suffice. No data was read.
+        ConfigError: the target or a declared column is not in the table.
+    """
+    for name in (*job.columns, *([job.target] if job.target else [])):
+        if name not in job.schema.names:
+            raise ConfigError(
+                "the table has no such column.", column=name, remedy=f"Its columns: {', '.join(job.schema.names)}."
+            )
+    roles = column_roles(job.schema, job.verdicts, job.columns)
+    table = TableSpec(table=job.schema, path=job.folder, columns=roles.modelled, configs=job.columns, unit_column=None)
+    target = (job.schema.name, job.target) if job.target in roles.modelled and job.target else None
+    spec = ReleaseSpec(tables=(table,), target=target)
+    with tempfile.TemporaryDirectory() as scratch:
+        model, privacy = _train(job, spec, Path(scratch), ledger, engine)
+        sampled = model.sample(
+            rows=job.synthesizer.rows, seed=child_seed(job.seed, "sample"), out=Path(scratch) / "sampled"
+        )
+        schemas = {job.schema.name: job.schema}
+        identifiers = {job.schema.name: roles.identifiers}
+        seed = child_seed(job.seed, "identifiers")
+        rows = complete_release(
+            sampled, Path(scratch) / "complete", schemas=schemas, identifiers=identifiers, seed=seed
+        )
+        (Path(scratch) / "complete" / job.schema.name).rename(out)
+    return job.schema.model_copy(update={"row_count": rows[job.schema.name]}), privacy
+
+
+def _train(
+    job: TableRelease, spec: ReleaseSpec, scratch: Path, ledger: Callable[[], BudgetLedger], engine: Engine
+) -> tuple[SynthesizerModel, PrivacyReport | None]:
+    if not job.synthesizer.differentially_private:
+        from synth_assets.synthesis.sdv_models import GaussianCopula
+
+        return GaussianCopula().fit(spec, seed=child_seed(job.seed, "fit")), None
+    charge = Charge(
+        population=job.population,
+        unit="row",
+        budget_epsilon=job.budget[0],
+        budget_delta=job.budget[1],
+        label=f"file/{job.population}",
+        run_id=job.run_id,
+        attempt=0,
+        data_version=hash_folder(job.folder),
+        keep_budget=True,
+    )
+    measured = scratch / "measurements"
+    measured.mkdir()
+    privacy = measure_charged(
+        spec,
+        epsilon=job.synthesizer.epsilon,
+        delta=job.synthesizer.delta,
+        charge=charge,
+        ledger=ledger(),
+        engine=engine,
+        out=measured,
+    )
+    return fit_release(load_measurements(measured), seed=child_seed(job.seed, "fit")), privacy
