@@ -141,12 +141,8 @@ def _bars(axes: Any, column: ColumnProfile) -> None:
     top = max(v.rows for v in values)
     for place, value in enumerate(values):
         axes.barh(place, top, color=PALE, height=0.8)
-        axes.barh(place, value.rows, color=ACCENT, height=0.8)
-        inside = value.rows > 0.62 * top
-        text = _short(value.value, 22)
-        axes.text(
-            top * 0.02, place, text, va="center", fontsize=6.5, color="white" if inside else INK, parse_math=False
-        )
+        axes.barh(place, value.rows, color=TINT, height=0.8)
+        axes.text(top * 0.02, place, _short(value.value, 22), va="center", fontsize=6.5, color=INK, parse_math=False)
     axes.set_ylim(_CATEGORIES - 0.4, -0.6)
     axes.set_xlim(0, top)
     axes.set_xticks([])
