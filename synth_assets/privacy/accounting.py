@@ -23,6 +23,7 @@ __all__ = [
     "GaussianEvent",
     "Spent",
     "ThresholdEvent",
+    "adaptive_epsilon",
     "compose",
     "covers",
     "epsilon_spent",
@@ -85,15 +86,34 @@ def spent(events: Iterable[Event], delta: float) -> Spent:
     Source:
         docs/mechanisms/accounting.md.
     """
-    if not 0 < delta < 1:
-        raise InputError(f"delta must lie between 0 and 1, it is {delta!r}.", key="delta")
     return _spent(compose(events), float(delta))
 
 
-@lru_cache(maxsize=4096)
-def _spent(events: tuple[Event, ...], delta: float) -> Spent:
-    gaussians = tuple(e for e in events if isinstance(e, GaussianEvent))
-    selections = tuple(e for e in events if isinstance(e, ExponentialEvent))
+def adaptive_epsilon(events: Iterable[Event], delta: float) -> float:
+    """Epsilon of events whose noise may have been chosen after seeing the results of earlier ones, as runs of one ledger are.
+
+    The bound of a privacy filter, a little above `epsilon_spent`, which needs the noise of all events to be fixed beforehand.
+
+    Args:
+        events: In any order; none costs 0.
+        delta: In (0, 1); the deltas of thresholds are taken off it first.
+
+    Raises:
+        InputError: delta is not in (0, 1), or the thresholds alone use it up.
+
+    Source:
+        Smith, Thakurta, "Fully Adaptive Composition for Gaussian Differential Privacy", 2022 (arXiv 2210.17520).
+    """
+    gaussians, selections, room = _parts(compose(events), delta)
+    return max(bounds.filter_epsilon(gaussians, selections, room), epsilon_spent(events, delta))
+
+
+def _parts(
+    events: tuple[Event, ...], delta: float
+) -> tuple[tuple[GaussianEvent, ...], tuple[ExponentialEvent, ...], float]:
+    """Gaussians, selections, and what the thresholds leave of delta."""
+    if not 0 < delta < 1:
+        raise InputError(f"delta must lie between 0 and 1, it is {delta!r}.", key="delta")
     used = math.fsum(e.count * e.delta for e in events if isinstance(e, ThresholdEvent))
     if used >= delta:
         raise InputError(
@@ -101,16 +121,23 @@ def _spent(events: tuple[Event, ...], delta: float) -> Spent:
             key="delta",
             remedy="Raise delta, or give the thresholds less of it.",
         )
+    gaussians = tuple(e for e in events if isinstance(e, GaussianEvent))
+    return gaussians, tuple(e for e in events if isinstance(e, ExponentialEvent)), delta - used
+
+
+@lru_cache(maxsize=4096)
+def _spent(events: tuple[Event, ...], delta: float) -> Spent:
+    gaussians, selections, room = _parts(events, delta)
     rho = zcdp_rho(events)
-    simple = bounds.zcdp_epsilon(rho, delta - used)
-    tight = bounds.tight_epsilon(gaussians, selections, delta - used) if gaussians or selections else 0.0
+    simple = bounds.zcdp_epsilon(rho, room)
+    tight = bounds.tight_epsilon(gaussians, selections, room) if gaussians or selections else 0.0
     return Spent(
         epsilon=min(tight, simple),
         delta=delta,
         accountant="none" if not rho else "pld" if tight <= simple else "zcdp",
         epsilon_simple=simple,
         rho_zcdp=rho,
-        delta_thresholds=used,
+        delta_thresholds=math.fsum(e.count * e.delta for e in events if isinstance(e, ThresholdEvent)),
     )
 
 

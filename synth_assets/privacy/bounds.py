@@ -16,19 +16,18 @@ import numpy as np
 from synth_assets.errors import UnexpectedError
 from synth_assets.privacy.records import ExponentialEvent, GaussianEvent
 
-TAIL_SIGMAS = 14
-TAIL_MASS = 1e-42  # P[|Y| > 14 sigma] <= 2 exp(-98) = 5.5e-43
+TAIL_SIGMAS = 40
 LARGE_SIGMA = 1000.0
 LARGE_SLACK = 1e-16  # epsilon per changed cell, see docs/mechanisms/accounting.md, lemma 3
 DELTA_RESERVE = 1e-6  # share of delta that is kept for the tails and for rounding in the composition
 NUMERIC_DELTA = 1e-13  # allowance for the rounding of the convolution, which is below 1e-14
-MAX_EPSILON = 1e4
+MAX_EPSILON = 1e6
 LOSS_CELLS = 4096
 
 
 @lru_cache(maxsize=4096)
 def gaussian_mu(sigma: float) -> float:
-    """The mu such that the discrete Gaussian shifted by 1 is mu-GDP, but for `TAIL_MASS` (lemma 2).
+    """The mu such that the discrete Gaussian shifted by 1 is mu-GDP, but for the mass beyond TAIL_SIGMAS (lemma 2).
 
     The trade-off curve of two discrete distributions is piecewise linear; it lies above that of mu-GDP, which is convex, when its
     corners do: mu = sup_k (Phi^-1(P[Y >= k]) - Phi^-1(P[Y >= k + 1])). It is about (1 + 1 / (24 sigma^2)) / sigma.
@@ -41,9 +40,7 @@ def gaussian_mu(sigma: float) -> float:
     from scipy.special import ndtri_exp
 
     near = math.ceil(TAIL_SIGMAS * sigma)
-    reach = (
-        near + math.ceil(10 * sigma) + 2
-    )  # what lies beyond changes the sums up to `near` by a factor below 1 + 1e-80
+    reach = near + math.ceil(10 * sigma) + 2  # the rest changes the sums up to `near` by less than 1e-80 of themselves
     k = np.arange(-reach, reach + 1)
     weight = -(k.astype(np.float64) ** 2) / (2 * sigma**2)
     lower = np.logaddexp.accumulate(weight)
@@ -63,6 +60,20 @@ def total_mu(events: Sequence[GaussianEvent]) -> float:
 def changed_cells(events: Sequence[GaussianEvent]) -> float:
     """Largest number of cells in which the released vectors of two neighbours differ (integers: at most m^2 per vector)."""
     return math.fsum(e.count * e.l2_sensitivity**2 for e in events)
+
+
+def log_tails(events: Sequence[GaussianEvent]) -> float:
+    """Logarithm of the probability, at most, that a draw lies where lemma 2 does not look; minus infinity without events."""
+    distances = [max(0.0, TAIL_SIGMAS - e.l2_sensitivity / e.sigma) for e in events]
+    logs = [math.log(2 * e.count * e.l2_sensitivity**2) - d * d / 2 for e, d in zip(events, distances, strict=True)]
+    return float(np.logaddexp.reduce(logs)) if logs else -math.inf
+
+
+def selection_mu(epsilon: float) -> float:
+    """The mu such that every mechanism of this bounded range is mu-GDP (lemma 5): 2 Phi^-1(1 / (1 + e^(-epsilon/2)))."""
+    from scipy.special import ndtri
+
+    return 2 * float(ndtri(1 / (1 + math.exp(-epsilon / 2)))) * (1 + 1e-12)
 
 
 def gdp_delta(mu: float, epsilon: np.ndarray | float) -> Any:
@@ -137,7 +148,7 @@ def tight_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[Expon
     Raises:
         UnexpectedError: the masses of the loss distribution do not add to 1 (a fault of the numerics, never clamped).
     """
-    mu, cells = total_mu(gaussians), changed_cells(gaussians)
+    mu = total_mu(gaussians)
     losses, mass = selection_losses(selections) if selections else (np.zeros(1), np.ones(1))
     if abs(math.fsum(mass) - 1) > 1e-9:
         raise UnexpectedError("the privacy loss distribution of the selections does not add to 1.")
@@ -148,8 +159,25 @@ def tight_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[Expon
 
     room = delta * (1 - DELTA_RESERVE) - (NUMERIC_DELTA if selections else 0.0)
     epsilon = epsilon_at(room, delta_of) if room > 0 else math.inf
-    tails = cells * TAIL_MASS * (1 + math.exp(min(epsilon, 700)))
-    return epsilon + cells * LARGE_SLACK if tails <= delta * DELTA_RESERVE / 2 else math.inf
+    return _with_tails(epsilon, gaussians, delta)
+
+
+def filter_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[ExponentialEvent], delta: float) -> float:
+    """Epsilon where the noise of later events was chosen after seeing earlier results: everything as one mu-GDP mechanism.
+
+    mu^2 adds even then (Smith, Thakurta 2022), which is not known of general loss distributions.
+    """
+    mu = math.hypot(total_mu(gaussians), *(math.sqrt(e.count) * selection_mu(e.epsilon) for e in selections))
+    if mu == 0:
+        return 0.0
+    epsilon = epsilon_at(delta * (1 - DELTA_RESERVE), lambda e: float(gdp_delta(mu, e)))
+    return _with_tails(epsilon, gaussians, delta)
+
+
+def _with_tails(epsilon: float, gaussians: Sequence[GaussianEvent], delta: float) -> float:
+    """Add what lemmas 2 and 3 leave out; infinity where it does not fit into the reserve of delta."""
+    fits = log_tails(gaussians) + np.logaddexp(0.0, epsilon) <= math.log(delta * DELTA_RESERVE / 2)
+    return epsilon + changed_cells(gaussians) * LARGE_SLACK if fits else math.inf
 
 
 def zcdp_epsilon(rho: float, delta: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from synth_assets.errors import BudgetExceededError, ConfigError, InputError, ReleaseRefusedError
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
-from synth_assets.privacy.accounting import compose, covers, epsilon_spent
+from synth_assets.privacy.accounting import adaptive_epsilon, compose, covers, epsilon_spent
 from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.records import (
     BudgetStatus,
@@ -68,20 +68,15 @@ class BudgetLedger:
             last = rows.last_declaration(connection, population)
             if last and (last.unit, last.epsilon, last.delta) == (unit, epsilon, delta):
                 return
-            if (
-                last
-                and last.unit != unit
-                and any(rows.counted_events(r) for r in rows.reservations(connection, population))
-            ):
+            counted = _counted(rows.reservations(connection, population))
+            if last and last.unit != unit and counted:
                 raise InputError(
                     f"population {population!r} has releases under the unit of privacy {last.unit!r}; "
                     f"they cannot be composed with releases under {unit!r}.",
                     key="unit",
                     remedy=f"Keep `unit: {last.unit}`, or name another `population` if these are other people.",
                 )
-            _cost(
-                _all_events(rows.reservations(connection, population)), delta
-            )  # raises where thresholds have used this delta up
+            _together(counted, delta)  # raises where thresholds have used this delta up
             rows.add_declaration(connection, population, unit, epsilon, delta)
 
     def reserve(
@@ -115,7 +110,7 @@ class BudgetLedger:
             for row in rows.by_key(connection, measurement_key):
                 if row.run_id == run_id and row.attempt > attempt:
                     raise _stale(row, run_id, attempt)
-            before = _all_events(rows.reservations(connection, population))
+            before = _counted(rows.reservations(connection, population))
             _refuse_if_over(budget, before, planned)
             reservation_id = uuid.uuid4().hex
             values = {"reservation_id": reservation_id, "population": population, "unit": budget.unit, "label": label}
@@ -240,8 +235,8 @@ class BudgetLedger:
             budget = _budget(connection, population)
             found = rows.reservations(connection, population)
         delta = budget.delta
-        spent = _cost(_all_events([r for r in found if r.state == "settled"]), delta)
-        total = max(spent, _cost(_all_events(found), delta))
+        spent = _together(_counted(r for r in found if r.state == "settled"), delta)
+        total = max(spent, _together(_counted(found), delta))
         return BudgetStatus(
             population=population,
             unit=budget.unit,
@@ -280,19 +275,22 @@ def _budget(connection: Connection, population: str) -> Any:
     return found
 
 
-def _all_events(found: Iterable[Any]) -> tuple[Event, ...]:
-    return compose(event for row in found for event in rows.counted_events(row))
+def _counted(found: Iterable[Any]) -> list[tuple[Event, ...]]:
+    """What each reservation counts, without those that count nothing."""
+    return [events for events in map(rows.counted_events, found) if events]
 
 
-def _cost(events: Iterable[Event], delta: float) -> float:
-    events = tuple(events)
-    return epsilon_spent(events, delta) if events else 0.0
+def _together(groups: Sequence[tuple[Event, ...]], delta: float) -> float:
+    """Epsilon of several runs. The noise of a run is fixed before it starts, but may be chosen after seeing the results of others."""
+    if len(groups) < 2:
+        return epsilon_spent(groups[0], delta) if groups else 0.0
+    return adaptive_epsilon([event for events in groups for event in events], delta)
 
 
-def _refuse_if_over(budget: Any, before: tuple[Event, ...], planned: tuple[Event, ...]) -> None:
+def _refuse_if_over(budget: Any, before: list[tuple[Event, ...]], planned: tuple[Event, ...]) -> None:
     """Refuse what does not fit; the thresholds' deltas count against the delta of the budget."""
     try:
-        asked, counted, total = (_cost(e, budget.delta) for e in (planned, before, (*before, *planned)))
+        asked, counted, total = (_together(groups, budget.delta) for groups in ([planned], before, [*before, planned]))
     except InputError as error:
         raise BudgetExceededError(
             f"population {budget.population!r}: {error.message} No data was read.",
@@ -335,7 +333,9 @@ def _stale(row: Any, run_id: str, attempt: int) -> ReleaseRefusedError:
 def _reservation(row: Any, delta: float) -> Reservation:
     events = rows.load(row.planned)
     names = ("reservation_id", "population", "unit", "label", "measurement_key", "run_id", "attempt", "fence", "state")
-    return Reservation(**{n: getattr(row, n) for n in names}, events=events, delta=delta, epsilon=_cost(events, delta))
+    return Reservation(
+        **{n: getattr(row, n) for n in names}, events=events, delta=delta, epsilon=epsilon_spent(events, delta)
+    )
 
 
 def _settlement(row: Any) -> Settlement:
@@ -346,7 +346,7 @@ def _settlement(row: Any) -> Settlement:
 def _release(row: Any, delta: float) -> ReleaseRecord:
     events = rows.counted_events(row)
     names = ("reservation_id", "label", "run_id", "attempt", "state", "outcome", "reserved_at")
-    return ReleaseRecord(**{n: getattr(row, n) for n in names}, events=events, epsilon=_cost(events, delta))
+    return ReleaseRecord(**{n: getattr(row, n) for n in names}, events=events, epsilon=epsilon_spent(events, delta))
 
 
 def _check_names(**names: str) -> None:

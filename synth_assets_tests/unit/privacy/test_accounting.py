@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from synth_assets.errors import InputError, UnexpectedError
 from synth_assets.privacy import bounds
-from synth_assets.privacy.accounting import compose, covers, epsilon_spent, spent, zcdp_rho
+from synth_assets.privacy.accounting import adaptive_epsilon, compose, covers, epsilon_spent, spent, zcdp_rho
 from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent, Spent, ThresholdEvent
 
 DELTA = 1e-5
@@ -304,6 +304,58 @@ def test_accounting_a_plan_of_ten_scales_takes_well_under_a_second() -> None:
     for i in range(5):
         spent([*plan, GaussianEvent(sigma=100.0 + i)], 1e-6)
     assert (time.process_time() - started) / 5 < 0.5
+
+
+# ---- parameters chosen after seeing results
+
+
+@pytest.mark.parametrize("width", [0.01, 0.5, 3.0])
+def test_mu_of_a_selection_is_the_worst_over_all_positions_of_its_interval(width: float) -> None:
+    from scipy.special import ndtri
+
+    worst = 0.0
+    for t in np.linspace(1e-6, width - 1e-6, 2001):
+        (p, _), (q, _) = two_point(width, t)
+        worst = max(worst, float(ndtri(p) - ndtri(q)))
+    assert bounds.selection_mu(width) == pytest.approx(worst, rel=1e-6)
+    if width < 0.1:
+        assert bounds.selection_mu(width) == pytest.approx(0.6267 * width, rel=1e-3)
+
+
+@given(plans, st.sampled_from([1e-9, 1e-6, 1e-3]))
+def test_the_bound_for_adaptive_parameters_is_never_below_the_one_for_fixed_ones(
+    plan: list[Event], delta: float
+) -> None:
+    assert adaptive_epsilon(plan, delta) >= epsilon_spent(plan, delta)
+
+
+def test_the_bound_for_adaptive_parameters_is_the_same_for_gaussians_and_costs_little_for_selections() -> None:
+    noise = GaussianEvent(sigma=50.0, count=100)
+    assert adaptive_epsilon([noise], DELTA) == epsilon_spent([noise], DELTA)
+    both = [noise, ExponentialEvent(epsilon=0.013, count=74)]
+    assert 1 < adaptive_epsilon(both, DELTA) / epsilon_spent(both, DELTA) < 1.01
+
+
+def test_the_bound_for_adaptive_parameters_takes_thresholds_off_as_well() -> None:
+    plan: list[Event] = [GaussianEvent(sigma=5.0), ThresholdEvent(delta=5e-6)]
+    assert adaptive_epsilon(plan, 1e-5) == adaptive_epsilon(plan[:1], 5e-6)
+    assert adaptive_epsilon([], 1e-5) == 0
+    with pytest.raises(InputError, match="thresholds"):
+        adaptive_epsilon(plan, 4e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.5])
+def test_hardly_any_noise_has_a_huge_but_finite_cost(sigma: float) -> None:
+    cost = spent([GaussianEvent(sigma=sigma, count=50)], DELTA)
+    assert cost.epsilon > 100
+
+
+def test_what_lies_beyond_the_corners_that_were_looked_at_must_fit_into_the_reserve() -> None:
+    """A change of 39 sigmas leaves a window of one sigma, whose tails do not fit: the tight bound gives up."""
+    event = GaussianEvent(sigma=1.0, l2_sensitivity=39.0)
+    assert bounds.log_tails([event]) > math.log(1e-6)
+    assert bounds.tight_epsilon([event], [], DELTA) == math.inf
+    assert bounds.log_tails([GaussianEvent(sigma=1.0)]) < -700
 
 
 # ---- what ran against what was planned

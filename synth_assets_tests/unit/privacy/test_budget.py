@@ -10,7 +10,7 @@ from sqlalchemy import text
 from synth_assets.errors import BudgetExceededError, ConfigError, InputError, ReleaseRefusedError
 from synth_assets.ledger.backends import open_ledger_store
 from synth_assets.privacy import budget_rows
-from synth_assets.privacy.accounting import epsilon_spent
+from synth_assets.privacy.accounting import adaptive_epsilon, epsilon_spent
 from synth_assets.privacy.budget import BudgetLedger, measurement_key
 from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent, Reservation, ThresholdEvent
 
@@ -54,6 +54,16 @@ def test_releases_compose_by_their_events_and_not_by_adding_epsilons(declared: B
     together = declared.status("clinic").spent
     assert together == epsilon_spent([GaussianEvent(sigma=4.0, count=2)], DELTA)
     assert together < 2 * epsilon_spent(ONE, DELTA)
+
+
+def test_runs_compose_as_if_each_had_been_chosen_after_seeing_the_others(declared: BudgetLedger) -> None:
+    """One run alone costs what its plan costs; from the second on the bound of a privacy filter counts."""
+    plan = (GaussianEvent(sigma=12.0, count=4), ExponentialEvent(epsilon=0.08, count=5))
+    reserve(declared, plan)
+    assert declared.status("clinic").reserved == epsilon_spent(plan, DELTA)
+    reserve(declared, plan, measurement_key="b" * 64)
+    together = declared.status("clinic").reserved
+    assert together == adaptive_epsilon([*plan, *plan], DELTA) > epsilon_spent([*plan, *plan], DELTA)
 
 
 def test_a_run_that_does_not_fit_is_refused_before_it_reads_and_leaves_no_trace(declared: BudgetLedger) -> None:
