@@ -97,6 +97,12 @@ def move_into_place(folder: Path, out: Path) -> None:
     atomic.fsync_folder(out.parent)
 
 
+def read_notes(folder: Path) -> tuple[str, ...]:
+    """What was odd in the source of a canonical folder: sentences without cell values."""
+    path = folder / READING_FILE
+    return tuple(json.loads(path.read_text(encoding="utf-8"))["notes"]) if path.is_file() else ()
+
+
 def wanted_columns(table: TableConfig | None) -> dict[str, str]:
     """Columns that a table's configuration uses, each with the key that uses it."""
     if table is None:

@@ -88,6 +88,7 @@ COMMA_DECIMAL = Form(
     rival="comma_thousands",
     fraction=_COMMA_DIGITS,
 )
+PLAIN_INTEGER = Form("plain_integer", "number", "int64", "0|-?[1-9][0-9]{0,18}", "try_cast({x} AS BIGINT)")
 PADDED_INTEGER = Form(
     "padded_integer", "number", "int64", f"{_PAD}{_SIGN}0*[0-9]{{1,18}}{_PAD}", "try_cast({x} AS BIGINT)"
 )
@@ -210,6 +211,7 @@ INFERRED_IN_STRINGS = DATES
 DECLARED: dict[str, tuple[Form, ...]] = {
     "number": (INTEGER, PADDED_INTEGER, DECIMAL, ANY_DECIMAL, COMMA_THOUSANDS, COMMA_DECIMAL),
     "boolean": (ANY_BOOLEAN,),
+    "id": (PLAIN_INTEGER,),
     "date": MOMENTS,
     "datetime": MOMENTS,
 }

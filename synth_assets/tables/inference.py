@@ -26,7 +26,7 @@ LONGEST_ID = 64
 MOST_CODES = 50
 _ID_NAME = re.compile(r"(?i:(^|[_ .-])(id|uuid|guid|key|pk|mrn|nr|no|number))$|[a-z0-9](Id|ID|Key|UUID|Guid)$")
 _REFERENCE_NAME = re.compile(r"(?i:(^|[_ .-])(id|uuid|guid))$|[a-z0-9](Id|ID|Guid)$")
-_KEPT_AS_TEXT = frozenset({"category", "text", "id"})
+_KEPT_AS_TEXT = frozenset({"category", "text"})
 _DTYPES: dict[StagedType, DType] = {
     "text": "string",
     "string": "string",
@@ -38,7 +38,8 @@ _DTYPES: dict[StagedType, DType] = {
     "timestamp_utc": "timestamp[us]",
 }
 _SAME_KIND: dict[StagedType, frozenset[str]] = {
-    "int64": frozenset({"number"}),
+    "string": frozenset({"id"}),
+    "int64": frozenset({"number", "id"}),
     "double": frozenset({"number"}),
     "bool": frozenset({"boolean"}),
     "date": frozenset({"date"}),
@@ -247,7 +248,7 @@ def _settle(session: Session, staged: Staged, column: Column, choice: Choice) ->
     ambiguous = form is not None and form.rival in {f.key for f in holding}
     if ambiguous and form is not None and form.family == "number" and staged.facts.get("delimiter") == ",":
         ambiguous = False  # in a comma-separated file a comma inside a number separates thousands
-    if column.declared is not None and (form is None or ambiguous):
+    if column.declared not in {None, "id"} and (form is None or ambiguous):
         return _declared_failed(session, staged, column, choice, ambiguous=ambiguous)
     if form is None or ambiguous:
         column.dtype, column.value = "string", text

@@ -19,7 +19,7 @@ from synth_assets.config.dataset import SourceConfig, TableConfig
 from synth_assets.errors import SourceError, withhold_values
 from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_file, hash_parts
-from synth_assets.tables.canonical import PART, move_into_place, wanted_columns, write_canonical
+from synth_assets.tables.canonical import PART, move_into_place, read_notes, wanted_columns, write_canonical
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.readers.columnar import read_parquet
 from synth_assets.tables.readers.database import database_label, expand_environment, read_database, sqlite_file
@@ -40,7 +40,15 @@ from synth_assets.tables.readers.spreadsheet import read_excel
 from synth_assets.tables.readers.staging import Staged
 from synth_assets.tables.schema import TableSchema
 
-__all__ = ["ingest", "missing_columns", "read_frame", "require_columns", "source_fingerprint", "source_label"]
+__all__ = [
+    "ingest",
+    "missing_columns",
+    "read_frame",
+    "read_notes",
+    "require_columns",
+    "source_fingerprint",
+    "source_label",
+]
 
 _LOG = logging.getLogger(__name__)
 _HASHED_BYTES = GIB
@@ -93,8 +101,9 @@ def ingest(
         schema = write_canonical(
             staged, folder, name=name, session=session, table=table, null_values=missing, timezone=timezone
         )
+        notes = read_notes(folder)
         move_into_place(folder, out)
-    for note in staged.notes:
+    for note in notes:
         _LOG.info("%s: %s", source_label(source), note)
     return schema
 
@@ -123,7 +132,9 @@ def source_label(source: SourceConfig) -> str:
     """How messages and metadata name a source: no password, no query of a signed link."""
     if source.path is not None:
         return safe_label(source.path) if is_remote(source.path) else source.path
-    return database_label(expand_environment(str(source.url)))
+    if source.url is None:
+        return str(source.generate)
+    return database_label(expand_environment(source.url))
 
 
 def source_fingerprint(source: SourceConfig, base_dir: Path) -> str:
