@@ -17,9 +17,8 @@ _DAY = (
 )
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
-_IPV6 = (
-    r"(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){1,6}|(?:[0-9A-Fa-f]{1,4}:){1,7}:|::(?:[0-9A-Fa-f]{1,4}:?){1,7}"
-)
+_HEX = r"[0-9A-Fa-f]{1,4}"
+_IPV6 = rf"(?:{_HEX}:){{7}}{_HEX}|(?:{_HEX}(?::{_HEX}){{0,6}})?::(?:{_HEX}(?::{_HEX}){{0,6}})?"
 _EMAIL = r"[A-Za-z0-9._%+'\-]+@[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?\.[A-Za-z]{2,24}"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,18}"
 _NAME = (
@@ -52,6 +51,7 @@ CELL: dict[str, str] = {
     "dea": r"[A-Z][A-Z9]\d{7}",
     "mbi": r"[1-9][AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}",
     "vin": r"[A-HJ-NPR-Z0-9]{17}",
+    "vin_world": r"(?:[A-HJ-NPR-Z][A-HJ-NPR-Z0-9]{2}|\d[A-HJ-NPR-Z][A-HJ-NPR-Z0-9])[A-HJ-NPR-Z0-9]{10}\d{4}",
     "vin_part": r"[A-HJ-NPR-Z0-9]{9,17}",
     "imei": r"\d{15}|\d{2}-\d{6}-\d{6}-\d",
     "udi": r"\(01\)\d{14}.*",
@@ -59,7 +59,8 @@ CELL: dict[str, str] = {
     "icd10_dotted": r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}",
     "icd9": r"(?:\d{3}(?:\.\d{1,2})?|V\d{2}(?:\.\d{1,2})?|E\d{3}(?:\.\d)?)",
     "loinc": r"\d{1,5}-\d",
-    "ndc": r"\d{4}-\d{4}-\d{2}|\d{5}-\d{3}-\d{2}|\d{5}-\d{4}-\d{1,2}|\d{5}-\d{3,4}",
+    "ndc": r"\d{4}-\d{4}-\d{2}|\d{5}-\d{3}-\d{2}|\d{5}-\d{4}-\d{1,2}",
+    "ndc_product": r"\d{4,5}-\d{3,4}",
     "ndc11": r"\d{11}",
     "cpt": r"\d{5}|\d{4}[FTUM]",
     "hcpcs": r"[A-V]\d{4}",

@@ -140,7 +140,7 @@ _FITS: dict[str, Fit] = {
     "swift": lambda s: _search(s, r"^[A-Z0-9]{8,11}$"), "routing_number": _digits(5, 9), "account_number": _document,
     "npi": _digits(10, 10), "dea": lambda s: _search(s, r"^[A-Za-z]{1,2}\w?\d{6,7}$"), "mrn": _document, "health_plan_id": _document,
     "icd10": lambda s: max(s.share("icd10"), s.share("icd9")), "loinc": lambda s: s.share("loinc"),
-    "ndc": lambda s: max(s.share("ndc"), _digits(8, 11)(s)),
+    "ndc": lambda s: max(s.share("ndc"), s.share("ndc_product"), _digits(8, 11)(s)),
     "procedure_code": lambda s: _search(s, r"^[A-Za-z]?\d{3,}[A-Za-z]?$|^\w{7}$"),
     "vin": lambda s: s.share("vin_part"), "license_plate": lambda s: _search(s, r"^(?=.*[\dA-Z])[\w \-.]{2,12}$"),
     "device_id": _document,

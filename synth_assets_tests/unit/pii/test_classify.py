@@ -1,0 +1,245 @@
+"""Verdicts on tables: evidence, overrides, relations between columns, determinism, and no value in any record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synth_assets_tests.unit.pii import builders
+
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.errors import ConfigError, InputError
+from synth_assets.pii.classify import classify_frame, classify_table
+from synth_assets.pii.records import ColumnVerdict
+from synth_assets.tables.engine import Engine
+from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
+
+ROWS = 150
+
+
+def people(rows: int = ROWS) -> pa.Table:
+    rng = np.random.default_rng(1)
+    columns = {
+        "id": [str(i) for i in range(1, rows + 1)],
+        "fname": builders.column("first_name", rows),
+        "lname": builders.column("last_name", rows, 8),
+        "contact": builders.column("email", rows),
+        "dob": builders.column("birth_date", rows),
+        "sex": builders.column("sex", rows),
+        "home_addr": builders.column("street_address", rows),
+        "city": builders.column("city", rows),
+        "zip": builders.column("zip", rows),
+        "dx": builders.column("icd10", rows),
+        "notes": builders.column("free_text", rows),
+        "balance": [f"{v:.2f}" for v in rng.normal(1000, 300, rows)],
+    }
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def by_name(verdicts: tuple[ColumnVerdict, ...]) -> dict[str, ColumnVerdict]:
+    return {v.column: v for v in verdicts}
+
+
+def write(table: pa.Table, folder: Path) -> TableSchema:
+    folder.mkdir()
+    pq.write_table(table, folder / "part-0.parquet", row_group_size=64)
+    columns = tuple(ColumnSchema(name=f.name, kind=ColumnKind.TEXT, dtype=str(f.type)) for f in table.schema)
+    return TableSchema(name="people", columns=columns, row_count=table.num_rows)
+
+
+def test_a_table_of_persons_is_classified() -> None:
+    found = {v.column: (v.entity_type, v.identifier_class) for v in classify_frame(people())}
+    assert found == {
+        "id": ("customer_id", "quasi"),
+        "fname": ("first_name", "direct"),
+        "lname": ("last_name", "direct"),
+        "contact": ("email", "direct"),
+        "dob": ("birth_date", "quasi"),
+        "sex": ("sex", "quasi"),
+        "home_addr": ("street_address", "direct"),
+        "city": ("city", "quasi"),
+        "zip": ("zip", "quasi"),
+        "dx": ("icd10", "sensitive"),
+        "notes": ("free_text", "sensitive"),
+        "balance": ("none", "none"),
+    }
+
+
+def test_no_value_stands_in_any_verdict() -> None:
+    table = people()
+    text = json.dumps([v.model_dump() for v in classify_frame(table)])
+    for name in table.column_names:
+        for value in set(table[name].to_pylist()):
+            if len(value) > 3:
+                assert value not in text, name
+
+
+def test_parquet_and_frame_give_the_same_verdicts(tmp_path: Path) -> None:
+    table = people()
+    schema = write(table, tmp_path / "t")
+    assert classify_table(tmp_path / "t", schema, Engine(threads=1)) == classify_frame(table, table_name="people")
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    table = people()
+    order = np.random.default_rng(9).permutation(table.num_rows)
+    assert classify_frame(table.take(pa.array(order))) == classify_frame(table)
+
+
+def test_pandas_frames_are_accepted() -> None:
+    frame = pd.DataFrame({"age": [31, 45, 52], "mixed": [1, "a", None], "when": pd.to_datetime(["2024-01-01"] * 3)})
+    assert [v.entity_type for v in classify_frame(frame)][0] == "age"
+
+
+def test_a_person_wins_and_is_recorded() -> None:
+    overrides = {"city": ColumnConfig(entity_type="organization"), "zip": ColumnConfig(identifier_class="none")}
+    found = by_name(classify_frame(people(), overrides=overrides))
+    assert found["city"].entity_type == "organization"
+    assert found["city"].overridden
+    assert found["city"].confidence == 1.0
+    assert "configuration says entity_type organization (the classifier said city)" in found["city"].evidence[0]
+    assert (found["zip"].entity_type, found["zip"].identifier_class) == ("zip", "none")
+    assert found["zip"].overridden
+    assert "identifier_class none (the classifier said quasi)" in found["zip"].evidence[0]
+    assert not found["fname"].overridden
+
+
+def test_an_override_of_the_action_alone_is_no_override_of_the_verdict() -> None:
+    assert not by_name(classify_frame(people(), overrides={"city": ColumnConfig(action="drop")}))["city"].overridden
+
+
+def test_an_override_with_an_unknown_type_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no entity type"):
+        classify_frame(people(), overrides={"city": ColumnConfig(entity_type="town")})
+
+
+def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    with pytest.raises(InputError, match="no Parquet file"):
+        classify_table(tmp_path / "t", TableSchema(name="t", columns=()), Engine(threads=1))
+
+
+def test_contact_data_of_firms_identify_nobody() -> None:
+    table = pa.table(
+        {
+            "hospital_name": builders.column("organization"),
+            "street": builders.column("street_address"),
+            "phone": builders.column("phone"),
+        }
+    )
+    assert [v.identifier_class for v in classify_frame(table)] == ["none", "none", "none"]
+
+
+def test_the_name_of_a_column_tells_firm_from_person() -> None:
+    table = people().append_column("store_phone", pa.array(builders.column("phone", ROWS)))
+    table = table.append_column("patient_phone", pa.array(builders.column("phone", ROWS, 5)))
+    found = by_name(classify_frame(table))
+    assert (found["store_phone"].entity_type, found["store_phone"].identifier_class) == ("phone", "none")
+    assert (found["patient_phone"].entity_type, found["patient_phone"].identifier_class) == ("phone", "direct")
+
+
+def test_a_bare_name_beside_a_first_name_is_a_last_name() -> None:
+    table = pa.table({"Vorname": builders.column("first_name"), "Name": builders.column("last_name", seed=2)})
+    assert [v.entity_type for v in classify_frame(table)] == ["first_name", "last_name"]
+
+
+def test_a_bare_key_belongs_to_the_subject_of_its_table() -> None:
+    keys = pa.array([str(i) for i in range(ROWS)])
+    about_people = people().drop_columns(["id"]).add_column(0, "id", keys)
+    about_things = pa.table(
+        {"id": keys, "product": [f"Chair {i}" for i in range(ROWS)], "price": [str(i * 1.5) for i in range(ROWS)]}
+    )
+    assert classify_frame(about_people)[0].entity_type == "customer_id"
+    assert classify_frame(about_things)[0].entity_type == "other_id"
+
+
+def test_unnamed_neighbours_within_the_globe_are_coordinates() -> None:
+    rng = np.random.default_rng(4)
+    table = pa.table({"col1": rng.uniform(42, 43, 80).round(6), "col2": rng.uniform(-72, -70, 80).round(6)})
+    assert [v.entity_type for v in classify_frame(table)] == ["coordinates", "coordinates"]
+
+
+def test_three_digits_beside_a_card_are_its_security_code() -> None:
+    rng = np.random.default_rng(4)
+    codes = [f"{int(v):03d}" for v in rng.integers(0, 1000, 200)]
+    table = pa.table({"col1": builders.column("card_number"), "col2": codes})
+    assert [v.entity_type for v in classify_frame(table)] == ["card_number", "password_or_secret"]
+
+
+def test_animals_have_no_quasi_identifiers() -> None:
+    table = pa.table(
+        {"species": ["dog", "cat"] * 30, "name": builders.column("first_name", 60), "sex": builders.column("sex", 60)}
+    )
+    found = by_name(classify_frame(table, table_name="pets"))
+    assert found["sex"].identifier_class == "none"
+    assert found["name"].entity_type == "none"
+
+
+def test_an_empty_column_says_so() -> None:
+    table = people().append_column("ssn", pa.nulls(ROWS, pa.string()))
+    verdict = by_name(classify_frame(table))["ssn"]
+    assert verdict.entity_type == "none"
+    assert "every cell is empty; by its name it could hold ssn" in verdict.evidence[0]
+    assert verdict.missing_fraction == 1.0
+
+
+def test_marks_of_missing_values_are_no_evidence() -> None:
+    values = [v if i % 3 else "N/A" for i, v in enumerate(builders.column("email"))]
+    verdict = classify_frame(pa.table({"col1": values}))[0]
+    assert verdict.entity_type == "email"
+
+
+def test_free_text_with_identifiers_is_sensitive_even_without_persons() -> None:
+    texts = [
+        f"{t} please write to {m}" for t, m in zip(builders.column("free_text"), builders.column("email"), strict=True)
+    ]
+    verdict = classify_frame(pa.table({"remarks": texts}))[0]
+    assert (verdict.entity_type, verdict.identifier_class) == ("free_text", "sensitive")
+    assert any(e.startswith("text:") and "email" in e for e in verdict.evidence)
+
+
+def test_a_verdict_without_evidence_is_unsure() -> None:
+    clear = classify_frame(pa.table({"email": builders.column("email")}))[0]
+    vague = classify_frame(pa.table({"col1": [f"{a}{b}" for a in "klmn" for b in "pqrs"] * 3}))[0]
+    assert clear.confidence > 0.95
+    assert vague.confidence < clear.confidence
+    assert vague.evidence
+
+
+def test_flights_and_measures_name_nobody() -> None:
+    rng = np.random.default_rng(2)
+    table = pa.table(
+        {
+            "tailnum": [f"N{int(v)}UA" for v in rng.integers(100, 999, 200)],
+            "dep_delay": rng.normal(10, 30, 200).round(),
+            "capital-gain": rng.integers(0, 99999, 200),
+            "fnlwgt": rng.integers(10_000, 999_999, 200),
+        }
+    )
+    assert {v.identifier_class for v in classify_frame(table, table_name="flights")} == {"none"}
+
+
+@settings(max_examples=25)
+@given(
+    st.dictionaries(
+        st.text(max_size=12), st.lists(st.none() | st.text(max_size=20), min_size=3, max_size=3), max_size=4
+    ),
+)
+def test_any_table_of_texts_gets_one_verdict_per_column(columns: dict[str, list[str | None]]) -> None:
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    verdicts = classify_frame(table)
+    assert [v.column for v in verdicts] == list(columns)
+    assert all(0 <= v.confidence <= 1 and v.evidence for v in verdicts)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.none(), max_size=20))
+def test_any_numbers_get_a_verdict(values: list[float | None]) -> None:
+    assert len(classify_frame(pa.table({"x": pa.array(values, pa.float64())}))) == 1
