@@ -68,19 +68,18 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> str:
+def postgres_url(postgres_server: str) -> Iterator[str]:
     """URL of an empty database of its own on the throw-away server."""
     import sqlalchemy
 
     name = f"test_{uuid.uuid4().hex[:12]}"
-    engine = sqlalchemy.create_engine(
-        postgres_server.replace("postgresql://", "postgresql+psycopg2://"),
-        isolation_level="AUTOCOMMIT",
-        poolclass=sqlalchemy.NullPool,
-    )
+    server = postgres_server.replace("postgresql://", "postgresql+psycopg2://")
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
-    return postgres_server.rsplit("/", 1)[0] + "/" + name
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name} STRATEGY FILE_COPY"))
+    yield postgres_server.rsplit("/", 1)[0] + "/" + name
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def _postgres_binary(name: str) -> str | None:

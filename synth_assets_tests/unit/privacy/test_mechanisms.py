@@ -146,7 +146,7 @@ def test_the_smallest_and_the_largest_scale_and_no_draw_at_all_work() -> None:
 def test_selections_follow_the_exponential_mechanism() -> None:
     scores = np.array([0.0, 0.25, 2.0, -1.0, 2.0, 7.0])
     noise = SystemNoise()
-    draws = np.array([noise.exponential(scores, epsilon=0.8, sensitivity=1.0) for _ in range(8000)])
+    draws = np.array([noise.exponential(scores, epsilon=0.8, sensitivity=1.0) for _ in range(4000)])
     assert p_value(draws, np.arange(6), np.exp(0.8 * scores / 2)) > FAILURE
 
 
