@@ -25,6 +25,7 @@ from synth_assets.seeds import child_seed
 MINIMUM_ROWS = 100
 NEIGHBOURS = 5
 MARGINAL_PAIRS = 100
+REFERENCE_SHARE = 0.25  # of the held-out units, at least; the others can be targets
 _SMOOTHING = 1e-3
 Flags = npt.NDArray[np.bool_]
 
@@ -38,24 +39,28 @@ ATTACKS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Targets:
-    """The rows under attack: members first, then as many non-members.
+    """The rows under attack, in random order; the first half of each side is fold 0, the rest fold 1.
 
     Args:
         members: Rows of the train table.
-        others: Rows of the holdout.
-        reference: Rows of the holdout that the attacker knows; may hold the non-members.
-        skip: Per target the row of the reference that does not count: itself, and for members a random one.
+        others: As many rows of the holdout.
+        reference: Other rows of the holdout, which the attacker knows. None of them is a target, or of the same unit as one: a row that
+            meets itself, or its sibling, in the reference would be told from a member by that alone.
     """
 
     members: Part
     others: Part
     reference: Part
-    skip: Integers
 
     @property
     def each(self) -> int:
         """Members, and as many non-members."""
         return self.members.held
+
+    @property
+    def folds(self) -> tuple[slice, slice]:
+        """Rows of each fold, on either side."""
+        return slice(0, self.each // 2), slice(self.each // 2, self.each)
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,21 @@ def draw_targets(train: Part, holdout: Part, *, rows: int, reference_rows: int, 
     """Equal numbers of members and non-members, one row per unit of privacy; None for fewer than 100 of either."""
     rng = np.random.default_rng(child_seed(seed, "membership"))
     members, others = _one_per_unit(train, rng), _one_per_unit(holdout, rng)
-    each = min(len(members), len(others), rows)
+    each = min(len(members), int(len(others) * (1 - REFERENCE_SHARE)), rows)
     if each < MINIMUM_ROWS:
         return None
     others = others[:each]
-    rest = np.setdiff1d(np.arange(holdout.held), others)
-    reference = np.concatenate([others, rng.permutation(rest)])[: max(reference_rows, each)]
-    skip = np.concatenate([rng.integers(0, len(reference), each), np.arange(each)])
-    return Targets(train.take(members[:each]), holdout.take(others), holdout.take(reference), skip)
+    reference = rng.permutation(np.flatnonzero(~_same_units(holdout, others)))[:reference_rows]
+    return Targets(train.take(members[:each]), holdout.take(others), holdout.take(reference))
+
+
+def _same_units(part: Part, rows: Integers) -> Flags:
+    """Which rows belong to the units of some rows."""
+    if part.units is not None:
+        return np.isin(part.units, part.units[rows])
+    flags = np.zeros(part.held, dtype=np.bool_)
+    flags[rows] = True
+    return flags
 
 
 def _one_per_unit(part: Part, rng: np.random.Generator) -> Integers:
@@ -108,56 +120,47 @@ def best_threshold(members: Floats, others: Floats) -> float:
     return float(candidates[np.argmax(hits - misses)])
 
 
-def advantage(members: Floats, others: Floats, seed: int) -> Advantage:
-    """The advantage of a score (larger: more likely a member), with each half's threshold chosen on the other half.
+def advantage(members: Floats, others: Floats, folds: tuple[slice, slice]) -> Advantage:
+    """The advantage of a score (larger: more likely a member), with each fold's threshold chosen on the other fold.
 
     Args:
         members: Scores of members, shape (n,).
         others: Scores of non-members, shape (n,).
-        seed: Seed of the halves.
+        folds: The two halves.
     """
-    rng = np.random.default_rng(child_seed(seed, "halves"))
     hits = misses = 0
-    half_in, half_out = _half(len(members), rng), _half(len(others), rng)
-    for chosen_in, chosen_out in ((half_in, half_out), (~half_in, ~half_out)):
-        threshold = best_threshold(members[chosen_in], others[chosen_out])
-        hits += int((members[~chosen_in] >= threshold).sum())
-        misses += int((others[~chosen_out] >= threshold).sum())
+    for chosen, counted in (folds, folds[::-1]):
+        threshold = best_threshold(members[chosen], others[chosen])
+        hits += int((members[counted] >= threshold).sum())
+        misses += int((others[counted] >= threshold).sum())
     return Advantage(hits, misses, len(members))
 
 
-def _half(rows: int, rng: np.random.Generator) -> Flags:
-    flags = np.zeros(rows, dtype=np.bool_)
-    flags[rng.permutation(rows)[: rows // 2]] = True
-    return flags
-
-
-def classifier_advantage(features: Floats, seed: int) -> Advantage:
-    """The advantage of a classifier trained on one half and counted on the other, both ways round.
+def classifier_advantage(members: Floats, others: Floats, folds: tuple[slice, slice]) -> Advantage:
+    """The advantage of a classifier trained on one fold and counted on the other, both ways round.
 
     Args:
-        features: Shape (2n, f): members first, then as many non-members.
-        seed: Seed of the halves and of the classifier.
+        members: Features of members, shape (n, f).
+        others: Features of non-members, shape (n, f).
+        folds: The two halves.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    rng = np.random.default_rng(child_seed(seed, "classifier"))
-    each = len(features) // 2
-    member = np.arange(len(features)) < each
-    half = np.concatenate([_half(each, rng), _half(each, rng)])
     hits = misses = 0
-    for fit_on in (half, ~half):
+    for fit_on, counted in (folds, folds[::-1]):
+        matrix = np.concatenate([members[fit_on], others[fit_on]])
+        member = np.arange(len(matrix)) < len(members[fit_on])
         model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, min_samples_leaf=20, random_state=0)
-        guess = model.fit(features[fit_on], member[fit_on]).predict(features[~fit_on])
-        hits += int((guess & member[~fit_on]).sum())
-        misses += int((guess & ~member[~fit_on]).sum())
-    return Advantage(hits, misses, each)
+        model.fit(matrix, member)
+        hits += int(model.predict(members[counted]).sum())
+        misses += int(model.predict(others[counted]).sum())
+    return Advantage(hits, misses, len(members))
 
 
 def attack_scores(
     prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded
-) -> tuple[dict[str, Floats], Floats]:
-    """Scores per attack, and the features of the classifier, for members and then non-members.
+) -> dict[str, tuple[Floats, Floats]]:
+    """Scores per attack for members and for non-members, each of shape (n,); and "features" of shape (n, f) for the classifier.
 
     Args:
         prepared: The prepared tables.
@@ -166,38 +169,42 @@ def attack_scores(
         base: Synthetic rows the attacker uses.
     """
     reference = encoder.encode(targets.reference)
-    near, control = [], []
-    for part, skip in ((targets.members, targets.skip[: targets.each]), (targets.others, targets.skip[targets.each :])):
-        queries = encoder.encode(part)
-        near.append(nearest_distances(queries, base, k=min(NEIGHBOURS, base.rows)))
-        control.append(nearest_distances(queries, reference, k=min(NEIGHBOURS, reference.rows - 1), exclude=skip))
-    close, far = np.concatenate(near), np.concatenate(control)
-    ratio = np.log(far[:, 0] + _SMOOTHING) - np.log(close[:, 0] + _SMOOTHING)
-    density = np.log(far + _SMOOTHING).mean(axis=1) - np.log(close + _SMOOTHING).mean(axis=1)
     marginals = marginal_scores(prepared, targets)
-    scores = {"nearest": -close[:, 0], "density": (ratio + density) / 2, "marginals": marginals}
-    return scores, np.column_stack([close, far, ratio, density, marginals])
+    sides = []
+    for part, frequent in zip((targets.members, targets.others), marginals, strict=True):
+        queries = encoder.encode(part)
+        close = nearest_distances(queries, base, k=min(NEIGHBOURS, base.rows))
+        far = nearest_distances(queries, reference, k=min(NEIGHBOURS, reference.rows))
+        ratio = np.log(far[:, 0] + _SMOOTHING) - np.log(close[:, 0] + _SMOOTHING)
+        density = np.log(far + _SMOOTHING).mean(axis=1) - np.log(close + _SMOOTHING).mean(axis=1)
+        features = np.column_stack([close, far, ratio, density, frequent])
+        sides.append(
+            {"nearest": -close[:, 0], "density": (ratio + density) / 2, "marginals": frequent, "features": features}
+        )
+    return {name: (sides[0][name], sides[1][name]) for name in sides[0]}
 
 
-def marginal_scores(prepared: Prepared, targets: Targets) -> Floats:
-    """Mean log ratio of how often a row's pairs of values occur in the synthetic table and in the holdout."""
+def marginal_scores(prepared: Prepared, targets: Targets) -> tuple[Floats, Floats]:
+    """Mean log ratio of how often a row's pairs of values occur in the synthetic table and in the reference; members, non-members."""
     grid = quantile_grid(prepared)
-    parts = {"synthetic": prepared.parts["synthetic"], "reference": targets.reference}
-    codes = {side: grid.codes(part) for side, part in parts.items()}
+    known = [grid.codes(part) for part in (prepared.parts["synthetic"], targets.reference)]
     asked = [grid.codes(targets.members), grid.codes(targets.others)]
     pairs: list[Clique] = [(prepared.names[0],)]
     if len(prepared.names) > 1:
         pairs = list(itertools.islice(itertools.combinations(prepared.names, 2), MARGINAL_PAIRS))
-    total = np.zeros(2 * targets.each)
+    totals = np.zeros(targets.each), np.zeros(targets.each)
     for pair in pairs:
-        keys = np.concatenate([_cells(one, pair, grid) for one in asked])
         cells = int(np.prod([grid.sizes[name] for name in pair]))
-        here = {side: _cells(one, pair, grid) for side, one in codes.items()}
-        counts = {side: np.bincount(key, minlength=cells)[keys] for side, key in here.items()}
-        others = counts["reference"] - (here["reference"][targets.skip] == keys)
-        total += np.log((counts["synthetic"] + 1) / (len(here["synthetic"]) + 1))
-        total -= np.log((others + 1) / len(here["reference"]))
-    return total / len(pairs)
+        made, reference = (_log_shares(_cells(codes, pair, grid), cells) for codes in known)
+        for total, codes in zip(totals, asked, strict=True):
+            keys = _cells(codes, pair, grid)
+            np.add(total, made[keys] - reference[keys], out=total)
+    return totals[0] / len(pairs), totals[1] / len(pairs)
+
+
+def _log_shares(keys: Integers, cells: int) -> Floats:
+    """Log of every cell's share of rows, with one row added to each."""
+    return np.log((np.bincount(keys, minlength=cells) + 1) / (len(keys) + 1))
 
 
 def _cells(codes: Mapping[str, Integers], clique: Clique, grid: Grid) -> Integers:
@@ -208,12 +215,13 @@ def _cells(codes: Mapping[str, Integers], clique: Clique, grid: Grid) -> Integer
 
 
 def membership_findings(
-    prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded, levels: AuditLevels, seed: int
+    prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded, levels: AuditLevels
 ) -> list[Finding]:
     """One finding per attack; the control group is the holdout, so the baseline of an advantage is 0."""
-    scores, features = attack_scores(prepared, targets, encoder, base)
-    results = {name: advantage(score[: targets.each], score[targets.each :], seed) for name, score in scores.items()}
-    results["classifier"] = classifier_advantage(features, seed)
+    scores = attack_scores(prepared, targets, encoder, base)
+    features = scores.pop("features")
+    results = {name: advantage(*pair, targets.folds) for name, pair in scores.items()}
+    results["classifier"] = classifier_advantage(*features, targets.folds)
     return [_finding(name, result, levels) for name, result in results.items()]
 
 

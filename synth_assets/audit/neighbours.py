@@ -78,14 +78,13 @@ def _blocks(rows: int, base_rows: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def nearest_distances(queries: Encoded, base: Encoded, *, k: int, exclude: Integers | None = None) -> Floats:
+def nearest_distances(queries: Encoded, base: Encoded, *, k: int) -> Floats:
     """Distances to the k nearest rows of the base.
 
     Args:
         queries: Rows to look from.
-        base: Rows to look among, at least k (one more with `exclude`).
+        base: Rows to look among, at least k.
         k: How many.
-        exclude: Per query the number of one base row that does not count.
 
     Returns:
         Shape (queries, k), ascending, each in [0, columns].
@@ -93,8 +92,6 @@ def nearest_distances(queries: Encoded, base: Encoded, *, k: int, exclude: Integ
     found = np.empty((queries.rows, k))
     for block in _blocks(queries.rows, base.rows):
         total = _total(queries, base, block)
-        if exclude is not None:
-            total[np.arange(len(total)), exclude[block]] = np.inf
         kept = np.partition(total, k - 1, axis=1)[:, :k] if k < base.rows else total
         found[block] = np.sort(kept, axis=1)[:, :k]
     return found

@@ -122,7 +122,7 @@ def _attacks(
         "reference_rows": targets.reference.held,
         "predicates": limits.predicates,
     }
-    result.findings += membership_findings(prepared, targets, encoder, base, levels, seed)
+    result.findings += membership_findings(prepared, targets, encoder, base, levels)
     train = _some(prepared.parts["train"], limits.singling_out_rows, child_seed(seed, "train for singling out"))
     parts = (synthetic, train, prepared.parts["holdout"])
     found, reasons = singling_out_findings(prepared, parts, limits.predicates, levels, seed)

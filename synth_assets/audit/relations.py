@@ -93,11 +93,10 @@ def children_per_parent(session: Session, children: ir.Table, parents: ir.Table,
     joined = _keys(parents, key.parent_columns).distinct().left_join(counts, names)
     tally = joined.mutate(children=joined.children.fill_null(0)).group_by("children").aggregate(parents=ibis._.count())
     rows = session.backend.to_pyarrow(tally)
-    numbers = np.asarray(rows["children"].to_numpy(), dtype=np.float64)
-    histogram: Floats = np.bincount(
-        _bins(numbers), weights=np.asarray(rows["parents"].to_numpy(), dtype=np.float64), minlength=64
+    children_of, parents_with = (
+        np.asarray(rows[name].to_numpy(), dtype=np.float64) for name in ("children", "parents")
     )
-    return histogram.astype(np.int64)
+    return np.bincount(_bins(children_of), weights=parents_with, minlength=96).astype(np.int64)
 
 
 def _bins(children: Floats) -> Integers:
