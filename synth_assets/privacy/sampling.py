@@ -195,8 +195,8 @@ class Target:
         if largest >= MAX_TABLE:
             return self._columns(magnitude.tolist())
         if largest >= len(self._whole):
-            whole, part = self._columns(list(range(largest + 1)))
-            self._whole, self._part = whole, part
+            length = min(MAX_TABLE, max(largest + 1, 2 * len(self._whole)))
+            self._whole, self._part = self._columns(list(range(length)))
         return self._whole[magnitude], self._part[magnitude]
 
     def _columns(self, magnitudes: list[int]) -> tuple[np.ndarray, np.ndarray]:
