@@ -15,6 +15,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 MAX_FORMULA_CHARACTERS = 2000
+MAX_FORMULA_DEPTH = 60
+MAX_CONSTANT = 2.0**62
 FUNCTIONS = {
     "abs": (1, 1), "ceil": (1, 1), "clip": (3, 3), "date": (1, 1), "exp": (1, 1), "floor": (1, 1), "log": (1, 1),
     "max": (2, 9), "min": (2, 9), "month": (1, 1), "round": (1, 2), "sigmoid": (1, 1), "sqrt": (1, 1), "weekday": (1, 1),
@@ -44,18 +46,22 @@ def parse_formula(text: str) -> ast.expr:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError("this is not a formula (write it like `0.3 + 0.1 * (age >= 65)`)") from None
-    for node in ast.walk(tree):
-        problem = _problem(node)
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_FORMULA_DEPTH):
+        problem = next(filter(None, map(_problem, level)), None)
         if problem:
             raise ValueError(problem)
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise ValueError("this formula is nested too deeply")
     return tree
 
 
 def _problem(node: ast.AST) -> str | None:
     if not isinstance(node, _ALLOWED):
         return f"formulas cannot use {type(node).__name__.lower()}"
-    if isinstance(node, ast.Constant) and not isinstance(node.value, bool | int | float | str):
-        return "formulas have numbers, texts, True and False as constants"
+    if isinstance(node, ast.Constant):
+        return _constant_problem(node)
     if isinstance(node, ast.Attribute) and not isinstance(node.value, ast.Name):
         return "write a column of another table as table.column"
     if isinstance(node, ast.Subscript) and not isinstance(node.value, ast.Dict):
@@ -63,6 +69,12 @@ def _problem(node: ast.AST) -> str | None:
     if isinstance(node, ast.Dict) and not (node.keys and all(isinstance(k, ast.Constant) for k in node.keys)):
         return "the keys of a choice by value are constants, at least one"
     return _call_problem(node) if isinstance(node, ast.Call) else None
+
+
+def _constant_problem(node: ast.Constant) -> str | None:
+    if isinstance(node.value, bool | int | float):
+        return None if abs(node.value) < MAX_CONSTANT else "a number in a formula is below 2 ** 62"
+    return None if isinstance(node.value, str) else "formulas have numbers, texts, True and False as constants"
 
 
 def _call_problem(node: ast.Call) -> str | None:

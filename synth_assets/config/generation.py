@@ -10,10 +10,10 @@ import datetime as dt
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from synth_assets.config.dataset import DATASET_NAME, Config, Names
-from synth_assets.config.formulas import Formula
+from synth_assets.config.formulas import Formula, formula_names
 
 COLUMN_NAME = re.compile(r"[^.{}@\s][^.{}@\n\r]{0,119}")
 TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -163,32 +163,45 @@ class BooleanColumn(ColumnBase):
     probability: Formula = 0.5
 
 
+def _day(value: dt.date | float | str) -> dt.date | float | str:
+    """Refuse a bound that can be no day, such as a mistyped date, which reads like a subtraction."""
+    if isinstance(value, float) or (
+        isinstance(value, str) and not formula_names(value) and not re.search(r"today|date", value)
+    ):
+        raise ValueError("write a day like 2024-01-31, or a formula that gives one, like `today - 30`")
+    return value
+
+
+Day = Annotated[dt.date | Formula, AfterValidator(_day)]
+
+
 class DateColumn(ColumnBase):
     """Days from `start` to `end`, both included, all equally likely; either may be a formula."""
 
     type: Literal["date"]
-    start: dt.date | Formula
-    end: dt.date | Formula = "today"
+    start: Day
+    end: Day = "today"
 
 
 class DatetimeColumn(ColumnBase):
     """Times to the second, from the first second of `start` to the last one of `end`."""
 
     type: Literal["datetime"]
-    start: dt.date | Formula
-    end: dt.date | Formula = "today"
+    start: Day
+    end: Day = "today"
 
 
-def _values(value: object) -> object:
-    """`values: {a: 3, b: 1}` and `values: [a, b]` are both allowed."""
-    return {str(k) if isinstance(k, bool) else k: w for k, w in value.items()} if isinstance(value, dict) else value
+def _no_booleans(value: object) -> object:
+    if isinstance(value, dict | list | tuple) and any(isinstance(v, bool) for v in value):
+        raise ValueError("YAML reads yes, no, on and off as true and false; put such values into quotes")
+    return value
 
 
 class EnumColumn(ColumnBase):
     """One of a list of values; a weight may be a formula, so that it depends on other columns."""
 
     type: Literal["enum"]
-    values: Annotated[dict[str | int, Formula] | tuple[str | int, ...], BeforeValidator(_values)] = Field(
+    values: Annotated[dict[str | int, Formula] | tuple[str | int, ...], BeforeValidator(_no_booleans)] = Field(
         min_length=1, max_length=5000
     )
     weights: tuple[Formula, ...] | None = None

@@ -49,10 +49,12 @@ def load_schema(path: Path) -> GenerationSchema:
 
 
 def _without_type(key: str | None) -> str | None:
-    """A key as it stands in the file; pydantic adds the type of the column."""
+    """A key as it stands in the file; pydantic adds the type of the column, and which of several forms it tried."""
     parts = (key or "").split(".")
     if len(parts) > 4 and parts[0] == "tables" and parts[2] == "columns" and parts[4] in COLUMN_TYPES:
         del parts[4]
+    if len(parts) > 5 and (parts[-1] in {"date", "float"} or parts[-1].startswith("function-")):
+        parts.pop()
     return ".".join(parts) or None
 
 

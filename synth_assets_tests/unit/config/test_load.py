@@ -90,3 +90,9 @@ def test_a_missing_file_says_how_to_make_one(tmp_path):
 def test_an_empty_file_is_an_error(load):
     with pytest.raises(ConfigError, match="empty"):
         load("")
+
+
+def test_a_day_that_no_calendar_has_is_an_error_with_its_line(load):
+    with pytest.raises(ConfigError, match="no such day") as caught:
+        load(SHORT + "columns:\n  born: {kind: date, lower: 2024-13-01}\n")
+    assert caught.value.row == 6

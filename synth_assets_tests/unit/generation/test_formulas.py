@@ -88,6 +88,8 @@ def test_a_formula_gives_what_it_says(formula: str, expected: list[object]) -> N
         ("{age: 1}[kind]", "constants"),
         ("age & 1", "bitand"),
         ("'a'" * 900, "characters"),
+        ("-" * 500 + "1", "deeply"),
+        ("1" * 30, "below 2"),
     ],
 )
 def test_what_is_no_formula_is_refused_when_it_is_read(formula: str, part: str) -> None:

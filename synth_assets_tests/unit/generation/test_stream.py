@@ -63,7 +63,8 @@ def family(rows: int = 200, mean: float | str = 2, **extra: object) -> Generatio
         "grandchildren": {
             "parent": "children", "children": {"distribution": "uniform", "minimum": 0, "maximum": "min(age, 3)"},
             "columns": {
-                "pid": {"type": "foreign_key", "references": "parents.id"}, "cid": {"type": "foreign_key", "references": "children.cid"},
+                "pid": {"type": "foreign_key", "references": "parents.id"},
+                "cid": {"type": "foreign_key", "references": "children.cid"},
             },
         },
         "shops": {"rows": 7, "columns": {"id": {"type": "uuid"}}},
