@@ -14,7 +14,6 @@ from synth_assets.privacy.records import CrossCheck, Event, ExponentialEvent, Ga
 
 ORDERS = tuple(1 + math.exp(step / 20) for step in range(-120, 241))  # alpha - 1 from 0.0025 to 163,000
 TOLERANCE = 1e-6
-LOWER_SHARE = 0.99  # the discrete curve crosses the continuous one by less than this at sigma >= 1
 
 
 def verify(events: Iterable[Event], claimed: Spent) -> CrossCheck:
@@ -44,7 +43,7 @@ def verify(events: Iterable[Event], claimed: Spent) -> CrossCheck:
             key="epsilon",
         )
     lower = gaussian_epsilon([e for e in events if isinstance(e, GaussianEvent)], claimed.delta)
-    if claimed.epsilon < lower * LOWER_SHARE:
+    if claimed.epsilon < lower * (1 - TOLERANCE):
         raise CheckFailedError(
             f"the claimed epsilon {claimed.epsilon:.6g} is below {lower:.6g}, which the Gaussian noise alone costs.",
             key="epsilon",
@@ -71,7 +70,7 @@ def rdp_epsilon(events: Sequence[Event], delta: float) -> float:
                 event.l2_sensitivity / event.sigma
             ) ** 2 / 2  # Bun, Steinke 2016, proposition 1.6; CKS 2020, theorem 4
         elif isinstance(event, ExponentialEvent):
-            rho = event.epsilon**2 / 8  # Cesar, Rogers 2021, lemma 3.2
+            rho = event.epsilon**2 / 8  # Cesar, Rogers 2021 (bounded range epsilon)
         else:
             continue
         accountant.compose(SelfComposedDpEvent(ZCDpEvent(rho=rho), event.count))
@@ -80,7 +79,10 @@ def rdp_epsilon(events: Sequence[Event], delta: float) -> float:
 
 
 def gaussian_epsilon(events: Sequence[GaussianEvent], delta: float) -> float:
-    """Exact epsilon of continuous Gaussians with these scales (Balle, Wang 2018, theorem 8), without those below 1; rounded down."""
+    """Exact epsilon of continuous Gaussians with these scales (Balle, Wang 2018, theorem 8), without those below 1; rounded down.
+
+    No valid bound of ours lies below it: mu of a discrete Gaussian is above 1 / sigma, and zCDP holds for the continuous one as well.
+    """
     precision = math.fsum(e.count * (e.l2_sensitivity / e.sigma) ** 2 for e in events if e.sigma >= 1)
     if precision == 0:
         return 0.0
