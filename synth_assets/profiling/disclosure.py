@@ -7,6 +7,7 @@ rows, none that a total would give back. What does not: computing a profile.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from synth_assets.profiling.records import (
 
 SMALLEST_CELL = 11
 DIGITS = 3
+_RARE_SIGNS = re.compile(r"[^Aa9 .,:;/@+()_-]")
 
 
 def public_profile(profile: TableProfile) -> TableProfile:
@@ -72,7 +74,7 @@ def public_column(column: ColumnProfile, rows: int) -> ColumnProfile:
     changes = known | {
         "number": None if column.identifying else _number(column.number, count),
         "time": None if column.identifying else _time(column.time),
-        "text": _text(column.text),
+        "text": _text(column.text, identifying=column.identifying),
         "histogram": None if column.identifying else _histogram(column.histogram),
         "top_values": (),
         "rows_of_other_values": None,
@@ -142,11 +144,19 @@ def _time(stats: TimeStats | None) -> TimeStats | None:
     return TimeStats(**{**months, "minimum": None, "maximum": None})
 
 
-def _text(stats: TextStats | None) -> TextStats | None:
-    """Shapes show letters and digits of nobody, but other signs as they are: only those of 11 rows and more are kept."""
+def _text(stats: TextStats | None, *, identifying: bool) -> TextStats | None:
+    """Shapes show letters and digits of nobody, but other signs as they are: only those of 11 rows and more are kept.
+
+    Of an identifying column, only the signs that forms are made of are kept.
+    """
     if stats is None:
         return None
-    shapes, others = _values(stats.shapes, stats.rows_of_other_shapes or 0) if stats.shapes else ((), None)
+    merged: dict[str, int] = {}
+    for shape in stats.shapes:
+        text = _RARE_SIGNS.sub("?", shape.value) if identifying else shape.value
+        merged[text] = merged.get(text, 0) + shape.rows
+    forms = sorted((ValueCount(value=v, rows=n) for v, n in merged.items()), key=lambda s: (-s.rows, s.value))
+    shapes, others = _values(forms, stats.rows_of_other_shapes or 0) if forms else ((), None)
     return TextStats(
         min_length=None,
         mean_length=_round(stats.mean_length),

@@ -88,6 +88,16 @@ def test_the_public_form_is_marked_and_stable(full: TableProfile) -> None:
     assert public.associations is not None
 
 
+def test_shapes_of_an_identifying_column_show_no_rare_sign(written: Any, engine: Engine) -> None:
+    path, schema = written({"code": ["#1!", "*2!"] * 12 + ["A-1"] * 20, "other": ["#1!", "*2!"] * 12 + ["A-1"] * 20})
+    public = profile_table(path, schema, engine, identifying=frozenset({"code"})).public()
+    code, other = public.column("code").text, public.column("other").text
+    assert code is not None
+    assert other is not None
+    assert [(s.value, s.rows) for s in code.shapes] == [("?9?", 24), ("A-9", 20)]
+    assert [(s.value, s.rows) for s in other.shapes] == [("A-9", 20), ("#9!", 12), ("*9!", 12)]
+
+
 def test_a_table_of_ten_rows_shows_names_only(written: Any, engine: Engine) -> None:
     path, schema = written({"x": list(range(10)), "s": ["a"] * 10})
     public = profile_table(path, schema, engine).public()

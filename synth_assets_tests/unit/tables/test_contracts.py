@@ -235,7 +235,7 @@ def test_logging_and_warnings_are_left_as_they_were(people: tuple[Path, TableSch
 
 def test_the_engine_ends_without_a_word_on_stderr(people: tuple[Path, TableSchema]) -> None:
     code = (
-        "import torch, sys; from pathlib import Path; from synth_assets.tables.contracts import run_contract; "
+        "from pathlib import Path; from synth_assets.tables.contracts import run_contract; "
         "from synth_assets.tables.schema import TableSchema; from synth_assets.tables.engine import Engine; "
         "from synth_assets.config.dataset import ExpectationConfig as E; "
         f"s = TableSchema.model_validate_json({people[1].model_dump_json()!r}); "
