@@ -162,7 +162,7 @@ class Stage:
         """The materialization: own data version, metadata, check results."""
         key = dg.AssetKey([self.config.name, job.asset])
         version = hash_parts(made.ref.content_hash, hash_json(job.section), job.version)
-        common = {
+        common: dict[str, Any] = {
             "reused": made.reused,
             "reuse_count": made.reuse_count,
             "path": dg.MetadataValue.path(self.store.location(made.ref)),

@@ -126,7 +126,7 @@ class GaussianCopulaModel:
         if parent is None:
             return self._sample(name, wanted, rng)
         above = done[parent.parent_table]
-        counts = above[f"{COUNT_PREFIX}{name}"].fillna(0).clip(lower=0).round().astype(int).to_numpy()
+        counts = above[f"{COUNT_PREFIX}{name}"].fillna(0).astype(int).to_numpy()
         slots = np.repeat(np.arange(len(above)), counts)
         drawn = self._sample(name, max(len(slots), 1), rng)
         shared = [c for c in drawn.columns if c.startswith(PARENT_PREFIX)]
@@ -213,7 +213,8 @@ def _fit_one(frame: pd.DataFrame, spec: TableSpec, seed: int) -> Any:
         frame = frame.sample(MAX_FIT_ROWS, random_state=seed % 2**32).reset_index(drop=True)
     if not len(frame.columns):
         frame = pd.DataFrame({"_rows": np.arange(len(frame)) % 2})
-    columns = {c: {"sdtype": _sdtype(frame[c])} for c in frame.columns}
+    counts = [c for c in frame.columns if c.startswith(COUNT_PREFIX)]
+    columns = {c: {"sdtype": "categorical" if c in counts else _sdtype(frame[c])} for c in frame.columns}
     metadata = Metadata.load_from_dict({"tables": {TABLE: {"columns": columns}}, "relationships": []})
     model = GaussianCopulaSynthesizer(metadata)
     model.fit({TABLE: frame})
