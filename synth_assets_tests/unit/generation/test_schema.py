@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from synth_assets.config.generation import COLUMN_TYPES
 from synth_assets.errors import ConfigError
-from synth_assets.generation import load_schema
+from synth_assets.generation import load_schema, make_tables
 
 GOOD = """\
 name: shop
@@ -36,6 +38,21 @@ def load(folder: Path, text: str) -> None:
 
 def test_a_good_schema_loads(tmp_path: Path) -> None:
     load(tmp_path, GOOD)
+
+
+def test_the_example_of_the_how_to_works(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "howto" / "generate.md"
+    text = page.read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    load(tmp_path, example)
+    made = make_tables(load_schema(tmp_path / "s.yaml"), seed=1)
+    assert made["customers"].num_rows == 1000
+    types = set(
+        re.findall(
+            r"`([a-z_0-9]+)`", "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+        )
+    )
+    assert types <= COLUMN_TYPES
 
 
 C = "tables.customers.columns"
