@@ -82,8 +82,8 @@ class ColumnSample:
 
     @cached_property
     def short(self) -> pa.Array:
-        """The sampled values, cut to 400 characters for forms."""
-        return pc.utf8_slice_codeunits(self.text, 0, 400)
+        """The sampled values as forms see them: cut to 400 characters, every run of white space one blank."""
+        return pc.replace_substring_regex(pc.utf8_slice_codeunits(self.text, 0, 400), r"\s+", " ")
 
     @cached_property
     def values(self) -> list[str]:

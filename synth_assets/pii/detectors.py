@@ -77,6 +77,10 @@ FORMS: tuple[Form, ...] = (
     Form("icd10", ("icd10_dotted",), 7, least=0.3),
     Form("loinc", ("loinc",), 8, least=0.9, check="loinc", unchecked=-3, distinct=3),
     Form("ndc", ("ndc",), 7, least=0.9, distinct=3),
+    Form("national_id", ("national",), 6, least=0.9, distinct=3),
+    Form("tax_id", ("company_number",), 7, least=0.9),
+    Form("none", ("colour",), 6, least=0.9),
+    Form("password_or_secret", ("colour",), -6, least=0.9),
     Form("tax_id", ("ein_dashed",), 6, least=0.9, distinct=3),
     Form("mrn", ("mrn_like",), 2.5, least=0.9),
     Form("username", ("login_strong",), 3.0, least=0.8, distinct=ENOUGH),
@@ -116,7 +120,8 @@ def by_form(sample: ColumnSample) -> Iterable[Signal]:
 
 def _judge(sample: ColumnSample, form: Form, share: float) -> Signal:
     strength = min(1.0, 0.5 + share / 2)
-    form_words = f"pattern: {share:.0%} of the distinct values have the form of {form.entity_type}"
+    named = form.entity_type if form.weight > 0 and form.entity_type != "none" else f"a {form.forms[0]}"
+    form_words = f"pattern: {share:.0%} of the distinct values have the form of {named}"
     if form.check is None:
         return Signal(form.entity_type, form.weight * strength, form_words)
     valid = sample.share_valid(checksums.VALIDATORS[form.check])

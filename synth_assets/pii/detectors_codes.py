@@ -15,6 +15,9 @@ from synth_assets.pii.detectors import ENOUGH, Signal, detector
 
 _PHONE_REGIONS = ("US", "BR", "FR", "ES", "GB", "IN")
 _FIRST_LOOK = 20
+_MARKED_PASSWORD = re.compile(r"(?=.*[a-z])(?=.*[A-Z\d])(?=.*[!@#$%^&*()_+=?<>{}\[\]~])[^\s/]{6,64}$")
+_MIXED_WORD = re.compile(r"[a-z][A-Z]|\d[A-Z]?[a-z]")
+_CAMEL_WORD = re.compile(r"(?:[A-Z][a-z]+){1,6}\d*")
 
 
 @detector
@@ -186,7 +189,7 @@ def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
         and float(np.min(sample.lengths)) >= 5
         and even
     ):
-        yield 4.0, "uniqueness: whole numbers of one length, each once"
+        yield 4.0 if sample.mean_length > 5.5 else 3.0, "uniqueness: whole numbers of one length, each once"
     coded = sample.share("prefixed_code")
     if coded > 0.9 and whole < 0.5 and sample.shapes <= max(12, 0.1 * len(sample)):
         yield 4.0 if unique > 0.5 else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms"
@@ -195,7 +198,10 @@ def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
         yield 2.5, "pattern: groups of digits, each value once"
     if sample.share("uuid") > 0.8:
         yield 6.0, "pattern: UUIDs"
-    if whole > 0.95 and 9 <= sample.mean_length <= 14 and sample.share_valid(checksums.isbn) > 0.8:
+    numbered = sample.share("document_number")
+    if numbered > 0.98 and unique > 0.95 and whole < 0.98 and spread < 0.3:
+        yield 3.5, "uniqueness: numbers of one length, some with letters before them, each once"
+    if 9 <= sample.mean_length <= 18 and sample.alphabetic_share < 0.2 and sample.share_valid(checksums.isbn) > 0.8:
         yield 5.0, "check digits: valid as ISBN or EAN, numbers of things"
 
 
@@ -208,21 +214,27 @@ def secrets(sample: ColumnSample) -> Iterable[Signal]:
         yield Signal("password_or_secret", 3.5, "pattern: hexadecimal digests")
         yield Signal("other_id", 3, "pattern: hexadecimal digests")
         return
-    mixed = float(
-        np.mean(
-            [bool(re.search(r"[a-z][A-Z]|\d[A-Z]?[a-z]", v)) and " " not in v and "." not in v for v in sample.checked]
-        )
-    )
-    camel = float(np.mean([bool(re.fullmatch(r"(?:[A-Z][a-z]+){1,6}\d*", v)) for v in sample.checked]))
-    if (
-        mixed - camel > 0.6
-        and 5 <= sample.mean_length <= 64
-        and sample.share("code_like") > 0.5
-        and sample.share("hex_hash") < 0.1
-    ):
+    if max(sample.share("file"), sample.share("url"), sample.share("email_like")) > 0.3:
+        return
+    marked = sample.share_valid(lambda v: bool(_MARKED_PASSWORD.match(v)))
+    mixed = sample.share_valid(lambda v: bool(_MIXED_WORD.search(v)) and " " not in v and "." not in v)
+    camel = sample.share_valid(lambda v: bool(_CAMEL_WORD.fullmatch(v)))
+    coded = sample.share("code_like") > 0.5 and sample.share("hex_hash") < 0.1 and 5 <= sample.mean_length <= 64
+    if marked > 0.7:
+        yield Signal("password_or_secret", 5.5, f"pattern: {marked:.0%} mix cases, digits and signs within one word")
+    elif mixed - camel > 0.6 and coded:
         yield Signal(
             "password_or_secret", 4.5, f"pattern: {mixed:.0%} mix cases and digits within one word, without a form"
         )
+
+
+@detector
+def file_names(sample: ColumnSample) -> Iterable[Signal]:
+    """Names of files name nobody."""
+    share = sample.share("file")
+    if share > 0.8 and sample.share("url") < 0.5:
+        yield Signal("none", 4, f"pattern: {share:.0%} are names of files")
+        yield Signal("username", -4, "pattern: names of files")
 
 
 @detector
@@ -256,16 +268,16 @@ def health_codes(sample: ColumnSample) -> Iterable[Signal]:
 @detector
 def plates_and_documents(sample: ColumnSample) -> Iterable[Signal]:
     """Licence plates and passports: letters and digits in few forms, with letters that vary (codes share a prefix)."""
-    if len(sample) < 20 or sample.share("code_like") < 0.5 or not 5 <= sample.mean_length <= 10 or sample.temporal:
+    if len(sample) < 20 or sample.share("plate_like") < 0.7 or not 5 <= sample.mean_length <= 10 or sample.temporal:
         return
     letters = [re.sub(r"[^A-Z]", "", v) for v in sample.checked]
     mixed = float(
         np.mean([bool(x) and bool(re.search(r"\d", v)) for x, v in zip(letters, sample.checked, strict=True)])
     )
     varied = len(set(letters)) / len(letters)
-    if mixed < 0.9 or varied < 0.3 or sample.share("plate") < 0.6 or sample.share("dea") > 0.5:
+    if mixed < 0.9 or varied < 0.3 or sample.share("dea") > 0.5:
         return
-    if np.max(sample.lengths) <= 8.5:
+    if max(sum(c.isalnum() for c in v) for v in sample.checked) <= 8 and sample.share("document_number") < 0.5:
         yield Signal("license_plate", 4.5, "pattern: short codes whose letters vary, as licence plates have")
     else:
         yield Signal("passport", 3, "pattern: codes of letters that vary and digits, as travel documents have")

@@ -35,6 +35,7 @@ _SURE = {
         "realschule licence bachillerato licenciatura diploma laurea medio superior",
     ),
 }
+_JOINED = re.compile(r"(?i) (?:and|und|et|&|\+) |\w+-\w+,? \w+-")
 _LISTS = {
     "sex": "sexes",
     "race_ethnicity": "races",
@@ -57,7 +58,8 @@ def names(sample: ColumnSample) -> Iterable[Signal]:
         return
     first, last = word_list("first_names"), word_list("last_names")
     parts = [name_tokens(v) for v in sample.normal]
-    many = [p for p in parts if 2 <= len(p) <= 5]
+    spaced = [len(v.split()) > 1 and not _JOINED.search(v) for v in sample.checked]
+    many = [p for p, apart in zip(parts, spaced, strict=True) if apart and 2 <= len(p) <= 5]
     lone = [p[0] for p in parts if len(p) == 1 and len(p[0]) > 1]
     if len(many) >= 0.5 * len(parts):
         yield from _whole_names(many, len(parts), first, last)
@@ -220,14 +222,31 @@ def logins(sample: ColumnSample) -> Iterable[Signal]:
     if len(sample) < 10 or sample.share("login") < 0.7 or sample.distinct_ratio < 0.5 or sample.share("uuid") > 0.5:
         return
     last, first = word_list("last_names"), word_list("first_names")
-    stems = [re.sub(r"[\d_.\-]+$", "", v.lower()) for v in sample.checked]
-    initial = float(np.mean([s[1:] in last and s not in first and s not in last for s in stems]))
-    pair = float(
-        np.mean([len(p) == 2 and p[0] in first and p[1] in last for p in (re.split(r"[._\-]", s) for s in stems)])
-    )
-    digits = float(np.mean([bool(re.search(r"[a-z]\d+$", v)) for v in sample.checked]))
-    share = max(initial, pair)
-    if share >= 0.3 or (share > 0.1 and digits > 0.5):
-        yield Signal(
-            "username", 4.0 + 4.0 * share, f"dictionary: {share:.0%} join an initial or first name with a last name"
-        )
+    stems = [re.sub(r"[\d_.\-]+$", "", v.lower()) for v in sample.checked[:100]]
+    known = first | last
+    built = float(np.mean([_from_names(stem, first, last, known) for stem in stems]))
+    digits = sample.share_valid(lambda v: bool(re.search(r"[a-z]\d+$", v)))
+    bare = float(np.mean([stem in known for stem in stems]))
+    if built >= 0.3 or (built > 0.1 and digits > 0.5):
+        yield Signal("username", 4.0 + 4.0 * built, f"dictionary: {built:.0%} join parts of a first and a last name")
+    elif bare > 0.3 and digits > 0.4:
+        yield Signal("username", 5.0, f"dictionary: {bare:.0%} are names, {digits:.0%} with a number behind")
+
+
+def _from_names(stem: str, first: frozenset[str], last: frozenset[str], known: frozenset[str]) -> bool:
+    """Initial and last name, or two names with or without a sign between."""
+    if stem in known:
+        return False
+    if stem[1:] in last or stem[:-1] in first:
+        return True
+    parts = re.split(r"[._\-]", stem)
+    if len(parts) == 2:
+        return parts[0] in known and parts[1] in known
+    return any(stem[:i] in known and stem[i:] in known for i in range(3, len(stem) - 2))
+
+
+@detector
+def calendar(sample: ColumnSample) -> Iterable[Signal]:
+    """Months and days of the week are also first and last names; as a whole list they are a calendar."""
+    if sample.distinct <= 60 and sample.numeric_share < 0.3 and sample.share_in("calendar_words") > 0.9:
+        yield Signal("none", 6, "dictionary: months or days of the week")

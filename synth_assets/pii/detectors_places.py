@@ -13,6 +13,13 @@ from synth_assets.pii.dictionaries import word_list
 
 _GLUED_STREET = re.compile(r"(?:strasse|str|weg|allee|platz|gasse|ring|damm|ufer|straat|laan|gatan|vagen|veien|vej)\b")
 
+_HOUSE_AND_PLACE = re.compile(
+    r"\b\d{1,5}[A-Za-z]?\b[^\d]*[,\n][^\d]*\b(?:\d{4,6}|\d{3} \d{2}|[A-Z]{1,2}\d[\dA-Z]? ?\d[A-Z]{2})\b"
+)
+_TOWN = re.compile(
+    r"(?:ville|burgh?|town|mouth|side|shire|haven|chester|stad|furt|port|bury|borough|stadt|dorf|hausen|heim|wick|ford|fort)$"
+    r"|^(?:north|south|east|west|new|lake|port|san|santa|saint|st|sainte|los|las|fort|mount|bad|nueva|vieja|sao|santo) "
+)
 _POINT_INSIDE = re.compile(r"[(\[]-?\d{1,3}\.\d{3,}[,; ]+-?\d{1,3}\.\d{3,}[)\]]")
 
 
@@ -32,11 +39,14 @@ def streets(sample: ColumnSample) -> Iterable[Signal]:
     )
     numbered = max(sample.share("house_first") + sample.share("po_box"), sample.share("house_last"))
     share = min(worded, numbered) if numbered > 0.3 else 0.0
+    reason = f"pattern: {share:.0%} have a house number and the word of a street"
     if share >= 0.3 and sample.mean_words < 14:
+        yield Signal("street_address", min(8.0, 2.5 + 7.0 * share), reason)
+        return
+    twice = sample.share_valid(lambda v: bool(_HOUSE_AND_PLACE.search(v)))
+    if twice >= 0.5 and worded >= 0.2 and sample.distinct_ratio > 0.3:
         yield Signal(
-            "street_address",
-            min(8.0, 2.5 + 7.0 * share),
-            f"pattern: {share:.0%} have a house number and the word of a street",
+            "street_address", 5.5, f"pattern: {twice:.0%} have a house number and a postal code between lines of text"
         )
 
 
@@ -72,10 +82,12 @@ def regions(sample: ColumnSample) -> Iterable[Signal]:
     enough = min(1.0, len(sample) / 5)
     surnames, forenames = sample.share_in("last_names"), sample.share_in("first_names")
     lead = city - max(0.0, surnames - 0.55) - max(0.0, forenames - 0.5) - 0.5 * max(country - 0.3, 0.0)
+    built = float(np.mean([bool(_TOWN.search(v)) for v in sample.normal]))
     if city >= 0.45 and lead > 0.3:
-        yield Signal(
-            "city", enough * min(7.0, 0.5 + 7.0 * lead), f"dictionary: {city:.0%} are names of cities or towns"
-        )
+        weight = enough * min(7.0, 0.5 + 7.0 * lead)
+        yield Signal("city", weight, f"dictionary: {city:.0%} are names of cities or towns")
+    elif built >= 0.6 and surnames < 0.4 and len(sample) >= ENOUGH and sample.mean_words < 2.5:
+        yield Signal("city", 1.5 + 4.5 * built, f"pattern: {built:.0%} are built like names of towns")
 
 
 @detector
@@ -108,9 +120,13 @@ def postal_codes(sample: ColumnSample) -> Iterable[Signal]:
     """Postal codes: forms of countries that few other things have; five digits alone say little."""
     if sample.temporal or sample.share("date") > 0.3 or sample.share("uuid") > 0.3 or sample.share("icd10") > 0.8:
         return
-    world, five = sample.share("zip_world"), sample.share("zip_us")
+    world = sample.share("zip_world")
+    world += 0.0 if world < 0.2 else sample.share("zip_glued")
+    five = sample.share("zip_us")
     if world >= 0.7 and sample.share("ndc") < 0.5 and len(sample) >= 3:
         yield Signal("zip", 5.5 * world, f"pattern: {world:.0%} have the form of a postal code")
+    elif sample.share("zip_glued") >= 0.9:
+        yield Signal("zip", 3.0, "pattern: the form of British or Canadian postal codes without a blank")
     elif five >= 0.9:
         zeros = float(np.mean([v.startswith("0") for v in sample.checked]))
         plus = float(np.mean(["-" in v for v in sample.checked]))

@@ -73,8 +73,9 @@ CELL: dict[str, str] = {
     "zip_us": r"\d{5}(?:-\d{4})?",
     "zip_world": (
         r"\d{5}-\d{4}|\d{5}-\d{3}|\d{4} ?[A-Z]{2}"
-        r"|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{3} \d{2}|\d{2}-\d{3}|\d{4}-\d{3}|[A-Z]{1,2}-\d{4,5}"
+        r"|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}|[A-Z]\d[A-Z] \d[A-Z]\d|\d{3} \d{2}|\d{2}-\d{3}|\d{4}-\d{3}|[A-Z]{1,2}-\d{4,5}"
     ),
+    "zip_glued": r"[A-Z]{1,2}\d[A-Z\d]?\d[A-Z]{2}|[A-Z]\d[A-Z]\d[A-Z]\d",
     "zip_any": r"[A-Za-z0-9]{2,5}[ \-]?[A-Za-z0-9]{0,5}",
     "date": _DAY + rf"(?:{_TIME})?",
     "datetime": _DAY + _TIME,
@@ -102,10 +103,22 @@ CELL: dict[str, str] = {
     "login": r"[a-z][a-z0-9._\-]{2,30}",
     "login_strong": r"(?i:[a-z]{2,}[._]?[a-z]*\d{1,4}|[a-z]+[._][a-z]+|@\w{2,}|[a-z]\w*\\\w+)",
     "name_word": r"[^\d\W_][^\d_!?;:@#$%&*/\\<>=+|~^]*",
+    "national": (  # forms of national numbers that hardly anything else has: GB, IT, FR, MX, BR, SE, ES, IN
+        r"[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-Z]|[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]|[12] \d{2} \d{2} \d{2} \d{3} \d{3}(?: ?\d{2})?"
+        r"|[A-Z]{4}\d{6}[HM][A-Z]{5}[0-9A-Z]\d|\d{3}\.\d{3}\.\d{3}-\d{2}|\d{8}-?[A-HJ-NP-TV-Z]|\d{4} \d{4} \d{4}"
+    ),
+    "company_number": r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}|\d{2}[A-Z]{5}\d{4}[A-Z]\d[A-Z]\w",
+    "colour": r"#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})|rgb\([\d, ]+\)",
     "snomed": r"\d{6,18}",
     "mrn_like": r"(?i:(?:MRN|MR|PT|M|H|P)[-#: ]?\d{5,10}(?:-\d)?)",
     "flag": r"(?i:y|n|yes|no|true|false|t|f|0|1|ja|nein|oui|non|si|sì|sí|não|nao|vero|falso|x|-|0\.0|1\.0)",
     "initial": r"[A-Za-z]\.?",
+    "file": (
+        r"(?i:[^@]+\.(?:csv|tsv|txt|json|xml|html?|pdf|docx?|xlsx?|pptx?|js|css|py|java|sh|log|zip|gz|tar|mp[34]|wav|flac|avi|mov|webm"
+        r"|gif|png|jpe?g|bmp|tiff?|svg|od[tsp]|numbers|key|pages))"
+    ),
+    "document_number": r"[A-Z]{0,3}\d{6,12}",
+    "plate_like": r"[A-Z0-9]{1,4}(?:[- ]?[A-Z0-9]{1,5}){0,2}",
     "plate": r"(?:[A-Z]{1,3}[- ]?){1,2}\d{1,4}[- ]?[A-Z]{0,3}|\d{1,4}[- ]?[A-Z]{1,4}[- ]?\d{0,4}",
 }
 

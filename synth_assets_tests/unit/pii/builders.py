@@ -6,11 +6,94 @@ from collections.abc import Callable
 
 import numpy as np
 
-FIRST = "Anna Bruno Carla David Elena Frank Gloria Hugo Irene Jacob Karen Louis Maria Nora Oscar Paula Robert Sarah Thomas Laura".split()
-LAST = "Smith Johnson Garcia Mueller Rossi Dubois Schmidt Brown Wilson Martinez Weber Moreau Ferrari Jones Taylor Clark Lewis Young".split()
-CITIES = "Berlin Chicago Madrid Lyon Boston Seattle Dallas Denver Houston Phoenix Cologne Turin Valencia Porto Leeds Atlanta".split()
-STATES = "CA NY TX FL WA OR MA IL GA OH PA MI AZ CO".split()
-COUNTRIES = "Germany France Spain Italy Brazil Canada Japan Mexico Norway Poland".split()
+FIRST = [
+    "Anna",
+    "Bruno",
+    "Carla",
+    "David",
+    "Elena",
+    "Frank",
+    "Gloria",
+    "Hugo",
+    "Irene",
+    "Jacob",
+    "Karen",
+    "Louis",
+    "Maria",
+    "Nora",
+    "Oscar",
+    "Paula",
+    "Robert",
+    "Sarah",
+    "Thomas",
+    "Laura",
+]
+LAST = [
+    "Smith",
+    "Johnson",
+    "Garcia",
+    "Mueller",
+    "Rossi",
+    "Dubois",
+    "Schmidt",
+    "Brown",
+    "Wilson",
+    "Martinez",
+    "Weber",
+    "Moreau",
+    "Ferrari",
+    "Jones",
+    "Taylor",
+    "Clark",
+    "Lewis",
+    "Young",
+]
+CITIES = [
+    "Berlin",
+    "Chicago",
+    "Madrid",
+    "Lyon",
+    "Boston",
+    "Seattle",
+    "Dallas",
+    "Denver",
+    "Houston",
+    "Phoenix",
+    "Cologne",
+    "Turin",
+    "Valencia",
+    "Porto",
+    "Leeds",
+    "Atlanta",
+]
+STATES = [
+    "CA",
+    "NY",
+    "TX",
+    "FL",
+    "WA",
+    "OR",
+    "MA",
+    "IL",
+    "GA",
+    "OH",
+    "PA",
+    "MI",
+    "AZ",
+    "CO",
+]
+COUNTRIES = [
+    "Germany",
+    "France",
+    "Spain",
+    "Italy",
+    "Brazil",
+    "Canada",
+    "Japan",
+    "Mexico",
+    "Norway",
+    "Poland",
+]
 JOBS = [
     "Nurse",
     "Software Engineer",
@@ -29,7 +112,27 @@ ILLS = [
     "Asthma",
     "Chronic kidney disease",
 ]
-WORDS = "the visit was short and all questions were answered before they left with a new plan for next week".split()
+WORDS = [
+    "the",
+    "visit",
+    "was",
+    "short",
+    "and",
+    "all",
+    "questions",
+    "were",
+    "answered",
+    "before",
+    "they",
+    "left",
+    "with",
+    "a",
+    "new",
+    "plan",
+    "for",
+    "next",
+    "week",
+]
 
 
 def luhn_digit(body: str) -> str:

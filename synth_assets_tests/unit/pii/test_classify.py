@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synth_assets_tests.unit.pii import builders
 
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.errors import ConfigError, InputError
@@ -20,6 +19,7 @@ from synth_assets.pii.classify import classify_frame, classify_table
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
+from synth_assets_tests.unit.pii import builders
 
 ROWS = 150
 
@@ -95,7 +95,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 def test_pandas_frames_are_accepted() -> None:
     frame = pd.DataFrame({"age": [31, 45, 52], "mixed": [1, "a", None], "when": pd.to_datetime(["2024-01-01"] * 3)})
-    assert [v.entity_type for v in classify_frame(frame)][0] == "age"
+    assert classify_frame(frame)[0].entity_type == "age"
 
 
 def test_a_person_wins_and_is_recorded() -> None:

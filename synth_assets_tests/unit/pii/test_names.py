@@ -82,7 +82,7 @@ def test_every_rule_names_known_types_and_groups() -> None:
 
 def test_groups_and_spoilers_are_concepts_of_the_vocabulary() -> None:
     known = frozenset().union(*vocabulary().values())
-    assert headers.PERSONS | headers.THINGS | headers.ORGANIZATIONS | headers.SPOILERS <= known
+    assert known >= headers.PERSONS | headers.THINGS | headers.ORGANIZATIONS | headers.SPOILERS
 
 
 @pytest.mark.parametrize("name", ["email_status", "phone_type", "city_count", "country_population"])

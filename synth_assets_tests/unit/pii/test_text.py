@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import duckdb
 import pyarrow as pa
 import pytest
@@ -62,7 +64,7 @@ def test_plain_text_holds_no_identifier(text: str) -> None:
 def test_spans_are_in_order_inside_the_text_and_apart(text: str) -> None:
     spans = find_entities(text)
     assert all(0 <= s.start < s.end <= len(text) and 0 <= s.confidence <= 1 for s in spans)
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
 
 
 def test_shares_count_cells_and_skip_missing_ones() -> None:
