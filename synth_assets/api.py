@@ -20,6 +20,7 @@ from synth_assets.config.dataset import ColumnConfig, DatasetConfig, SourceConfi
 from synth_assets.config.runtime import Settings, find_home
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
+from synth_assets.storage.opening import open_store
 from synth_assets.storage.secrets import master_key
 from synth_assets.tables.schema import TableSchema
 
@@ -221,6 +222,7 @@ def synthesize(
     target: str | None = None,
     seed: int = 7,
     population: str | None = None,
+    fresh: bool = False,
     home: Path | None = None,
 ) -> Synthesis:
     """Train a synthesizer on one table and sample a synthetic one. Direct identifiers are never modelled, they are made anew.
@@ -237,6 +239,7 @@ def synthesize(
         target: Column that the model serves first.
         seed: Seed of initial weights and sampling; the noise never takes a seed.
         population: Whose budget pays (default: the file's stem).
+        fresh: Measure and pay again although the same measurement is stored.
         home: Home folder with the budget ledger; the nearest one when None.
 
     Raises:
@@ -264,6 +267,8 @@ def synthesize(
             folder=data.folder, schema=data.schema, verdicts=_verdicts(data, declared), columns=declared, target=aim,
             synthesizer=config, seed=child_seed(seed, "synthesize"), population=name, run_id=f"api-{uuid.uuid4().hex[:12]}",
             budget=DEFAULT_BUDGET,
+            store=open_store(settings.var, settings.s3_zones, settings.s3_endpoint),
+            fresh=fresh,
         )  # fmt: skip
         made = Path(scratch) / "synthetic"
         schema, privacy = release_table(job, made, ledger=lambda: open_budget(settings.home), engine=_engine(settings))

@@ -49,7 +49,9 @@ class DatasetKeys:
         for table in self.config.tables:
             other = seen.setdefault(slug(table), table)
             if other != table:
-                raise ConfigError(f"the tables {other!r} and {table!r} get the same asset name {slug(table)!r}.", key="tables")
+                raise ConfigError(
+                    f"the tables {other!r} and {table!r} get the same asset name {slug(table)!r}.", key="tables"
+                )
 
     def key(self, name: str) -> dg.AssetKey:
         """The Dagster key of an asset name of this dataset."""

@@ -48,7 +48,7 @@ def build_defs(
         assets=assets,
         jobs=[*jobs.values(), *file_jobs()],
         sensors=[source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded],
-        schedules=[nightly_schedule(jobs)] if jobs else [],
+        schedules=[nightly_schedule(list(jobs))] if jobs else [],
         resources=resources,
         executor=dg.in_process_executor,
     )

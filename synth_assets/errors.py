@@ -139,7 +139,9 @@ class UnexpectedError(SynthAssetsError):
 
 def _place(error: BaseException) -> str:
     """File and line of the last frame of this package in a traceback; code positions only, never values."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().is_relative_to(_PACKAGE)]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().is_relative_to(_PACKAGE)
+    ]
     own = [f for f in frames if Path(f.filename).name != "errors.py"]
     return f" at {Path(own[-1].filename).relative_to(_PACKAGE.parent)}:{own[-1].lineno}" if own else ""
 

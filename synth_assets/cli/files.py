@@ -140,6 +140,9 @@ def synthesize(
     target: Annotated[str | None, typer.Option(help="Column that the model serves first.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and sampling; never of the noise.")] = 7,
     population: Annotated[str | None, typer.Option(help="Whose budget pays (default: the file's stem).")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure and pay again although the same measurement is stored.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -148,7 +151,8 @@ def synthesize(
 
     made = api.synthesize(
         file, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
-        domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population, home=home_of(home),
+        domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
+        fresh=fresh, home=home_of(home),
     )  # fmt: skip
     if as_json:
         privacy = None if made.privacy is None else json.loads(made.privacy.model_dump_json())

@@ -109,7 +109,11 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("synth_assets.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("synth_assets.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"score": _score, "count": _count}
     environment.globals |= {"bars": bars, "gauge": gauge, "score_bar": score_bar}
@@ -141,7 +145,10 @@ def _summary(data: ReportInput) -> list[str]:
         )
     best = data.leaderboard.recommended
     if best is not None:
-        lines.append(f"Of {len(data.audits)} synthesizer{'s' if len(data.audits) != 1 else ''}, {best} is recommended. " + " ".join(data.leaderboard.reasons))
+        lines.append(
+            f"Of {len(data.audits)} synthesizer{'s' if len(data.audits) != 1 else ''}, {best} is recommended. "
+            + " ".join(data.leaderboard.reasons)
+        )
     else:
         lines.append("No synthesizer is recommended. " + " ".join(data.leaderboard.reasons))
     return lines
@@ -156,11 +163,15 @@ def _tiles(data: ReportInput) -> list[tuple[str, str, str]]:
         tiles.append(("Recommended", best, "see the leaderboard"))
         tiles.append(("Overall score", _score(audit.overall_score), "privacy, fairness, fidelity; never a gate"))
         risk = audit.figures.privacy_risk_level
-        tiles.append(("Privacy risk", risk or "not measured", f"worst membership attack {_score(audit.figures.privacy_risk)}"))
+        tiles.append(
+            ("Privacy risk", risk or "not measured", f"worst membership attack {_score(audit.figures.privacy_risk)}")
+        )
     if data.privacy is not None:
         p = data.privacy
         tiles.append(("Epsilon spent", f"{p.spent.epsilon:.3g}", f"level {p.level}, delta {p.spent.delta:.1g}"))
-        tiles.append(("Budget left", f"{p.budget_left:.3g}", f"of {p.budget_epsilon:.3g} for population {p.population}"))
+        tiles.append(
+            ("Budget left", f"{p.budget_left:.3g}", f"of {p.budget_epsilon:.3g} for population {p.population}")
+        )
     return tiles
 
 
@@ -174,7 +185,8 @@ def _table(data: ReportInput, name: str) -> dict[str, Any]:
         "name": name,
         "rows": profile.row_count,
         "columns": [
-            {"profile": c, "verdict": verdicts.get(c.name), "mask": actions.get(c.name), "picture": _picture(c)} for c in profile.columns
+            {"profile": c, "verdict": verdicts.get(c.name), "mask": actions.get(c.name), "picture": _picture(c)}
+            for c in profile.columns
         ],
         "contract": contract,
         "contract_failed": sum(not line.passed for line in contract),
@@ -198,9 +210,27 @@ def _mechanisms(privacy: PrivacyReport | None) -> Sequence[dict[str, str]]:
     rows = []
     for event in privacy.events:
         if event.kind == "gaussian":
-            rows.append({"what": "discrete Gaussian noise on counts", "noise": f"sigma {event.sigma:.3g}, sensitivity {event.l2_sensitivity:g}", "calls": str(event.count)})
+            rows.append(
+                {
+                    "what": "discrete Gaussian noise on counts",
+                    "noise": f"sigma {event.sigma:.3g}, sensitivity {event.l2_sensitivity:g}",
+                    "calls": str(event.count),
+                }
+            )
         elif event.kind == "exponential":
-            rows.append({"what": "choice by the exponential mechanism", "noise": f"epsilon {event.epsilon:.3g} per call", "calls": str(event.count)})
+            rows.append(
+                {
+                    "what": "choice by the exponential mechanism",
+                    "noise": f"epsilon {event.epsilon:.3g} per call",
+                    "calls": str(event.count),
+                }
+            )
         else:
-            rows.append({"what": "categories shown only above a noisy threshold", "noise": f"delta {event.delta:.2g} per call", "calls": str(event.count)})
+            rows.append(
+                {
+                    "what": "categories shown only above a noisy threshold",
+                    "noise": f"delta {event.delta:.2g} per call",
+                    "calls": str(event.count),
+                }
+            )
     return rows

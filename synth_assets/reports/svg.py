@@ -18,7 +18,9 @@ def bars(counts: Sequence[float], *, label: str) -> Markup:
     parts = []
     for i, count in enumerate(counts):
         height = max(HEIGHT * count / top, 0.8 if count else 0)
-        parts.append(f'<rect x="{i * step:.2f}" y="{HEIGHT - height:.2f}" width="{max(step - 1, 0.6):.2f}" height="{height:.2f}"/>')
+        parts.append(
+            f'<rect x="{i * step:.2f}" y="{HEIGHT - height:.2f}" width="{max(step - 1, 0.6):.2f}" height="{height:.2f}"/>'
+        )
     return _svg("".join(parts), WIDTH, HEIGHT, "bars", label)
 
 

@@ -10,18 +10,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from synth_assets.privacy.accounting import spent
+from synth_assets.errors import BudgetExceededError
+from synth_assets.privacy.accounting import covers, spent
 from synth_assets.privacy.budget import BudgetLedger, measurement_key
 from synth_assets.privacy.crosscheck import verify
 from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
+from synth_assets.privacy.records import Reservation
 from synth_assets.privacy.report import PrivacyReport
-from synth_assets.storage.hashing import hash_parts
+from synth_assets.storage.hashing import hash_folder, hash_parts
 from synth_assets.synthesis.protocol import ReleaseSpec
 from synth_assets.synthesis.release import ReleaseMeasurements, ReleasePlan, measure_release, plan_release
 from synth_assets.tables.engine import Engine
 
 MECHANISM = "dp_marginals"
+MECHANISM_VERSION = "1"
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,7 @@ def measure_charged(
     verify(plan.events, spent(plan.events, delta))
     if not (charge.keep_budget and charge.population in ledger.populations()):
         ledger.declare(charge.population, charge.unit, charge.budget_epsilon, charge.budget_delta)
-    key = measurement_key(
-        population=charge.population,
-        data_version=charge.data_version,
-        domain=hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}})),
-        mechanism=MECHANISM,
-        parameters={"epsilon": epsilon, "delta": delta},
-    )
+    key = key_of(spec, charge, epsilon=epsilon, delta=delta)
     reservation = ledger.reserve(
         charge.population,
         events=plan.events,
@@ -102,13 +99,49 @@ def measure_charged(
         attempt=charge.attempt,
     )
 
-    def gate() -> None:
-        ledger.begin_reading(reservation)
+    measured = _measured(plan, reservation, ledger, engine, noise or SystemNoise(), out)
+    ledger.settle(reservation, plan.events, reference=hash_folder(out))
+    return _report(spec, plan, measured, charge, ledger, time.perf_counter() - started)
 
-    measured = measure_release(plan, engine=engine, noise=noise or SystemNoise(), gate=gate)
-    ledger.settle(reservation, measured.events)
-    measured.save(out)
-    return _report(spec, plan, measured, charge, ledger, epsilon, delta, time.perf_counter() - started)
+
+def key_of(spec: ReleaseSpec, charge: Charge, *, epsilon: float, delta: float) -> str:
+    """The measurement key: population, data version, domain, mechanism and parameters. The same key need not be measured twice."""
+    return measurement_key(
+        population=charge.population,
+        data_version=charge.data_version,
+        domain=hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}})),
+        mechanism=f"{MECHANISM}/{MECHANISM_VERSION}",
+        parameters={"epsilon": epsilon, "delta": delta},
+    )
+
+
+def _measured(
+    plan: ReleasePlan, reservation: Reservation, ledger: BudgetLedger, engine: Engine, noise: NoiseSource, out: Path
+) -> ReleaseMeasurements:
+    """Measure under an open reservation. A fault before the first read gives it back, one after it costs all of it."""
+    reading = False
+
+    def gate() -> None:
+        nonlocal reading
+        ledger.begin_reading(reservation)
+        reading = True
+
+    try:
+        measured = measure_release(plan, engine=engine, noise=noise, gate=gate)
+        if not covers(plan.events, measured.events, plan.delta):
+            raise BudgetExceededError(
+                f"{reservation.label}: more ran than was planned; the result is thrown away.",
+                key="budget.epsilon",
+                remedy="This is a fault of the mechanism's plan; please report it.",
+            )
+        measured.save(out)
+    except Exception:
+        if reading:
+            ledger.settle(reservation, (), "failed")
+        else:
+            ledger.release_unread(reservation)
+        raise
+    return measured
 
 
 def _report(
@@ -117,11 +150,10 @@ def _report(
     measured: ReleaseMeasurements,
     charge: Charge,
     ledger: BudgetLedger,
-    epsilon: float,
-    delta: float,
     seconds: float,
 ) -> PrivacyReport:
-    cost = spent(measured.events, delta)
+    """The claim is the cost of the plan: how many of its steps ran may depend on noisy results, so a smaller claim would not be sound."""
+    cost = spent(plan.events, plan.delta)
     status = ledger.status(charge.population)
     level = level_of(cost.epsilon)
     return PrivacyReport(
@@ -130,10 +162,10 @@ def _report(
         unit=charge.unit,
         unit_is_declared=spec.unit is not None,
         contribution_bounds=dict(plan.contribution_bounds),
-        target_epsilon=epsilon,
-        target_delta=delta,
+        target_epsilon=plan.epsilon,
+        target_delta=plan.delta,
         spent=cost,
-        crosscheck=verify(measured.events, cost),
+        crosscheck=verify(plan.events, cost),
         events=measured.events,
         level=level.name,
         use_case=level.use_case,

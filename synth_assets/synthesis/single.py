@@ -14,13 +14,18 @@ from synth_assets.pii.roles import column_roles
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.seeds import child_seed
+from synth_assets.storage.artifacts import ArtifactStore, Zone
+from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_folder
-from synth_assets.synthesis.charged import Charge, measure_charged
+from synth_assets.synthesis.charged import Charge, key_of, measure_charged
 from synth_assets.synthesis.complete import complete_release
 from synth_assets.synthesis.protocol import ReleaseSpec, SynthesizerModel, TableSpec
 from synth_assets.synthesis.release import fit_release, load_measurements
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import TableSchema
+
+FILES = "_files"  # no dataset can have this name
+PRIVACY_FILE = "privacy.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class TableRelease:
         population: Whose budget pays.
         run_id: Holder of the reservation.
         budget: (epsilon, delta) of the population where it has none yet.
+        store: Keeps the measurements, so that the same one is not paid for twice.
+        fresh: Measure and pay again although the same measurement is stored.
     """
 
     folder: Path
@@ -50,6 +57,8 @@ class TableRelease:
     population: str
     run_id: str
     budget: tuple[float, float]
+    store: ArtifactStore
+    fresh: bool = False
 
 
 def release_table(
@@ -80,7 +89,7 @@ def release_table(
     target = (job.schema.name, job.target) if job.target in roles.modelled and job.target else None
     spec = ReleaseSpec(tables=(table,), target=target)
     with tempfile.TemporaryDirectory() as scratch:
-        model, privacy = _train(job, spec, Path(scratch), ledger, engine)
+        model, privacy = _train(job, spec, ledger, engine)
         sampled = model.sample(
             rows=job.synthesizer.rows, seed=child_seed(job.seed, "sample"), out=Path(scratch) / "sampled"
         )
@@ -95,7 +104,7 @@ def release_table(
 
 
 def _train(
-    job: TableRelease, spec: ReleaseSpec, scratch: Path, ledger: Callable[[], BudgetLedger], engine: Engine
+    job: TableRelease, spec: ReleaseSpec, ledger: Callable[[], BudgetLedger], engine: Engine
 ) -> tuple[SynthesizerModel, PrivacyReport | None]:
     if not job.synthesizer.differentially_private:
         from synth_assets.synthesis.sdv_models import GaussianCopula
@@ -112,15 +121,24 @@ def _train(
         data_version=hash_folder(job.folder),
         keep_budget=True,
     )
-    measured = scratch / "measurements"
-    measured.mkdir()
-    privacy = measure_charged(
-        spec,
-        epsilon=job.synthesizer.epsilon,
-        delta=job.synthesizer.delta,
-        charge=charge,
-        ledger=ledger(),
-        engine=engine,
-        out=measured,
-    )
+    measured, privacy = _measure_once(job, spec, charge, ledger(), engine)
     return fit_release(load_measurements(measured), seed=child_seed(job.seed, "fit")), privacy
+
+
+def _measure_once(
+    job: TableRelease, spec: ReleaseSpec, charge: Charge, ledger: BudgetLedger, engine: Engine
+) -> tuple[Path, PrivacyReport]:
+    """The stored measurement where the same one was made before, which costs nothing; else a new one, charged and stored."""
+    epsilon, delta = job.synthesizer.epsilon, job.synthesizer.delta
+    key = key_of(spec, charge, epsilon=epsilon, delta=delta)
+    asset = f"dp_measurements_{key[:32]}"
+    found = job.store.find(Zone.RELEASE, FILES, asset)
+    if found is not None and not job.fresh and ledger.find(key) is not None:
+        folder = job.store.path(found)
+        return folder, PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
+    with job.store.writing(Zone.RELEASE, FILES, asset) as out:
+        privacy = measure_charged(
+            spec, epsilon=epsilon, delta=delta, charge=charge, ledger=ledger, engine=engine, out=out.folder
+        )
+        write_text(out.folder / PRIVACY_FILE, privacy.model_dump_json(indent=1))
+    return job.store.path(out.done()), privacy
