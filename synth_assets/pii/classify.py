@@ -30,6 +30,7 @@ EXACT_ROWS = 2_000_000
 _HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text", "free_text"})
 _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
 IDENTIFYING = 0.02  # share of texts with an identifier from which free text is sensitive
+_TIMES = frozenset({"timestamp", "event_date"})  # times of what a person did fall under (C) whatever their class
 _OF_ANIMALS = frozenset({"age", "sex", "birth_date", "death_date", "event_date"})
 _FIRMS = ORGANIZATIONS | {"product", "flight", "animal", "asset"}
 
@@ -198,13 +199,14 @@ def _verdict(case: Case, subject: Subject, override: ColumnConfig | None) -> Col
     entity = taxonomy()[entity_type]
     ranking = [t for t, score in case.ranking() if t != entity_type and score > 0]
     sample = case.sample
+    personal = identifier_class != "none" or (entity_type in _TIMES and subject.about_persons)
     return ColumnVerdict(
         column=sample.name,
         entity_type=entity_type,
         identifier_class=identifier_class,
         confidence=sure,
         evidence=tuple(evidence),
-        hipaa_identifier=entity.hipaa,
+        hipaa_identifier=entity.hipaa if personal else None,
         gdpr_category=None if identifier_class == "none" else entity.gdpr or "personal",
         level=level_of(entity_type, identifier_class),
         recommended_action=action_for(entity_type, identifier_class),

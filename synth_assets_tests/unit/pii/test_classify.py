@@ -134,7 +134,21 @@ def test_contact_data_of_firms_identify_nobody() -> None:
             "phone": builders.column("phone"),
         }
     )
-    assert [v.identifier_class for v in classify_frame(table)] == ["none", "none", "none"]
+    verdicts = classify_frame(table)
+    assert [v.identifier_class for v in verdicts] == ["none", "none", "none"]
+    assert [v.hipaa_identifier for v in verdicts] == [None, None, None]
+    assert [v.gdpr_category for v in verdicts] == [None, None, None]
+
+
+def test_identifiers_of_persons_have_their_letter_and_category() -> None:
+    found = by_name(classify_frame(people()))
+    letters = {name: found[name].hipaa_identifier for name in ("fname", "contact", "dob", "home_addr", "dx")}
+    assert letters == {"fname": "A", "contact": "F", "dob": "C", "home_addr": "B", "dx": None}
+    assert (found["dx"].gdpr_category, found["fname"].gdpr_category, found["balance"].gdpr_category) == (
+        "special",
+        "personal",
+        None,
+    )
 
 
 def test_the_name_of_a_column_tells_firm_from_person() -> None:
