@@ -16,6 +16,9 @@ from synth_assets.config.dataset import ColumnConfig
 from synth_assets.tables.schema import Frozen, TableSchema
 
 DEFAULT_MAX_PER_UNIT = 10
+DEFAULT_MAX_PER_UNIT_BELOW = (
+    1  # the number of children is modelled apart: one row per unit gives the best ratio of rows to noise
+)
 Training_contra = TypeVar("Training_contra", contravariant=True)
 
 
@@ -27,7 +30,8 @@ class TableSpec(Frozen):
         path: Train Parquet without direct identifiers: the modelled columns, the keys and, where it exists, `unit_column`.
         columns: The columns to model, in order; keys are made anew and do not belong here.
         configs: What a person declared about columns. What is marked `inferred` counts as undeclared and is measured under DP.
-        max_per_unit: Rows of one unit of privacy that are read; None: 1 for the unit's own table and for tables of no unit, else 10.
+        max_per_unit: Rows of one unit of privacy that are counted. None: 1, but 10 where the unit's own table has several rows per
+            unit. A table below its parent needs no more: how many children a parent has is counted apart, over all of them.
         unit_column: Column of `path` that identifies the unit of a row; None: each row is its own unit.
         orders: Declared pairs (low, high) of date or number columns with low <= high; the second is modelled as a difference.
     """

@@ -129,7 +129,9 @@ def save_links(
 ) -> None:
     """Write the relations and context bins of a release beside its tables."""
     arrays = {
-        f"{i}/{j}": context[t.table.name][name] for i, t in enumerate(links.tables) for j, name in enumerate(t.context)
+        f"{i}/{j}": context[t.table.name][name]
+        for i, t in enumerate(links.tables)
+        for j, name in enumerate(sorted(t.context))
     }
     record = {"format_version": FORMAT_VERSION, "links": links.model_dump(mode="json"), **more}
     write_arrays(folder / CONTEXT, arrays)
@@ -141,7 +143,8 @@ def load_links(folder: Path) -> tuple[ReleaseLinks, dict[str, dict[str, np.ndarr
     record, arrays = read_record(folder / RECORD), read_arrays(folder / CONTEXT)
     links = ReleaseLinks.model_validate(record["links"])
     context = {
-        t.table.name: {name: arrays[f"{i}/{j}"] for j, name in enumerate(t.context)} for i, t in enumerate(links.tables)
+        t.table.name: {name: arrays[f"{i}/{j}"] for j, name in enumerate(sorted(t.context))}
+        for i, t in enumerate(links.tables)
     }
     return links, context, record
 

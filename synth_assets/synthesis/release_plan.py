@@ -15,7 +15,7 @@ from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent,
 from synth_assets.synthesis.domain import ColumnPlan, non_dp_inputs, plan_columns
 from synth_assets.synthesis.marginals.budget import TableBudget, TableShape, pair_count, plan_table
 from synth_assets.synthesis.marginals.options import MarginalOptions
-from synth_assets.synthesis.protocol import DEFAULT_MAX_PER_UNIT, ReleaseSpec, TableSpec
+from synth_assets.synthesis.protocol import DEFAULT_MAX_PER_UNIT, DEFAULT_MAX_PER_UNIT_BELOW, ReleaseSpec, TableSpec
 from synth_assets.tables.relations import parents_first, route
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 
@@ -107,6 +107,7 @@ class _Draft(Frozen):
             has_target=self.target is not None and total > 1,
             bounds=sum(c.source == "bounds" for c in own),
             categories=sum(c.source == "categories" for c in own),
+            given=len(self.context),
             max_per_unit=self.max_per_unit,
         )
 
@@ -185,7 +186,9 @@ def _drafts(spec: ReleaseSpec) -> dict[str, _Draft]:
             max_per_unit=_max_per_unit(table, spec, in_unit=in_unit[name]),
             follows=key,
             fan_outs=fan_outs,
-            context=_context(parent, name, taken | set(fan_outs)) if parent is not None else {},
+            context=_context(parent, name, taken | set(fan_outs))
+            if parent is not None and (table.columns or fan_outs)
+            else {},
             target=target,
         )
     return drafts
@@ -213,8 +216,8 @@ def _leading_key(
 def _max_per_unit(table: TableSpec, spec: ReleaseSpec, *, in_unit: bool) -> int:
     if not in_unit or spec.unit is None:
         return 1
-    own = table.name == spec.unit[0] and table.table.primary_key in {(spec.unit[1],), ()}
-    return table.max_per_unit or (1 if own else DEFAULT_MAX_PER_UNIT)
+    several = table.name == spec.unit[0] and table.table.primary_key != (spec.unit[1],)
+    return table.max_per_unit or (DEFAULT_MAX_PER_UNIT if several else DEFAULT_MAX_PER_UNIT_BELOW)
 
 
 def derived(prefix: str, name: str, taken: set[str]) -> str:

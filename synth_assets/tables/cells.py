@@ -19,6 +19,7 @@ EPOCH = date(1970, 1, 1)
 DAY_SECONDS = 86_400
 NARROW = 128  # integers in at most this range have one cell each
 CALENDAR_CELLS = 400
+MAX_CATEGORIES = 60_000  # codes are 16-bit
 MAX_DECIMALS = 6
 SCOUT_DECIMALS = {"int64": 0, "double": 3}
 LARGEST_UNITS = 10**15  # exact in a double
@@ -105,9 +106,11 @@ def category_cells(name: str, dtype: str, categories: tuple[str, ...], *, is_ope
     """A category column. Texts are brought to the spelling of the column's type, so that `1`, `1.0` and an integer 1 meet.
 
     Raises:
-        ConfigError: a category does not fit the type, or stands twice.
+        ConfigError: a category does not fit the type, or stands twice, or there are too many.
     """
     texts = tuple(_spelled(name, dtype, c) for c in categories)
+    if len(texts) > MAX_CATEGORIES:
+        raise ConfigError(f"a column can have at most {MAX_CATEGORIES} categories.", column=name, key="categories")
     if len(set(texts)) < len(texts):
         raise ConfigError("a category stands twice in the declared list.", column=name, key="categories")
     return ColumnDomain(name=name, kind="category", dtype=dtype, categories=texts, open=is_open)

@@ -161,7 +161,12 @@ def typed_categories(column: ColumnDomain) -> pa.Array:
         return pa.array([int(c) for c in column.categories], pa.int64())
     if column.dtype == "double":
         return pa.array([float(c) for c in column.categories], pa.float64())
-    return pa.array(column.categories, pa.string())
+    texts = pa.array(column.categories, pa.string())
+    return (
+        texts
+        if column.dtype == "string"
+        else texts.cast({"date32[day]": pa.date32()}.get(column.dtype, pa.timestamp("us")))
+    )
 
 
 def sorted_frequencies(values: Sequence[object], counts: np.ndarray, dtype: str) -> tuple[list[str], np.ndarray]:

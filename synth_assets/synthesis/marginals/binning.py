@@ -16,6 +16,7 @@ from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.options import MarginalOptions
 
 TINY = 1e-9
+TAIL_SIGMAS = 4.0
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,30 @@ def one_way(
 ) -> OneWay:
     """Combine cells and blocks, estimate the number of rows, and drop missing or other cells that are within the noise."""
     estimates, sums, variances = {}, [], []
-    for column in columns:
+    for column in (c for c in columns if not c.given):
         estimate = ones[column.name].astype(np.float64)
         block = block_of(column, options)
         if column.name in blocks:
             estimate = two_level(estimate, blocks[column.name].astype(np.float64), block)
         sums.append(estimate.sum())
         variances.append(float(block[-1] + 1) if column.name in blocks else float(len(estimate)))
-        if not column.given:
-            rest = estimate[column.value_cells :]
-            estimate[column.value_cells :] = np.where(rest > options.keep_missing * sigma, rest, 0.0)
+        rest = estimate[column.value_cells :]
+        estimate[column.value_cells :] = np.where(rest > options.keep_missing * sigma, rest, 0.0)
+        if column.decay:
+            estimate[last_significant(estimate, sigma) + 1 :] = 0.0
         estimates[column.name] = estimate
     rows = float(np.average(sums, weights=1 / np.array(variances)))
     return OneWay(rows=max(rows, 1.0), sigma=sigma, estimates=estimates)
+
+
+def last_significant(estimate: np.ndarray, sigma: float) -> int:
+    """Last cell of a table of counts of children that is above the noise, alone or with the cells before it; what follows is noise."""
+    last = 0
+    for width in (1, 2, 4):
+        total = np.convolve(estimate, np.ones(width))[: len(estimate)]
+        hits = np.flatnonzero(total > TAIL_SIGMAS * sigma * math.sqrt(width))
+        last = max(last, int(hits[-1]) if len(hits) else 0)
+    return last
 
 
 def two_level(fine: np.ndarray, coarse: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -107,13 +119,14 @@ def make_bins(column: ColumnCells, one: OneWay, options: MarginalOptions, *, mos
     """
     estimate, rows = one.estimates[column.name], one.rows
     wanted = options.bins * (rows / one.sigma) ** 0.25
-    if column.given:
-        group = np.arange(len(estimate))
-    elif column.kind == "category":
+    if column.kind == "category":
         group = _category_groups(estimate, column.value_cells, rows, one.sigma, options)
     else:
         group = _number_groups(column, estimate, one, options, wanted)
-    ordered = column.kind != "category" and not column.given
+    ordered = column.kind != "category"
+    if column.decay:
+        last = last_significant(estimate, one.sigma)
+        group = np.where(np.arange(len(group)) > last, group[last], group)
     if most_bins is not None:
         group = _at_most(group, estimate, most_bins, ordered=ordered)
     mass, inside = _contents(column, group, one)
@@ -122,8 +135,16 @@ def make_bins(column: ColumnCells, one: OneWay, options: MarginalOptions, *, mos
     return Bins(group, _levels(mass, caps, ordered=ordered, alone=alone), mass, inside)
 
 
+def given_bins(bins: int, one: OneWay, options: MarginalOptions) -> Bins:
+    """Bins of a column of the parent: they are known, and only tables with own columns tell about it."""
+    each = np.arange(bins)
+    return Bins(each, np.stack([each] * options.levels), np.full(bins, one.rows / bins), np.ones(bins))
+
+
 def stored_bins(column: ColumnCells, group: np.ndarray, levels: np.ndarray, one: OneWay) -> Bins:
     """The bins that a measurement was made with, with their mass and contents."""
+    if column.given:
+        return Bins(group, levels, np.full(len(group), one.rows / len(group)), np.ones(len(group)))
     mass, inside = _contents(column, group, one)
     return Bins(group, levels, mass, inside)
 
@@ -139,10 +160,10 @@ def _contents(column: ColumnCells, group: np.ndarray, one: OneWay) -> tuple[np.n
     estimate, bins = one.estimates[column.name], int(group.max()) + 1
     size = np.bincount(group, minlength=bins)
     mass = simplex(np.bincount(group, weights=estimate, minlength=bins), size.astype(np.float64), one.rows)
-    if column.given:
-        return mass, np.ones(len(group))
     prior = _prior(column, group) if column.is_wide or column.decay else np.ones(len(estimate))
     prior[column.value_cells :] *= estimate[column.value_cells :] > 0
+    if column.decay:
+        prior[last_significant(estimate, one.sigma) + 1 :] = 0.0
     inside = np.zeros(len(estimate))
     for g in range(bins):
         ids = np.flatnonzero(group == g)
@@ -172,7 +193,7 @@ def _category_groups(
     absent &= estimate == 0
     if absent.any() and not absent.all() and not (small & ~absent).any():
         group[absent] = group[int(np.argmax(estimate))]
-    return group
+    return np.unique(group, return_inverse=True)[1]
 
 
 def share_bin(small: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ class TableShape(Record):
 
     Attributes:
         columns: Modelled columns, own, derived and of the parent.
+        given: Those of the parent; they have no one-way tables.
         wide: Columns that may have a second, coarser one-way table.
         round: Columns whose roundness may be measured.
         has_target: Whether every column is measured with a target.
@@ -30,9 +31,15 @@ class TableShape(Record):
     wide: int
     round: int
     has_target: bool
+    given: int = 0
     bounds: int = 0
     categories: int = 0
     max_per_unit: int = 1
+
+    @property
+    def ones(self) -> int:
+        """One-way tables; the number of rows where there is no column."""
+        return max(1, self.columns - self.given + self.wide)
 
     @property
     def features(self) -> int:
@@ -70,7 +77,7 @@ class TableBudget(Record):
         shape = self.shape
         planned = (
             (self.sigma_domain, shape.bounds + shape.categories),
-            (self.sigma_one, max(1, shape.columns + shape.wide)),
+            (self.sigma_one, shape.ones),
             (self.sigma_round, shape.round),
             (self.sigma_target, shape.features),
             (self.sigma_pair, self.pairs),
@@ -131,7 +138,7 @@ def plan_table(
         return effective_sigma(shape.max_per_unit * math.sqrt(count / (2 * share * rest)))
 
     domain = shape.max_per_unit * math.sqrt(needs_domain / (2 * options.share_domain * rho)) if needs_domain else None
-    sigma_one = sigma(shares["one"], max(1, shape.columns + shape.wide))
+    sigma_one = sigma(shares["one"], shape.ones)
     return TableBudget(
         shape=shape,
         sigma_one=sigma_one if sigma_one is not None else math.inf,

@@ -141,7 +141,8 @@ def fit(
     joint = bool(measurements.pairs or measurements.targets)
     if not joint:  # independent columns: one product distribution, known already
         options = options.model_copy(update={"components": 2, "spread": 0.0})
-    problem = Problem(measurements.features, bins, measurements.target, one, sigma_pair, sigma_target, options)
+    given = frozenset(c.name for c in measurements.columns if c.given)
+    problem = Problem(measurements.features, bins, measurements.target, one, sigma_pair, sigma_target, options, given)
     mixture = problem.start(seed, choose_device(device))
     if joint:
         problem.aim(mixture, measurements.targets, measurements.pairs)

@@ -42,7 +42,7 @@ class MarginalOptions(Record):
         final_steps: Steps of the fit from stored measurements.
     """
 
-    share_domain: float = Field(default=0.10, gt=0, lt=1)
+    share_domain: float = Field(default=0.20, gt=0, lt=1)
     share_ones: float = Field(default=0.12, gt=0, lt=1)
     share_target: float = Field(default=0.10, gt=0, lt=1)
     share_roundness: float = Field(default=0.003, gt=0, lt=1)

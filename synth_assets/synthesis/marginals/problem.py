@@ -31,6 +31,7 @@ class Problem:
         sigma_pair: Noise of pair tables.
         sigma_target: Noise of the tables with the target.
         options: Numbers of the method.
+        given: Columns of the parent, which have no one-way table.
     """
 
     features: list[str]
@@ -40,6 +41,7 @@ class Problem:
     sigma_pair: float
     sigma_target: float | None
     options: MarginalOptions
+    given: frozenset[str] = frozenset()
 
     def start(self, seed: int, device: str = "cpu") -> Mixture:
         """The model before any step: every column at its noisy one-way distribution."""
@@ -64,12 +66,13 @@ class Problem:
         rows, sigma = self.one.rows, self.one.sigma
         ones = np.concatenate([self.bins[c].mass / rows for c in self.features])
         cells = np.concatenate([np.bincount(self.bins[c].group, minlength=self.bins[c].count) for c in self.features])
+        known = np.concatenate([np.full(self.bins[c].count, c not in self.given) for c in self.features])
         mixture.set_targets(
             [PairTable(p.a, p.b, p.level, p.with_target, p.values / rows) for p in pairs],
             [t / rows for t in targets],
             (self.sigma_pair / self.sigma_target) ** 2 if self.sigma_target else 0.0,
             ones,
-            (self.sigma_pair / sigma) ** 2 / cells,
+            np.where(known, (self.sigma_pair / sigma) ** 2 / cells, 0.0),
         )
 
     @property

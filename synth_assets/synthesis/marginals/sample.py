@@ -204,7 +204,10 @@ def _units(column: ColumnCells, shares: np.ndarray | None, cells: np.ndarray, rn
     """A whole unit inside each cell: log-uniform for wide numbers, else uniform, then rounded as the data are."""
     edges = np.array(column.edges, dtype=np.int64)
     low, width = edges[cells], np.diff(edges)[cells]
-    if column.kind == "number" and column.is_wide:
+    if column.decay:  # density (x + 1)^-3 inside a cell
+        a, b = (low + 1.0) ** -2, (low + width + 1.0) ** -2
+        x = np.floor((a + rng.random(len(cells)) * (b - a)) ** -0.5 - 1).astype(np.int64)
+    elif column.kind == "number" and column.is_wide:
         anchor, scale = number_scale(column)
         z0, z1 = signed_log(low - 0.5, anchor, scale), signed_log(low + width - 0.5, anchor, scale)
         x = np.rint(signed_exp(z0 + rng.random(len(cells)) * (z1 - z0), anchor, scale)).astype(np.int64)

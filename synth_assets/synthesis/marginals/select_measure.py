@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from synth_assets.errors import InputError
+from synth_assets.errors import InputError, UnexpectedError
 from synth_assets.privacy.mechanisms import NoiseSource
 from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent
 from synth_assets.seeds import child_seed
-from synth_assets.synthesis.marginals.binning import Bins, block_of, make_bins, one_way
+from synth_assets.synthesis.marginals.binning import Bins, OneWay, block_of, given_bins, make_bins, one_way
 from synth_assets.synthesis.marginals.budget import TableBudget
 from synth_assets.synthesis.marginals.measurements import ColumnCells, Measurements, NoisyPair
 from synth_assets.synthesis.marginals.mixture import Mixture, choose_device
@@ -90,6 +90,12 @@ class _Measuring:
         self.target = target if target in names and budget.sigma_target is not None else None
         self.features = [n for n in names if n != self.target]
         self.used: Counter[tuple[str, float]] = Counter()
+        self.planned: Counter[tuple[str, float]] = Counter()
+        for event in budget.events():
+            if isinstance(event, GaussianEvent):
+                self.planned["gaussian", event.sigma] += event.count
+            elif isinstance(event, ExponentialEvent):
+                self.planned["exponential", event.epsilon] += event.count
 
     def run(self, seed: int, device: str) -> Measurements:
         if not self.columns:
@@ -97,12 +103,7 @@ class _Measuring:
             return self._result({}, {}, {}, {}, [], [], rows=int(rows[0]))
         ones, blocks, rounds = self._ones()
         one = one_way(self.columns, ones, blocks, self.budget.sigma_one, self.options)
-        bins = {
-            c.name: make_bins(
-                c, one, self.options, most_bins=self.options.target_bins if c.name == self.target else None
-            )
-            for c in self.columns
-        }
+        bins = {c.name: self._bins(c, one) for c in self.columns}
         self.progress("one-way tables", 0.1)
         self.groups = {c.name: self._cell_bins(c, bins[c.name]) for c in self.columns}
         targets = self._targets()
@@ -110,7 +111,14 @@ class _Measuring:
         if self.budget.pairs and self.budget.sigma_pair and len(self.features) > 1:
             sigma_pair, sigma_target = self.budget.sigma_pair, self.budget.sigma_target
             problem = Problem(
-                self.features, bins, self.target, one, sigma_pair, sigma_target if self.target else None, self.options
+                self.features,
+                bins,
+                self.target,
+                one,
+                sigma_pair,
+                sigma_target if self.target else None,
+                self.options,
+                frozenset(self.given),
             )
             pairs = self._pairs(problem, targets, child_seed(seed, "selection"), choose_device(device))
         return self._result(ones, blocks, rounds, bins, targets, pairs)
@@ -153,14 +161,30 @@ class _Measuring:
 
     def _noisy(self, exact: np.ndarray, sigma: float) -> np.ndarray:
         """Exact integer counts plus the exact discrete Gaussian, in integers."""
-        self.used["gaussian", sigma] += 1
+        self._use("gaussian", sigma)
         noisy: np.ndarray = exact + self.noise.discrete_gaussian(sigma=sigma, size=exact.size).reshape(exact.shape)
         return noisy
 
+    def _use(self, kind: str, scale: float) -> None:
+        """Record one mechanism.
+
+        Raises:
+            UnexpectedError: the plan holds no further one of this scale; nothing was drawn.
+        """
+        self.used[kind, scale] += 1
+        if self.used[kind, scale] > self.planned[kind, scale]:
+            raise UnexpectedError("the measuring step asks for more noisy counts than were planned.")
+
     def _choose(self, scores: np.ndarray) -> int:
         epsilon = self.budget.epsilon_pick or 0.0
-        self.used["exponential", epsilon] += 1
+        self._use("exponential", epsilon)
         return self.noise.exponential(scores, epsilon=epsilon, sensitivity=float(self.source.max_per_unit))
+
+    def _bins(self, column: ColumnCells, one: OneWay) -> Bins:
+        if column.given:
+            return given_bins(int(self.given[column.name].max()) + 1, one, self.options)
+        most = self.options.target_bins if column.name == self.target else None
+        return make_bins(column, one, self.options, most_bins=most)
 
     def _cell_bins(self, column: ColumnCells, bins: Bins) -> np.ndarray:
         return self.given[column.name] if column.given else bins.group
@@ -169,10 +193,10 @@ class _Measuring:
         """Noisy one-way tables, sums of blocks of wide columns, and roundness tables."""
         wide = [c for c in self.columns if c.is_wide]
         stepped = [c for c in self.columns if c.steps and not c.given] if self.budget.sigma_round else []
-        cliques = [(c.name,) for c in self.columns] + [(roundness(c.name),) for c in stepped]
-        exact = self.source.counts(cliques, bins=self.given)
+        own = [c for c in self.columns if not c.given]
+        exact = self.source.counts([(c.name,) for c in own] + [(roundness(c.name),) for c in stepped])
         ones, blocks = {}, {}
-        for column, counts in zip(self.columns, exact, strict=False):
+        for column, counts in zip(own, exact, strict=False):
             ones[column.name] = self._noisy(counts, self.budget.sigma_one)
             if column in wide:
                 sums = np.zeros(int(block_of(column, self.options)[-1]) + 1, dtype=np.int64)
@@ -180,7 +204,7 @@ class _Measuring:
                 blocks[column.name] = self._noisy(sums, self.budget.sigma_one)
         rounds = {
             c.name: self._noisy(counts, self.budget.sigma_round or math.inf)
-            for c, counts in zip(stepped, exact[len(self.columns) :], strict=True)
+            for c, counts in zip(stepped, exact[len(own) :], strict=True)
         }
         return ones, blocks, rounds
 
@@ -214,7 +238,8 @@ class _Measuring:
     def _exact_pairs(self, seed: int) -> dict[tuple[int, int], np.ndarray]:
         """Exact tables [class, a, b] of the candidate pairs; they reach the outside through scores and noise only."""
         lead = (self.target,) if self.target else ()
-        candidates = list(itertools.combinations(range(len(self.features)), 2))
+        known = [name in self.given for name in self.features]  # pairs of the parent's columns are the parent's model
+        candidates = [(a, b) for a, b in itertools.combinations(range(len(known)), 2) if not (known[a] and known[b])]
         if len(candidates) > self.options.candidates:
             pick = np.random.default_rng(child_seed(seed, "candidates")).permutation(len(candidates))
             candidates = [candidates[i] for i in sorted(pick[: self.options.candidates])]
