@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from synth_assets import api
 from synth_assets.assets.boundary import stage_boundary
@@ -70,7 +71,7 @@ class AuditFiles(dg.Config):
     seed: int = 7
 
 
-def chain_job(dataset: str) -> dg.UnresolvedAssetJobDefinition:
+def chain_job(dataset: str) -> UnresolvedAssetJobDefinition:
     """The whole chain of one dataset."""
     return dg.define_asset_job(
         f"{dataset}_chain", selection=dg.AssetSelection.groups(dataset), description=f"The whole chain of `{dataset}`."

@@ -1,6 +1,7 @@
 """The source sensor: runs a dataset's chain when a configured source has new content. Off by default."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from synth_assets.assets.boundary import silence_libraries
 from synth_assets.config.runtime import LoadedDataset
@@ -10,7 +11,7 @@ from synth_assets.storage.hashing import hash_parts
 INTERVAL_SECONDS = 60
 
 
-def source_sensor(dataset: LoadedDataset, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def source_sensor(dataset: LoadedDataset, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     """One sensor per dataset; its cursor is a hash over the fingerprints of all sources."""
     name = dataset.config.name
 
