@@ -6,8 +6,8 @@ What belongs here: everything that turns numbers into a verdict. What does not: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from synth_assets.audit.intervals import Pair
 from synth_assets.audit.records import (
     MODULES,
     WEIGHTED,
@@ -22,6 +22,9 @@ from synth_assets.audit.records import (
     worst_level,
 )
 from synth_assets.config.thresholds import AuditLevels, AuditWeights, Cutoffs, Level
+
+if TYPE_CHECKING:
+    from synth_assets.audit.intervals import Pair
 
 MEMBERSHIP = "membership_inference"
 MEAN_TVD = "tvd_2way"

@@ -1,0 +1,187 @@
+"""Singling out, linkability, attribute inference, copies, k-anonymity: by hand, and against their controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synth_assets.audit.disclosure import Rates, inference_findings, linkability_finding, secret_of, split_columns
+from synth_assets.audit.distances import Copies, copies_finding, count_copies
+from synth_assets.audit.neighbours import Encoder
+from synth_assets.audit.prepare import Part
+from synth_assets.audit.singling_out import (
+    SinglingOut,
+    Term,
+    matches,
+    multivariate_predicates,
+    single_out,
+    singling_out_findings,
+    univariate_predicates,
+)
+from synth_assets.config.thresholds import AuditLevels
+from synth_assets_tests.unit.audit.worlds import prepared
+
+LEVELS = AuditLevels()
+
+
+def test_predicates_describe_rows_as_they_say():
+    part = Part(4, {"x": np.array([1.0, 2.0, 2.0, np.nan]), "c": np.array([0, 1, -1, 1])})
+    assert matches((Term("x", "equal", 2.0),), part).tolist() == [False, True, True, False]
+    assert matches((Term("x", "at least", 2.0),), part).tolist() == [False, True, True, False]
+    assert matches((Term("x", "at most", 1.0),), part).tolist() == [True, False, False, False]
+    assert matches((Term("x", "missing"),), part).tolist() == [False, False, False, True]
+    assert matches((Term("c", "missing"),), part).tolist() == [False, False, True, False]
+    assert matches((Term("x", "at least", 2.0), Term("c", "equal", 1)), part).tolist() == [False, True, False, False]
+
+
+def test_univariate_predicates_are_single_values_and_extremes():
+    data = prepared(synthetic={"x": [1, 2, 2, 5, None], "c": ["a", "a", "a", "a", "b"]}, train={"x": [1], "c": ["a"]})
+    made = univariate_predicates(data, data.parts["synthetic"], 100, np.random.default_rng(0))
+    expected = {
+        (Term("x", "equal", 1.0),), (Term("x", "equal", 5.0),), (Term("x", "at most", 1.0),), (Term("x", "at least", 5.0),),
+        (Term("x", "missing"),), (Term("c", "equal", 1.0),),
+    }  # fmt: skip
+    assert set(made) == expected
+
+
+def test_multivariate_predicates_fit_exactly_one_synthetic_row():
+    rng = np.random.default_rng(0)
+    table = {f"x{i}": rng.normal(size=200).tolist() for i in range(5)} | {"c": rng.choice(["a", "b"], 200).tolist()}
+    data = prepared(synthetic=table, train=table)
+    made = multivariate_predicates(data, data.parts["synthetic"], 30, np.random.default_rng(1))
+    assert made
+    assert all(len(p) == 4 and matches(p, data.parts["synthetic"]).sum() == 1 for p in made)
+    assert len(set(made)) == len(made)
+
+
+def test_rows_that_are_all_alike_give_no_predicate_but_the_extremes():
+    data = prepared(synthetic={"x": [1, 1], "c": ["a", "a"]}, train={"x": [1], "c": ["a"]})
+    assert multivariate_predicates(data, data.parts["synthetic"], 5, np.random.default_rng(0)) == []
+
+
+def test_singling_out_by_hand():
+    train = Part(4, {"x": np.array([1.0, 2.0, 2.0, 3.0])})
+    holdout = Part(4, {"x": np.array([5.0, 6.0, 6.0, 1.0])})
+    made = single_out([(Term("x", "equal", v),) for v in (1.0, 2.0, 3.0, 5.0)], train, holdout, seed=0)
+    assert (made.predicates, made.attack, made.control, made.scale) == (4, 2, 2, 1.0)  # 1 and 3; 5 and 1
+    assert made.rates == (0.5, 0.5)
+
+
+def test_singling_out_is_fair_where_the_holdout_is_smaller():
+    """Predicates from an independent table: attack and control agree although the train table is four times the holdout."""
+    excess = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        predicates = [(Term("x", "equal", float(v)),) for v in rng.permutation(2000)[:200]]
+        train, holdout = (Part(n, {"x": rng.integers(0, 2000, n).astype(float)}) for n in (1200, 300))
+        made = single_out(predicates, train, holdout, seed)
+        excess.append(made.rates[0] - made.rates[1])
+    assert abs(np.mean(excess)) < 0.03  # rates of about 0.33; a control counted in 300 rows alone would be 0.13
+
+
+def test_the_interval_of_singling_out_holds_its_excess():
+    made = SinglingOut(predicates=200, attack=60, control=10, scale=2.0)
+    low, high = made.excess_interval
+    assert low < 0.3 - 0.1 < high
+
+
+def test_copies_are_singled_out_and_too_few_predicates_are_a_reason():
+    rng = np.random.default_rng(0)
+    table = lambda: {f"x{i}": rng.normal(size=400).tolist() for i in range(4)}  # noqa: E731
+    train = table()
+    data = prepared(synthetic=train, train=train, holdout=table())
+    parts = tuple(data.parts[s] for s in ("synthetic", "train", "holdout"))
+    found, reasons = singling_out_findings(data, parts, 200, LEVELS, 1)
+    assert found[0].metric == "singling_out.univariate"
+    assert found[0].value == 1.0
+    assert found[0].risk_level == "high"
+    coarse = {"c": ["a", "b"] * 200}
+    data = prepared(synthetic=coarse, train=coarse, holdout=coarse)
+    parts = tuple(data.parts[s] for s in ("synthetic", "train", "holdout"))
+    found, reasons = singling_out_findings(data, parts, 200, LEVELS, 1)
+    assert found == []
+    assert set(reasons) == {"privacy.singling_out.univariate", "privacy.singling_out.multivariate"}
+
+
+def test_the_columns_are_split_in_two_halves():
+    assert split_columns(["a", "b", "c"]) == ((0, 1), (2,))
+
+
+def _encoded(data):
+    encoder = Encoder(data)
+    return tuple(encoder.encode(data.parts[s]) for s in ("synthetic", "train", "holdout"))
+
+
+def _columns(rows, rng):
+    return {f"x{i}": rng.normal(size=rows).tolist() for i in range(4)} | {"c": rng.choice(list("abcd"), rows).tolist()}
+
+
+def test_halves_of_copied_rows_are_linked_and_those_of_others_are_not():
+    rng = np.random.default_rng(0)
+    train = _columns(200, rng)
+    data = prepared(synthetic=train, train=train, holdout=_columns(200, rng))
+    base, members, others = _encoded(data)
+    finding = linkability_finding(members, others, base, LEVELS)
+    assert finding.value == 1.0
+    assert finding.baseline < 0.1
+    assert finding.risk_level == "high"
+    assert finding.naive == 1 / 200
+
+
+def test_secrets_of_copied_rows_are_guessed_and_the_naive_guess_is_shown():
+    rng = np.random.default_rng(0)
+    train = _columns(400, rng)
+    data = prepared(synthetic=train, train=train, holdout=_columns(400, rng))
+    encoded = _encoded(data)
+    parts = tuple(data.parts[s] for s in ("synthetic", "train", "holdout"))
+    found = {f.column: f for f in inference_findings(data, parts, encoded, ["x0", "c"], LEVELS)}
+    assert found["c"].value == 1.0
+    assert found["c"].baseline == pytest.approx(0.25, abs=0.08)
+    assert found["c"].naive == pytest.approx(0.25, abs=0.08)  # one of four letters: the guess is not lost
+    assert found["x0"].risk_level == "high"
+
+
+def test_a_guess_counts_within_the_tolerance_and_missing_is_guessed_by_missing():
+    data = prepared(synthetic={"x": list(range(101))}, train={"x": [0]})
+    secret = secret_of(data, data.parts["synthetic"], "x")
+    assert (secret.tolerance, secret.guess) == (pytest.approx(4.5), 50.0)  # 5 % of 95 - 5
+    right = secret.right(np.array([10.0, 10.0, np.nan, np.nan]), np.array([14.5, 14.6, np.nan, 1.0]))
+    assert right.tolist() == [True, False, True, False]
+
+
+def test_anonymeters_risk_is_the_excess_over_what_is_left_to_gain():
+    rates = Rates(attack=90, attacked=100, control=80, controls=100, naive=0.5)
+    assert rates.excess == pytest.approx(0.1)
+    assert rates.risk == pytest.approx(0.5)
+    assert Rates(100, 100, 100, 100, 0.5).risk == 0.0
+
+
+def test_copies_by_hand():
+    made = count_copies(np.array([1, 1, 2, 9]), np.array([1, 2, 3]), None, seed=0)
+    assert (made.rows, made.train, made.share) == (4, 3, 0.75)
+    made = count_copies(np.array([1, 1, 2, 7, 9]), np.array([1, 2, 3]), np.array([7, 8, 2]), seed=0)
+    assert (made.only_train, made.only_control, made.scale) == (2, 1, 1.0)  # the two 1s; 7; 2 stands on both sides
+    assert made.excess == pytest.approx(0.2)
+
+
+def test_copies_are_fair_where_the_holdout_is_smaller():
+    excess = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        made = count_copies(rng.integers(0, 3000, 1000), rng.integers(0, 3000, 1200), rng.integers(0, 3000, 300), seed)
+        excess.append(made.excess)
+    assert abs(np.mean(excess)) < 0.03
+
+
+def test_a_full_copy_has_an_excess_of_one_whatever_the_sizes():
+    rows = np.arange(1000)
+    made = count_copies(rows, rows, 5000 + np.arange(250), seed=1)
+    assert made.share == 1.0
+    assert made.excess == 1.0
+    assert copies_finding(made, LEVELS, controlled=True).risk_level == "high"
+
+
+def test_without_a_control_copies_decide_nothing():
+    finding = copies_finding(Copies(100, 100), LEVELS, controlled=False)
+    assert not finding.decides
+    assert finding.excess_interval is None
