@@ -1,15 +1,16 @@
 """Quality and CPU seconds of the DP marginal synthesizer, beside the figures of its peers. One thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/synthesis.py DATA [--bench DIR] [--tables adult,credit_default,nist_demo] [--epsilon 1] [--runs 3]
+    OMP_NUM_THREADS=1 python benchmarks/synthesis.py DATA [--bench DIR] [--tables adult,nist_demo] [--epsilon 1] [--runs 3]
 
-DATA holds one folder per table with train.csv, holdout.csv and schema.json (the public domain). DIR holds evaluate.py, which defines the
-scores. `--undeclared` withholds bounds and categories, so that they are measured under DP and charged.
+DATA holds one folder per table with train.csv, holdout.csv and schema.json (the public domain). DIR holds evaluate.py, which defines
+the scores. `--undeclared` withholds bounds and categories, so that they are measured under DP and charged.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import statistics
@@ -71,7 +72,7 @@ def run(
         scores = evaluate.evaluate(folder, csv)
         if kmarginal is not None and folder.name.startswith("nist"):
             scores["k_marginal"] = round(kmarginal.score(kmarginal.read(folder / "train.csv"), kmarginal.read(csv)), 1)
-    steps = [round(b - a, 2) for a, b in zip(times, times[1:], strict=False)]
+    steps = [round(b - a, 2) for a, b in itertools.pairwise(times)]
     return {
         "epsilon_spent": epsilon_spent(measured.events, delta),
         "measure_cpu_s": steps[0],

@@ -37,9 +37,7 @@ from synth_assets.tables.schema import ColumnKind, ColumnSchema, Frozen
 MAX_CATEGORIES = 1000
 RANGE_SIGMAS = 4.5  # 125 to 400 cells in runs of seven widths: a false bound in less than 1 of 100 columns
 WINDOWS = (1, 2, 4, 8, 16, 32, 64)
-FAN_OUT_EDGES = tuple(
-    int(e) for e in "0 1 2 3 4 5 6 8 11 16 21 31 51 101 201 501 1001 2001 5001 10001 20001 50001 100001".split()
-)
+FAN_OUT_EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, *(e * 10**k + 1 for k in (2, 3, 4, 5) for e in (1, 2, 5)))
 
 
 class ColumnPlan(Frozen):

@@ -12,7 +12,6 @@ import pyarrow as pa
 from synth_assets.privacy.calibration import calibrate, total_rho
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
 from synth_assets.seeds import child_seed
-
 from synth_assets.synthesis.marginals.budget import TableBudget, TableShape, pair_count, plan_table
 from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.measurements import NARROW_CELLS, Measurements
