@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.assets.split import roles_of, schemas_of
 from synth_assets.assets.wiring import Wiring
-from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.config.dataset import SynthesizerConfig, TableConfig
 from synth_assets.storage.artifacts import ArtifactRef
+from synth_assets.tables.expectation_names import columns_of, full_name
 
 if TYPE_CHECKING:
     from synth_assets.synthesis.protocol import ReleaseSpec
 
+ORDER = "expect_column_pair_values_a_to_be_greater_than_b"
 DOMAIN_KEYS = ("kind", "categories", "lower", "upper", "inferred")
 
 
@@ -26,11 +28,22 @@ def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]
         "tables": {
             name: {
                 "max_per_unit": table.max_per_unit,
+                "orders": declared_orders(table),
                 "columns": {n: c.model_dump(mode="json", include=set(DOMAIN_KEYS)) for n, c in table.columns.items()},
             }
             for name, table in wiring.config.tables.items()
         },
     }
+
+
+def declared_orders(table: TableConfig) -> tuple[tuple[str, str], ...]:
+    """Pairs (low, high) of columns whose order the contract declares: such a rule is public, so a model may keep it for free."""
+    pairs = []
+    for expectation in table.contract:
+        columns = columns_of(expectation)
+        if full_name(expectation.expect) == ORDER and len(columns) == 2 and expectation.severity == "error":
+            pairs.append((columns[1], columns[0]))
+    return tuple(pairs)
 
 
 def release_spec(wiring: Wiring, split: ArtifactRef, folder: Path) -> ReleaseSpec:
@@ -51,6 +64,7 @@ def release_spec(wiring: Wiring, split: ArtifactRef, folder: Path) -> ReleaseSpe
             columns=roles[name].modelled,
             configs=config.tables[name].columns,
             max_per_unit=config.tables[name].max_per_unit,
+            orders=tuple(o for o in declared_orders(config.tables[name]) if set(o) <= set(roles[name].modelled)),
         )
         for name in config.tables
     )

@@ -110,7 +110,7 @@ class GaussianCopulaModel:
             rng = np.random.default_rng(child_seed(seed, "sample", name))
             wanted = rows if rows is not None and parents[name] is None else int(self.record["tables"][name]["rows"])
             frame = self._draw(name, parents[name], done, wanted, rng)
-            frame = _with_keys(frame, schemas[name], parents[name], done, rng)
+            frame = _with_keys(frame, schemas, name, parents[name], done, rng)
             done[name] = frame
             folders[name] = _write(frame, schemas[name], self.record["tables"][name]["columns"], out / name)
         return folders
@@ -142,8 +142,7 @@ class GaussianCopulaModel:
     def _sample(self, name: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
         model = self.models[name]
         model._set_random_state(np.random.RandomState(int(rng.integers(2**31))))  # noqa: SLF001  SDV has no public way
-        drawn: pd.DataFrame = model.sample(num_rows=rows)[TABLE].reset_index(drop=True)
-        return drawn
+        return pd.DataFrame(model.sample(num_rows=rows)[TABLE]).reset_index(drop=True)
 
 
 def _read(spec: TableSpec) -> pd.DataFrame:
@@ -257,20 +256,34 @@ def _match(slots: pd.DataFrame, drawn: pd.DataFrame, rng: np.random.Generator) -
 
 def _with_keys(
     frame: pd.DataFrame,
-    schema: TableSchema,
+    schemas: Mapping[str, TableSchema],
+    name: str,
     leading: ForeignKey | None,
     done: Mapping[str, pd.DataFrame],
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Fresh primary keys, and foreign keys that point at synthetic parents."""
-    frame = frame.copy()
+    """Fresh primary keys, and foreign keys that point at synthetic parents.
+
+    A reference that the leading parent holds as well (a claim's patient, beside its encounter's patient) is taken from that parent.
+    """
+    frame, schema = frame.copy(), schemas[name]
+    above = None if leading is None else done[leading.parent_table].iloc[frame["_parent_row"].to_numpy()]
     for key in schema.foreign_keys:
-        above = frame if key.parent_table == schema.name else done.get(key.parent_table)
-        if above is None or above is frame or above.empty:
+        parent = None if key.parent_table == name else done.get(key.parent_table)
+        if parent is None or parent.empty:
             continue
-        at = frame["_parent_row"].to_numpy() if key == leading else rng.integers(0, len(above), len(frame))
-        for column, source in zip(key.columns, key.parent_columns, strict=True):
-            frame[column] = above[source].to_numpy()[at]
+        source, columns = parent, key.parent_columns
+        if above is not None and leading is not None and key == leading:
+            source = above
+        elif (
+            above is not None
+            and leading is not None
+            and (same := _shared_reference(schemas[leading.parent_table], key)) is not None
+        ):
+            source, columns = above, same
+        rows = np.arange(len(frame)) if source is above else rng.integers(0, len(source), len(frame))
+        for column, origin in zip(key.columns, columns, strict=True):
+            frame[column] = source[origin].to_numpy()[rows]
     for column in schema.primary_key:
         if any(column in key.columns for key in schema.foreign_keys):
             continue
@@ -279,6 +292,16 @@ def _with_keys(
             [f"{schema.name}-{i:09d}" for i in range(1, len(frame) + 1)] if text else np.arange(1, len(frame) + 1)
         )
     return frame
+
+
+def _shared_reference(parent: TableSchema, key: ForeignKey) -> tuple[str, ...] | None:
+    """The parent's own columns that refer to the same columns of the same table."""
+    found = (
+        k.columns
+        for k in parent.foreign_keys
+        if (k.parent_table, k.parent_columns) == (key.parent_table, key.parent_columns)
+    )
+    return next(found, None)
 
 
 def _write(frame: pd.DataFrame, schema: TableSchema, columns: list[str], folder: Path) -> Path:
