@@ -177,6 +177,8 @@ def fit(task: Task, family: str, matrix: Floats, truth: Floats, *, categorical: 
         present = np.unique(truth)
         if len(present) < 2:
             return Model(task, None, constant=float(present[0]) if len(present) else 0.0)
+    unknown = np.isnan(matrix).all(axis=0)
+    matrix = np.where(unknown, 0.0, matrix)  # the trees' binning needs one known value per column
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a linear model that stops at its iteration limit is good enough to compare
         estimator = _estimator(task, family, categorical, seed)

@@ -1,0 +1,84 @@
+"""The leaderboard: privacy first, then utility, then fidelity, and reasons that say so."""
+
+from __future__ import annotations
+
+import pytest
+
+from synth_assets.audit.findings import conclude
+from synth_assets.audit.leaderboard import FitCost, Leaderboard, rank
+from synth_assets.audit.records import AuditInputs, Finding, ModuleScores
+from synth_assets.config.thresholds import AuditLevels, AuditWeights
+from synth_assets.errors import InputError
+
+
+def audit(level, utility=None, fidelity=None, privacy=0.9):
+    found = (
+        []
+        if level is None
+        else [Finding(metric="membership_inference.nearest", message="w", risk_level=level, excess_interval=(0, 0.1))]
+    )
+    return conclude(
+        {"privacy": found},
+        {},
+        inputs=AuditInputs(),
+        levels=AuditLevels(),
+        weights=AuditWeights(),
+        scores=ModuleScores(privacy=privacy, utility=utility, fidelity=fidelity),
+    )
+
+
+def test_a_better_privacy_level_beats_any_utility():
+    board = rank({"a": audit("medium", 1.0, 1.0), "b": audit("low", 0.1, 0.1)}, {})
+    assert [row.synthesizer for row in board.rows] == ["b", "a"]
+    assert board.recommended == "b"
+    assert any("a" in reason and "medium" in reason for reason in board.reasons)
+
+
+def test_utility_then_fidelity_decide_among_equals():
+    board = rank({"a": audit("low", 0.80, 0.9), "b": audit("low", 0.85, 0.1), "c": audit("low", 0.85, 0.2)}, {})
+    assert [row.synthesizer for row in board.rows] == ["c", "b", "a"]
+    assert [row.rank for row in board.rows] == [1, 2, 3]
+    assert any("fidelity 0.20 against 0.10" in reason for reason in board.reasons)
+    assert any("utility 0.85 against 0.80" in reason for reason in board.reasons)
+
+
+def test_a_score_that_was_not_measured_stands_last():
+    board = rank({"a": audit("low", None, 0.9), "b": audit("low", 0.2, 0.1)}, {})
+    assert board.recommended == "b"
+
+
+@pytest.mark.parametrize(("level", "word"), [("high", "high privacy risk"), (None, "could be measured")])
+def test_nothing_is_recommended_where_nothing_can_be(level, word):
+    board = rank({"a": audit(level, 1.0, 1.0)}, {})
+    assert board.recommended is None
+    assert word in board.reasons[0]
+
+
+def test_equal_synthesizers_are_ordered_by_name():
+    board = rank({"b": audit("low", 0.5, 0.5), "a": audit("low", 0.5, 0.5)}, {})
+    assert board.recommended == "a"
+    assert any("score the same" in reason for reason in board.reasons)
+
+
+def test_costs_stand_in_the_row_and_epsilon_in_the_reasons():
+    cost = FitCost(fit_seconds=12.345, sample_seconds=0.55, peak_bytes=10**9, epsilon=1.0)
+    board = rank({"a": audit("low", 0.512345)}, {"a": cost})
+    row = board.public().rows[0]
+    assert (row.fit_seconds, row.sample_seconds, row.peak_bytes, row.epsilon, row.utility) == (
+        12.3,
+        0.6,
+        10**9,
+        1.0,
+        0.51,
+    )
+    assert any("epsilon 1.00" in reason for reason in board.reasons)
+    assert Leaderboard.model_validate_json(board.model_dump_json()) == board
+
+
+def test_without_a_guarantee_the_reasons_say_so():
+    assert any("no formal guarantee" in reason for reason in rank({"a": audit("low")}, {}).reasons)
+
+
+def test_no_audit_is_an_error():
+    with pytest.raises(InputError, match="no audit"):
+        rank({}, {})
