@@ -142,7 +142,9 @@ class GaussianCopulaModel:
     def _sample(self, name: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
         model = self.models[name]
         model._set_random_state(np.random.RandomState(int(rng.integers(2**31))))  # noqa: SLF001  SDV has no public way
-        return pd.DataFrame(model.sample(num_rows=rows)[TABLE]).reset_index(drop=True)
+        frame = pd.DataFrame(model.sample(num_rows=rows)[TABLE])
+        frame.index = pd.RangeIndex(len(frame))
+        return frame
 
 
 def _read(spec: TableSpec) -> pd.DataFrame:
