@@ -253,7 +253,7 @@ def _decimals_term(column: Column) -> str:
     if column.form is not None and column.form.fraction is not None:
         return f"coalesce(max(length({column.form.fraction.format(x=column.cell)})), 0)"
     kept = " ".join(
-        f"WHEN bool_and(round({column.cell}, {d}) = {column.cell}) THEN {d}" for d in range(_MOST_DECIMALS + 1)
+        f"WHEN bool_and(round({column.value}, {d}) = {column.value}) THEN {d}" for d in range(_MOST_DECIMALS + 1)
     )
     return f"CASE {kept} END"
 

@@ -88,6 +88,8 @@ def _cast(column: pa.Array, target: StagedType) -> pa.Array:
         column = column.cast(pa.float64())
     if target == "string":
         text = column.cast(pa.string())
+        if pt.is_time(column.type):
+            text = pc.replace_substring_regex(text, r"\.0+$", "")
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
     return column.cast(ARROW[target], safe=target != "double")
 

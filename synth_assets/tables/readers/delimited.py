@@ -232,7 +232,7 @@ def _squared(text: TextFile, dialect: sniff.Dialect, workspace: Path, label: str
     copy = workspace / f"{text.path.name}.squared"
     named = max((i for i, name in enumerate(dialect.names, 1) if name.strip()), default=dialect.width)
     with copy.open("w", encoding="utf-8", newline="") as target:
-        writer = csv.writer(target, delimiter=dialect.delimiter, lineterminator="\n")
+        writer = csv.writer(target, delimiter=dialect.delimiter, lineterminator="\r\n")
         for cells, _ in _rows_with_lines(text, dialect):
             if not named <= len(cells) <= dialect.width and (len(cells) < named or any(cells[dialect.width :])):
                 raise _ragged(text, dialect, label)
@@ -276,7 +276,7 @@ def _rewritten(text: TextFile, dialect: sniff.Dialect, workspace: Path, label: s
         source.seek(text.start)
         csv.field_size_limit(2**31 - 1)
         reader = csv.reader(source, delimiter=dialect.delimiter, skipinitialspace=True, strict=True)
-        writer = csv.writer(target, delimiter=dialect.delimiter, lineterminator="\n")
+        writer = csv.writer(target, delimiter=dialect.delimiter, lineterminator="\r\n")
         try:
             writer.writerows(reader)
         except csv.Error:

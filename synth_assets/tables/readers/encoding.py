@@ -90,8 +90,9 @@ def line_at(path: Path, offset: int) -> int:
     return lines
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, start: int = 0) -> Iterator[bytes]:
     with path.open("rb") as handle:
+        handle.seek(start)
         while block := handle.read(BLOCK_BYTES):
             yield block
 
@@ -179,7 +180,7 @@ def _single_byte_encoding(path: Path, bad: int, label: str) -> str:
         counts = _high_bytes(block)
         high, runs = high + counts[0], runs + counts[1]
         undefined += sum(block.count(byte) for byte in _UNDEFINED_1252)
-    if valid > invalid:
+    if valid >= invalid:
         raise SourceError(
             "the text is UTF-8 with damaged bytes.",
             file=label,
@@ -203,15 +204,14 @@ def _high_bytes(block: bytes) -> tuple[int, int]:
 def _transcode(path: Path, copy: Path, encoding: str, start: int, label: str) -> None:
     """Rewrite a file in UTF-8, block by block."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    lines, skip = 1, start
+    lines = 1
     with copy.open("wb") as out:
-        for block, last in _with_last(path):
+        for block, last in _with_last(path, start):
             try:
-                text = decoder.decode(block[skip:], final=last)
+                text = decoder.decode(block, final=last)
             except UnicodeDecodeError as error:
                 line = lines + error.object[: error.start].decode(encoding, "ignore").count("\n")
                 raise _wrong_encoding(encoding, line, label) from None
-            skip = 0
             bad = min((i for i in (text.find("\x00"), text.find("\ufffd")) if i >= 0), default=-1)
             if bad >= 0:
                 raise _wrong_encoding(encoding, lines + text[:bad].count("\n"), label)
@@ -219,10 +219,10 @@ def _transcode(path: Path, copy: Path, encoding: str, start: int, label: str) ->
             out.write(text.encode())
 
 
-def _with_last(path: Path) -> Iterator[tuple[bytes, bool]]:
-    """Blocks, each with whether it is the last one."""
+def _with_last(path: Path, start: int) -> Iterator[tuple[bytes, bool]]:
+    """Blocks from an offset on, each with whether it is the last one."""
     held: bytes | None = None
-    for block in _blocks(path):
+    for block in _blocks(path, start):
         if held is not None:
             yield held, False
         held = block

@@ -143,7 +143,11 @@ class _SameSafety(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but never from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _require_safe(newurl)
+        try:
+            _require_safe(newurl)
+        except ConfigError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -172,6 +176,8 @@ def _open(address: str, limits: Limits, method: str = "GET") -> Any:
     opener = urllib.request.build_opener(_SameSafety)
     try:
         return opener.open(request, timeout=limits.timeout_seconds)
+    except ConfigError:
+        raise
     except urllib.error.HTTPError as error:
         code = error.code
         error.close()

@@ -129,7 +129,8 @@ def _types(backend: Any, source: str, keys: tuple[str, ...]) -> tuple[StagedType
         some = keys[first : first + _KEYS_PER_QUERY]
         columns = ", ".join(f"list(DISTINCT json_type(json, {_pointer(k)}))" for k in some)
         whole = ", ".join(
-            f"count(*) FILTER (json_type(json, {_pointer(k)}) IN ('BIGINT', 'UBIGINT') AND "
+            f"count(*) FILTER (json_type(json, {_pointer(k)}) IN ('UBIGINT', 'DOUBLE') AND "
+            f"regexp_full_match(json_extract_string(json, {_pointer(k)}), '-?[0-9]+') AND "
             f"try_cast(json_extract_string(json, {_pointer(k)}) AS BIGINT) IS NULL)"
             for k in some
         )

@@ -32,7 +32,7 @@ def column_names(raw: Sequence[str]) -> ColumnNames:
     Args:
         raw: Header cells in order; empty ones get `column_<position>`.
     """
-    stripped = [name.strip(" \t\r\n\v\f\u00a0") for name in raw]
+    stripped = [name.strip(" \t\r\n\v\f\u00a0\ufeff") for name in raw]
     notes = []
     if any(a != b for a, b in zip(raw, stripped, strict=True)):
         notes.append("blanks around column names were removed.")

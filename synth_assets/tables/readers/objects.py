@@ -20,7 +20,6 @@ from synth_assets.errors import SourceError
 from synth_assets.tables.readers.staging import ARROW, StagedType
 
 CHUNK_ROWS = 20_000
-_INT64 = range(-(2**63), 2**63)
 _PLAIN: dict[type, StagedType] = {bool: "bool", date: "date"}
 
 
@@ -128,7 +127,7 @@ def _texts(values: Sequence[Any]) -> list[str | None]:
 def _numbers(values: Sequence[Any]) -> tuple[StagedType, Sequence[Any]]:
     """Whole numbers where all are, doubles where these keep every digit of the whole part, else text."""
     present = [v for v in values if v is not None]
-    if all(_whole(v) and v in _INT64 for v in present):
+    if all(_whole(v) and -(2**63) <= v < 2**63 for v in present):
         return "int64", [None if v is None else int(v) for v in values]
     if any(not isinstance(v, int) for v in present) and all(_fits_double(v) for v in present):
         return "double", [None if v is None else float(v) for v in values]

@@ -1,0 +1,184 @@
+"""Addresses: https (http on this machine), and S3; bounded, and with no secret of a signed link in a message."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from synth_assets.config.dataset import SourceConfig
+from synth_assets.errors import ConfigError, ServiceUnavailableError, SourceError
+from synth_assets.tables.readers.fetch import safe_label
+from synth_assets.tables.readers.limits import Limits
+from synth_assets.tables.sources import source_fingerprint
+
+FILES = {
+    "/t.csv": b"id,x\n1,00\n2,b\n",
+    "/t.csv.gz": gzip.compress(b"id,x\n1,00\n2,b\n"),
+    "/download": b'{"id":1,"x":"00"}\n{"id":2,"x":"b"}\n',
+    "/large.csv": b"a,b\n" + b"1,2\n" * 2_000,
+    "/page": b"<!DOCTYPE html><html>sign in</html>",
+}
+SECRET = "signature-canary"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Files, status codes by path, redirects, and a body that breaks off."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path.startswith("/status/"):
+            self.send_error(int(path.rsplit("/", 1)[1]))
+        elif path == "/away":
+            self._head(302, {"Location": f"http://files.example/t.csv?sig={SECRET}"})
+        elif path == "/moved":
+            self._head(302, {"Location": "/t.csv"})
+        elif path == "/broken.csv":
+            self._head(200, {"Content-Length": "1000"})
+            self.wfile.write(b"a,b\n1,2\n")
+            self.close_connection = True
+        elif path == "/unannounced.csv":
+            self._head(200, {"Connection": "close"})
+            self.wfile.write(FILES["/large.csv"])
+            self.close_connection = True
+        else:
+            body = FILES.get(path)
+            if body is None:
+                self.send_error(404)
+                return
+            self._head(200, {"Content-Length": str(len(body)), "ETag": f'"{len(body)}"'})
+            self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    do_HEAD = do_GET  # noqa: N815  the name that the library calls
+
+    def _head(self, code: int, headers: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in {"Content-Length": "0", **headers}.items():
+            if not (name == "Content-Length" and headers.get("Connection")):
+                self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_address[1]}"
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("path", ["/t.csv", "/t.csv?sig=1", "/t.csv.gz", "/download", "/moved"])
+def test_a_file_behind_an_address_is_read(read: Any, server: str, path: str) -> None:
+    assert read.source(SourceConfig(path=server + path)).rows == [(1, "00"), (2, "b")]
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("/status/403", SourceError, "refuses the file .HTTP 403.*expired"),
+        ("/status/404", SourceError, "no such file"),
+        ("/status/410", SourceError, "no such file"),
+        ("/status/500", ServiceUnavailableError, "HTTP 500"),
+        ("/status/429", ServiceUnavailableError, "HTTP 429"),
+        ("/large.csv", SourceError, "larger than"),
+        ("/unannounced.csv", SourceError, "larger than"),
+        ("/broken.csv", ServiceUnavailableError, "broke off"),
+        ("/page", SourceError, "HTML page"),
+        ("/away", ConfigError, "must start with https"),
+    ],
+)
+def test_what_cannot_be_fetched_is_one_clear_error_without_the_links_secret(
+    read: Any, server: str, small_limits: Limits, path: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        read.source(SourceConfig(path=f"{server}{path}?sig={SECRET}"), limits=small_limits)
+    assert SECRET not in str(caught.value)
+    assert not list((read.base / "out").iterdir())
+
+
+def test_plain_http_is_refused_except_on_this_machine(read: Any) -> None:
+    with pytest.raises(ConfigError, match="must start with https"):
+        read.source(SourceConfig(path=f"http://files.example/t.csv?sig={SECRET}"))
+
+
+def test_a_server_that_does_not_answer_is_unavailable(read: Any) -> None:
+    with pytest.raises(ServiceUnavailableError, match="does not answer"):
+        read.source(SourceConfig(path="http://127.0.0.1:9/t.csv"), limits=Limits(timeout_seconds=1))
+
+
+def test_a_label_of_an_address_keeps_host_and_path_only() -> None:
+    assert (
+        safe_label(f"https://user:{SECRET}@h.example:444/a%20b.csv?X={SECRET}#{SECRET}")
+        == "https://h.example:444/a%20b.csv"
+    )
+
+
+def test_the_fingerprint_of_an_address_is_what_the_server_says(server: str, read: Any) -> None:
+    first = source_fingerprint(SourceConfig(path=f"{server}/t.csv?sig=1"), read.base)
+    assert source_fingerprint(SourceConfig(path=f"{server}/t.csv?sig=2"), read.base) == first
+    assert source_fingerprint(SourceConfig(path=f"{server}/t.csv.gz"), read.base) != first
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    moto = pytest.importorskip("moto", reason="moto is not installed")
+    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with moto.mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="clinic")
+        yield client
+
+
+def test_s3_objects_and_prefixes_are_read(read: Any, bucket: Any) -> None:
+    bucket.put_object(Bucket="clinic", Key="in/a.csv", Body=b"id,x\n1,00\n")
+    bucket.put_object(Bucket="clinic", Key="in/b.csv", Body=b"id,x\n2,b\n")
+    bucket.put_object(Bucket="clinic", Key="in/_SUCCESS", Body=b"")
+    assert read.source(SourceConfig(path="s3://clinic/in/a.csv")).rows == [(1, "00")]
+    assert read.source(SourceConfig(path="s3://clinic/in/")).rows == [(1, "00"), (2, "b")]
+    first = source_fingerprint(SourceConfig(path="s3://clinic/in/"), read.base)
+    bucket.put_object(Bucket="clinic", Key="in/b.csv", Body=b"id,x\n2,c\n")
+    assert source_fingerprint(SourceConfig(path="s3://clinic/in/"), read.base) != first
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("s3://clinic/gone.csv", "no such object"),
+        ("s3://nobody/x.csv", "no such object"),
+        ("s3://clinic/empty/", "no object"),
+    ],
+)
+def test_s3_addresses_without_an_object_are_refused(read: Any, bucket: Any, path: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        read.source(SourceConfig(path=path))
+
+
+def test_an_s3_object_beyond_the_limit_is_not_downloaded(read: Any, bucket: Any, small_limits: Limits) -> None:
+    bucket.put_object(Bucket="clinic", Key="a.csv", Body=FILES["/large.csv"])
+    with pytest.raises(SourceError, match="larger than"):
+        read.source(SourceConfig(path="s3://clinic/a.csv"), limits=small_limits)
+
+
+def test_s3_without_credentials_is_unavailable(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(read.base / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(read.base / "none"))
+    with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
+        read.source(SourceConfig(path="s3://clinic/a.csv"), limits=Limits(timeout_seconds=1))
