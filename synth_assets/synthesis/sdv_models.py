@@ -152,7 +152,7 @@ def _read(spec: TableSpec) -> pd.DataFrame:
     keys = [*spec.table.primary_key, *(c for fk in spec.table.foreign_keys for c in fk.columns)]
     columns = list(dict.fromkeys([*spec.columns, *keys]))
     files = sorted(spec.path.glob("part-*.parquet")) if spec.path.is_dir() else [spec.path]
-    frame = pa.concat_tables([pq.read_table(f, columns=columns) for f in files]).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables([pq.read_table(f, columns=columns) for f in files]).to_pandas()
     if len(frame) == 0:
         raise InputError(f"table {spec.name!r} has no row to learn from.")
     for column in spec.columns:
