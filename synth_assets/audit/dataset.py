@@ -107,16 +107,20 @@ def audit_dataset(
         )
         for table in tables
     }
-    relations = [
-        finding
-        for table in tables
-        for key in table.schema.foreign_keys
-        if key.parent_table in known
-        for finding in relation_findings(
-            table.paths(), known[key.parent_table].paths(), key, table=table.name, engine=engine, levels=levels
-        )
-    ]
-    return combine(results, relations, seed=seed)
+    return combine(results, _relations(known, engine, levels), seed=seed)
+
+
+def _relations(tables: Mapping[str, TableInput], engine: Engine, levels: AuditLevels) -> list[Finding]:
+    """Findings about every foreign key between tables of the dataset."""
+    found: list[Finding] = []
+    for table in tables.values():
+        for key in table.schema.foreign_keys:
+            parent = tables.get(key.parent_table)
+            if parent is not None:
+                found += relation_findings(
+                    table.paths(), parent.paths(), key, table=table.name, engine=engine, levels=levels
+                )
+    return found
 
 
 def combine(results: Mapping[str, AuditResult], relations: Sequence[Finding] = (), *, seed: int = 0) -> AuditResult:
