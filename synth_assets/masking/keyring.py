@@ -1,0 +1,70 @@
+"""Keys and lookup lists as variables of one session, so that no SQL text, and so no error text or log, holds a key.
+
+What belongs here: deriving one key per pseudonym domain and binding it. What does not: what is hashed with it (pseudonyms.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from synth_assets.errors import withhold_values
+from synth_assets.storage.secrets import SecretKey
+from synth_assets.tables.engine import Session
+
+
+@ibis.udf.scalar.builtin(name="getvariable", signature=((dt.string,), dt.string))
+def _text_variable(variable: str) -> str: ...  # type: ignore[empty-body]
+
+
+@ibis.udf.scalar.builtin(name="getvariable", signature=((dt.string,), dt.Array(dt.string)))
+def _list_variable(variable: str) -> list[str]: ...  # type: ignore[empty-body]
+
+
+class KeyRing:
+    """The key of one release domain inside one session.
+
+    Args:
+        session: The open engine session; the variables live and end with it.
+        key: Key of the release domain, see `release_key`.
+    """
+
+    def __init__(self, session: Session, key: SecretKey) -> None:
+        self._session, self._key = session, key
+        self._bound: dict[str, str] = {}
+        self._serial = count()
+
+    def key(self, domain: str) -> ir.StringScalar:
+        """The key of a pseudonym domain as an expression: 64 hex digits, always that long."""
+        name = f"key {domain}"
+        if name not in self._bound:
+            self._bind(name, f"'{domain_key(self._key, domain)}'")
+        return _text_variable(self._bound[name])  # type: ignore[no-any-return, arg-type]
+
+    def words(self, name: str, values: Sequence[str]) -> ir.ArrayValue:
+        """A lookup list as an expression; bound once per name."""
+        name = f"list {name}"
+        if name not in self._bound:
+            quoted = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
+            self._bind(name, f"[{quoted}]")
+        return _list_variable(self._bound[name])  # type: ignore[no-any-return, arg-type]
+
+    def _bind(self, name: str, sql: str) -> None:
+        variable = f"masking_{next(self._serial)}"
+        with withhold_values("binding a masking key"):
+            self._session.backend.raw_sql(f"SET VARIABLE {variable} = {sql}")
+        self._bound[name] = variable
+
+
+def release_key(key: SecretKey, release_domain: str) -> SecretKey:
+    """The key of one release domain; releases of different domains cannot be linked by their pseudonyms."""
+    return key.derive(f"masking/{release_domain}")
+
+
+def domain_key(key: SecretKey, domain: str) -> str:
+    """The key of a pseudonym domain below a release key, as 64 hex digits."""
+    return key.derive(f"domain/{domain}").value.hex()

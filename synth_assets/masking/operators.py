@@ -1,0 +1,171 @@
+"""From a column's plan to its recipe: redact, partial, hash, keep, limits, and the choice among the format-preserving forms.
+
+What belongs here: the simple masks and the table of forms. What does not: the forms (formats.py, people.py), free text (scrub.py), and
+deciding which action a column gets (plan.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+
+from synth_assets.masking import formats, people, pseudonyms
+from synth_assets.masking.arrays import each
+from synth_assets.masking.dates import date_shift
+from synth_assets.masking.generalise import DATE_TYPES, NUMBER_TYPES, default_way, generalised, limited
+from synth_assets.masking.recipes import Cell, Recipe
+from synth_assets.masking.records import ColumnPlan
+from synth_assets.pii.taxonomy import taxonomy
+
+REDACTED = "[REDACTED]"
+_IBIS_TYPES = {"int64": "int64", "double": "float64", "string": "string", "bool": "boolean", "date32[day]": "date", "timestamp[us]": "timestamp"}
+
+# entity type -> the form it keeps, where the form has room for few values: these are drawn again where two meet (unique.py)
+NARROW: dict[str, Callable[[], Recipe]] = {
+    "phone": formats.phone,
+    "fax": formats.phone,
+    "ssn": formats.ssn,
+    "itin": formats.itin,
+    "card_number": formats.card,
+    "iban": formats.iban,
+    "npi": formats.npi,
+    "ip_address": formats.ip_address,
+    "mac_address": formats.mac_address,
+    **dict.fromkeys(
+        (
+            "passport driver_license national_id tax_id account_number dea mrn health_plan_id vin license_plate device_id username "
+            "customer_id other_id routing_number swift"
+        ).split(),
+        formats.shape,
+    ),
+}
+WIDE: dict[str, Callable[[], Recipe]] = {
+    "email": formats.email,
+    "url": formats.url,
+    "person_name": people.person_name,
+    "first_name": people.first_name,
+    "last_name": people.last_name,
+    "street_address": people.street_address,
+    "city": people.city,
+    "zip": people.zip_code,
+    "employer": people.company,
+    "organization": people.company,
+}
+
+
+def has_form(entity_type: str) -> bool:
+    """Whether there is a format-preserving pseudonym for this entity type."""
+    return entity_type in NARROW or entity_type in WIDE
+
+
+def is_narrow(plan: ColumnPlan) -> bool:
+    """Whether the pseudonyms of this column are few enough that two values could meet."""
+    if plan.action != "format_preserving" or plan.entity_type not in NARROW:
+        return False
+    return not (plan.dtype == "int64" and NARROW[plan.entity_type] is formats.shape)
+
+
+def suits(plan: ColumnPlan, *, as_of: date) -> str | None:
+    """Why this action cannot work on this column, or None where it can."""
+    action, dtype = plan.action, plan.dtype
+    if action == "date_shift" and dtype not in (*DATE_TYPES, "string"):
+        return f"dates cannot be shifted in a column of type {dtype}"
+    if action == "top_code" and dtype not in (*NUMBER_TYPES, "string"):
+        return f"a limit cannot be set in a column of type {dtype}"
+    if action == "scrub" and dtype != "string":
+        return f"only texts can be scrubbed, not {dtype}"
+    if action == "generalise":
+        probe = ibis.table({"x": _IBIS_TYPES[dtype]}, name="probe")["x"]
+        if generalised(probe, dtype, plan.rule, entity_type=plan.entity_type, as_of=as_of) is None:
+            way = plan.rule.to or default_way(dtype, plan.entity_type) or "generalise"
+            return f"`{way}` cannot be applied to a column of type {dtype}"
+    return None
+
+
+def recipe_for(plan: ColumnPlan, *, as_of: date) -> Recipe:
+    """The recipe of a column that is neither dropped nor scrubbed.
+
+    Args:
+        plan: What to do.
+        as_of: Day on which "over 89" is judged.
+    """
+    rule = plan.rule
+    makers: dict[str, Callable[[], Recipe]] = {
+        "keep": lambda: (lambda cell: cell.value,),
+        "redact": lambda: redacted(rule.token),
+        "partial": lambda: partial(plan.entity_type, rule.keep_last),
+        "pseudonym": lambda: pseudonyms.whole_number() if _counts(plan) else pseudonyms.hex_pseudonym(),
+        "hash": pseudonyms.double_hash,
+        "date_shift": lambda: date_shift(plan.dtype, rule.max_days),
+        "generalise": lambda: (_must(lambda c: generalised(c.value, plan.dtype, rule, entity_type=plan.entity_type, as_of=as_of)),),
+        "top_code": lambda: (_must(lambda c: limited(c.value, plan.dtype, upper=rule.upper, lower=rule.lower)),),
+        "format_preserving": lambda: form_of(plan),
+    }
+    return makers[plan.action]()
+
+
+def _counts(plan: ColumnPlan) -> bool:
+    """Whether the pseudonym is a whole number: for whole numbers, and for keys that are stored as fractions."""
+    return plan.dtype == "int64" or (plan.dtype == "double" and plan.key)
+
+
+def form_of(plan: ColumnPlan) -> Recipe:
+    """The format-preserving recipe; whole numbers stay whole numbers, dates are shifted."""
+    if plan.dtype in DATE_TYPES:
+        return date_shift(plan.dtype, None)
+    if plan.dtype == "int64" and (plan.entity_type not in NARROW or NARROW[plan.entity_type] is formats.shape) and plan.entity_type != "zip":
+        return pseudonyms.whole_number()
+    if not has_form(plan.entity_type):
+        return pseudonyms.hex_pseudonym()
+    return (NARROW.get(plan.entity_type) or WIDE[plan.entity_type])()
+
+
+def back_to_type(value: ir.Value, dtype: str) -> ir.Value:
+    """A text pseudonym of a number column as a number again; null where it is none."""
+    return value.try_cast(_IBIS_TYPES[dtype]) if dtype in NUMBER_TYPES else value
+
+
+def redacted(token: str | None) -> Recipe:
+    """One text for every value; null in columns that hold no text. Missing stays missing."""
+
+    def step(cell: Cell) -> ir.Value:
+        if cell.target.dtype != "string":
+            return ibis.null(_IBIS_TYPES[cell.target.dtype])
+        return cell.value.isnull().ifelse(ibis.null("string"), token or REDACTED)
+
+    return (step,)
+
+
+def partial(entity_type: str, keep_last: int | None) -> Recipe:
+    """`J*** S****` for words, `***@***.com` for e-mail, `***-**-1234` for numbers where `keep_last` says 4."""
+
+    def words(cell: Cell) -> ir.StringValue:
+        stars = lambda word: word.substr(0, 1) + ibis.literal("*").repeat(ibis.greatest(word.length() - 1, 0))  # noqa: E731
+        return each(cell.text.split(" "), stars).join(" ")
+
+    def mail(cell: Cell) -> ir.StringValue:
+        ending = cell.text.re_extract(r"(\.[A-Za-z]{2,24})\s*$", 1)
+        return cell.text.isnull().ifelse(ibis.null("string"), ibis.literal("***@***") + ending)
+
+    def code(cell: Cell) -> ir.StringValue:
+        last = keep_last or 0
+        hidden = cell.text.substr(0, ibis.greatest(cell.text.length() - last, 0)).re_replace(r"[\pL\pN]", "*")
+        return hidden + cell.text.right(last) if last else hidden
+
+    if entity_type == "email":
+        return (mail,)
+    unique = entity_type in taxonomy() and taxonomy()[entity_type].unique_by_nature
+    return (code,) if unique or keep_last is not None else (words,)
+
+
+def _must(step: Callable[[Cell], ir.Value | None]) -> Callable[[Cell], ir.Value]:
+    def checked(cell: Cell) -> ir.Value:
+        made = step(cell)
+        if made is None:  # `suits` keeps such plans out
+            raise ValueError("the action does not suit the column")
+        return made
+
+    return checked

@@ -1,0 +1,124 @@
+"""What must stand beside a row before it can be masked: its number, its person, the values of its parents.
+
+What belongs here: inputs of a masking run and these columns. What does not: the masks (run.py puts them together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+
+from synth_assets.masking.dates import PERSON
+from synth_assets.masking.kin import MARK, Kin, join_kin
+from synth_assets.masking.recipes import as_text
+from synth_assets.masking.records import MaskingPlan
+from synth_assets.masking.scrub import is_told
+from synth_assets.tables.engine import Session
+from synth_assets.tables.schema import TableSchema
+
+ROW, PERSON_COLUMN = f"{MARK}row", f"{MARK}person"
+SEX = "sex"
+_DATED = frozenset({"date_shift", "format_preserving"})
+
+
+@dataclass(frozen=True)
+class MaskInput:
+    """One raw table and what happens to it.
+
+    Args:
+        path: Canonical Parquet: a folder of part-*.parquet, or a file.
+        schema: Its schema, with keys; parents are found by its foreign keys among the other inputs.
+        plan: Its plan, made together with the plans of the other tables (`plan.plan_tables`).
+    """
+
+    path: Path
+    schema: TableSchema
+    plan: MaskingPlan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A raw table ready to be masked.
+
+    Args:
+        table: Its own columns, and `ROW`, `PERSON_COLUMN` and columns of its kin where they are needed.
+        kin: The ancestors whose columns were joined; the order of rows may have changed where there are any.
+        sex: Column with the person's sex, or None.
+    """
+
+    table: ir.Table
+    kin: tuple[Kin, ...]
+    sex: str | None
+
+    def companions(self) -> dict[str, str]:
+        """Columns by role, for recipes."""
+        roles = {SEX: self.sex} if self.sex else {}
+        return roles | ({PERSON: PERSON_COLUMN} if PERSON_COLUMN in self.table.columns else {})
+
+
+def prepare(session: Session, tables: Mapping[str, MaskInput], name: str) -> Prepared:
+    """Read a table and put beside it what its plan needs.
+
+    Args:
+        session: The open session.
+        tables: All tables of the dataset.
+        name: The one to prepare.
+    """
+    own = tables[name]
+    texts = any(c.action == "scrub" for c in own.plan.columns)
+    named = any(c.entity_type in {"person_name", "first_name"} and c.action == "format_preserving" for c in own.plan.columns)
+    dated = any(c.action in _DATED and c.dtype != "int64" for c in own.plan.columns)
+    sex = sex_column(own.plan)
+    goal = own.plan.person_route[-1].parent_table if own.plan.person_route else None
+
+    def wanted(table: str) -> frozenset[str]:
+        plan = tables[table].plan
+        columns = {c.column for c in plan.columns if texts and is_told(c.entity_type)}
+        columns |= {s for s in [sex_column(plan)] if s and (texts or (named and sex is None))}
+        columns |= set(own.plan.person) if dated and table == goal else set()
+        return frozenset(columns)
+
+    base = session.parquet(own.path)
+    needs_row = bool(own.schema.foreign_keys) or (dated and not own.plan.person)
+    base = base.mutate(**{ROW: ibis.row_number()}) if needs_row else base
+    table, kin = join_kin(
+        session,
+        base,
+        name,
+        paths={n: t.path for n, t in tables.items()},
+        schemas={n: t.schema for n, t in tables.items()},
+        wanted=wanted,
+    )
+    if dated:
+        table = table.mutate(**{PERSON_COLUMN: _person(table, own, kin, tables)})
+    above = [k.columns[s] for k in kin for s in [sex_column(tables[k.table].plan)] if s in k.columns]
+    return Prepared(table, kin, sex or next(iter(above), None))
+
+
+def sex_column(plan: MaskingPlan) -> str | None:
+    """The column of a table that holds the sex, or None."""
+    return next((c.column for c in plan.columns if c.entity_type == SEX), None)
+
+
+def _person(table: ir.Table, own: MaskInput, kin: tuple[Kin, ...], tables: Mapping[str, MaskInput]) -> ir.StringValue:
+    """Text that names the person of a row; the row's number where nothing does."""
+    names, schema = own.plan.person, own.schema
+    if own.plan.person_route:
+        goal = own.plan.person_route[-1].parent_table
+        found = next((k for k in kin if k.table == goal and set(names) <= set(k.columns)), None)
+        if found is None:
+            return table[ROW].cast("string")  # type: ignore[no-any-return]
+        schema = tables[goal].schema
+        parts = [as_text(table[found.columns[c]], schema.column(c).dtype).fill_null("") for c in names]
+    elif names:
+        parts = [as_text(table[c], schema.column(c).dtype).fill_null("") for c in names]
+    else:
+        return table[ROW].cast("string")  # type: ignore[no-any-return]
+    text = parts[0]
+    for part in parts[1:]:
+        text = text + "\x1f" + part
+    return text

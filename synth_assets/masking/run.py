@@ -1,0 +1,193 @@
+"""Masking tables: Parquet to Parquet, one pass per table, out of core.
+
+What belongs here: putting plans, keys, kin and recipes together, and writing. What does not: any mask, and the decision which one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+
+from synth_assets.errors import InputError, withhold_values
+from synth_assets.masking.canonical import RawColumn
+from synth_assets.masking.generalise import DATE_TYPES
+from synth_assets.masking.keyring import KeyRing, release_key
+from synth_assets.masking.kin import MARK
+from synth_assets.masking.operators import back_to_type, is_narrow, recipe_for
+from synth_assets.masking.prepare import ROW, SEX, MaskInput, Prepared, prepare, sex_column
+from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate_steps
+from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
+from synth_assets.masking.scrub import Mention, is_told, scrub, with_words
+from synth_assets.masking.summary import summarise
+from synth_assets.masking.unique import Domain, draw_again
+from synth_assets.pii.taxonomy import taxonomy
+from synth_assets.storage import atomic
+from synth_assets.storage.secrets import SecretKey
+from synth_assets.tables.engine import Engine, Session
+
+__all__ = ["MaskInput", "mask_tables"]
+PART = "part-00000.parquet"
+_PSEUDONYMS = frozenset({"pseudonym", "format_preserving"})
+
+
+def mask_tables(
+    tables: Mapping[str, MaskInput],
+    out: Mapping[str, Path],
+    *,
+    key: SecretKey,
+    engine: Engine,
+    release_domain: str = "default",
+) -> dict[str, MaskSummary]:
+    """Mask tables of one dataset together.
+
+    Give all tables of the dataset at once: parents are needed for texts and dates of their children, and pseudonyms with little room are
+    drawn so that they meet no value of any table. Rows keep their order.
+
+    Args:
+        tables: Table -> input.
+        out: Table -> where to write: a folder, which gets `part-00000.parquet` and `schema.json`, or a path that ends in .parquet.
+            Tables that are not named here are read, and not written.
+        key: Master key; keys of the release domain and of every pseudonym domain are derived from it.
+        engine: The table engine.
+        release_domain: Releases of different domains cannot be linked by their pseudonyms.
+
+    Returns:
+        Table -> what was done, for the tables of `out`.
+
+    Raises:
+        InputError: a plan drops every column of a table.
+        UnexpectedError: the engine failed; its text is withheld, since it may quote data.
+    """
+    secret = release_key(key, release_domain)
+    summaries = {}
+    with withhold_values("masking"), separate_steps(), engine.session() as session:
+        job = _Job(session, tables, KeyRing(session, secret))
+        for name, target in out.items():
+            file = target if target.suffix == ".parquet" else target / PART
+            session.write(job.masked(name), file)
+            summaries[name] = summarise(
+                session,
+                raw=tables[name].path,
+                masked=file,
+                schema=tables[name].schema,
+                plan=tables[name].plan,
+                redrawn=job.redrawn(name),
+                key_fingerprint=secret.fingerprint,
+            )
+            if target.suffix != ".parquet":
+                atomic.write_text(target / "schema.json", summaries[name].output_schema.model_dump_json(indent=1))
+    return summaries
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One result column in the making."""
+
+    target: Target
+    recipe: Recipe
+    plan: ColumnPlan
+
+
+class _Job:
+    """One run over one session."""
+
+    def __init__(self, session: Session, tables: Mapping[str, MaskInput], ring: KeyRing) -> None:
+        self.session, self.tables, self.ring = session, tables, ring
+        self.exceptions = draw_again(session, ring, self._narrow_domains(), self._identifiers())
+
+    def _columns(self) -> Iterator[tuple[RawColumn, ColumnPlan]]:
+        for name, table in self.tables.items():
+            for plan in table.plan.columns:
+                yield RawColumn(name, plan.column, plan.dtype, table.path), plan
+
+    def _narrow_domains(self) -> list[Domain]:
+        found: dict[tuple[str, str], list[RawColumn]] = {}
+        for column, plan in self._columns():
+            if is_narrow(plan):
+                found.setdefault((plan.domain, plan.entity_type), []).append(column)
+        return [Domain(domain, entity_type, columns) for (domain, entity_type), columns in found.items()]
+
+    def _identifiers(self) -> list[RawColumn]:
+        """Raw columns whose values no narrow pseudonym may meet; none of their forms is an e-mail address."""
+        return [c for c, p in self._columns() if taxonomy()[p.entity_type].unique_by_nature and p.entity_type != "email"]
+
+    def redrawn(self, name: str) -> int:
+        """Pseudonyms drawn again in the domains of a table."""
+        domains = {(c.domain, c.entity_type) for c in self.tables[name].plan.columns if is_narrow(c)}
+        return sum(e.count for key, e in self.exceptions.items() if key in domains)
+
+    def masked(self, name: str) -> ir.Table:
+        """The masked table as an expression."""
+        plan = self.tables[name].plan
+        kept = [c for c in plan.columns if c.action != "drop"]
+        if not kept:
+            raise InputError("the plan drops every column.", key=f"tables.{name}", remedy="Override the action of at least one column.")
+        ready = prepare(self.session, self.tables, name)
+        names = {c.column: f"{MARK}out{i}" for i, c in enumerate(kept)}
+        texts = [c for c in kept if c.action == "scrub"]
+        orders = {names[c.column]: self._order(c, plan, c.column, ready.companions()) for c in kept if c.action != "scrub"}
+        table, mentions = ready.table, []
+        if texts:
+            sources, mentions, more = self._mentions(name, ready, names)
+            table, orders = table.mutate(**sources), orders | more
+        table = self._made(table, orders)
+        table = with_words(table, mentions) if texts else table
+        recipe = scrub(mentions)
+        table = cook(table, {names[c.column]: (Target(c.column, c.domain, self.ring, c.dtype), recipe) for c in texts})
+        if ready.kin:  # a join may have changed the order of rows
+            table = table.order_by(ROW)
+        return table.select(**{c.column: table[names[c.column]] for c in kept})
+
+    def _order(self, plan: ColumnPlan, of: MaskingPlan, source: str, companions: Mapping[str, str]) -> _Order:
+        dated = plan.action == "date_shift" or (plan.action == "format_preserving" and plan.dtype in DATE_TYPES)
+        domain = of.person_domain if dated else plan.domain
+        return _Order(Target(source, domain, self.ring, plan.dtype, companions), recipe_for(plan, as_of=of.as_of), plan)
+
+    def _mentions(
+        self, name: str, ready: Prepared, names: Mapping[str, str]
+    ) -> tuple[dict[str, ir.Value], list[Mention], dict[str, _Order]]:
+        """What the texts of a row may tell: columns with raw values as text, the mentions, and orders for pseudonyms of parents' values."""
+        sources: dict[str, ir.Value] = {}
+        mentions: list[Mention] = []
+        orders: dict[str, _Order] = {}
+
+        def add(plan: ColumnPlan, column: str, replacement: str | None) -> None:
+            source = f"{MARK}told{len(mentions)}"
+            sources[source] = as_text(ready.table[column], plan.dtype)
+            mentions.append(Mention(source, plan.entity_type, replacement if plan.action in _PSEUDONYMS else None))
+
+        for plan in self.tables[name].plan.columns:
+            if is_told(plan.entity_type) and plan.action != "scrub":
+                add(plan, plan.column, names.get(plan.column))
+        for i, kin in enumerate(ready.kin):
+            of = self.tables[kin.table].plan
+            companions = ready.companions() | {SEX: kin.columns[s] for s in [sex_column(of)] if s in kin.columns}
+            for column, joined in kin.columns.items():
+                plan = of.column(column)
+                if is_told(plan.entity_type) and plan.action != "scrub":
+                    made = f"{MARK}kinout{i}_{column}"
+                    if plan.action in _PSEUDONYMS:
+                        orders[made] = self._order(plan, of, joined, companions)
+                    add(plan, joined, made)
+        return sources, mentions, orders
+
+    def _made(self, table: ir.Table, orders: Mapping[str, _Order]) -> ir.Table:
+        """All results but the scrubbed texts: recipes, then exceptions, then the storage type of the raw column."""
+        table = cook(table, {n: (o.target, o.recipe) for n, o in orders.items()})
+        for i, (name, order) in enumerate(orders.items()):
+            exceptions = self.exceptions.get((order.plan.domain, order.plan.entity_type)) if is_narrow(order.plan) else None
+            if exceptions is not None:
+                other = exceptions.table.rename({f"{MARK}v{i}": "v", f"{MARK}p{i}": "p"})
+                text = as_text(table[order.target.source], order.target.dtype)
+                table = table.left_join(other, [text == other[f"{MARK}v{i}"]])
+                table = table.mutate(**{name: ibis.coalesce(table[f"{MARK}p{i}"], table[name])}).drop(f"{MARK}v{i}", f"{MARK}p{i}")
+        typed = {n: back_to_type(table[n], o.plan.dtype) for n, o in orders.items() if _is_text_of_number(table[n], o.plan)}
+        return table.mutate(**typed) if typed else table
+
+
+def _is_text_of_number(made: ir.Value, plan: ColumnPlan) -> bool:
+    return plan.action == "format_preserving" and bool(made.type().is_string())

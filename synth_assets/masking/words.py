@@ -1,0 +1,43 @@
+"""Words of names and addresses: what counts as a part of a name, for scrubbing texts and for finding what was left in them.
+
+What belongs here: splitting into words, and the words that are no names. What does not: replacing (scrub.py), counting (leakcheck.py).
+The two use the same words, so that the check looks for exactly what scrubbing removes, and for more where a column was forgotten.
+"""
+
+from __future__ import annotations
+
+import ibis.expr.types as ir
+
+from synth_assets.masking.arrays import each, extract_all
+
+WORD = r"[\pL\pM\pN]+"
+NAMES = frozenset({"person_name", "first_name", "last_name"})
+PLACES = frozenset({"street_address", "city", "county"})
+_TITLES = "mr mrs ms miss dr prof sir jr sr ii iii iv md phd rn do esq van von der den del de la le da di bin al el".split()
+_COMMON = (
+    "street road avenue lane drive court place square terrace boulevard highway parkway circle trail route apartment suite unit floor "
+    "north south east west upper lower saint fort port mount lake city town village county beach park springs falls hill hills valley "
+    "heights river center centre main first second third fourth fifth sixth seventh eighth ninth tenth building room plaza alley "
+    "crescent close gardens green grove view ridge straße strasse platz rue calle post"
+).split()
+
+
+def words_of(text: ir.StringValue) -> ir.ArrayValue:
+    """All words of a text, in lower case; null for null."""
+    return extract_all(text.lower(), WORD)
+
+
+def name_words(text: ir.StringValue, entity_type: str) -> ir.ArrayValue:
+    """The words of a name or address that tell of a person, position by position; "" for those that do not.
+
+    Of names: two letters or more, no titles. Of places: four letters or more, no digits, no common parts of addresses.
+    """
+    place = entity_type in PLACES
+    shortest = 4 if place else 2
+    boring = [*_COMMON, *_TITLES] if place else _TITLES
+
+    def keep(word: ir.StringValue) -> ir.StringValue:
+        tells = (word.length() >= shortest) & ~word.isin(boring)
+        return (tells & ~word.re_search(r"\pN") if place else tells).ifelse(word, "")
+
+    return each(words_of(text), keep)  # type: ignore[no-any-return]
