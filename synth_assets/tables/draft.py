@@ -212,7 +212,8 @@ def _years(lower: date | datetime, upper: date | datetime) -> tuple[str, str]:
 
 
 def _text(path: Path, yaml_folder: Path, schema: TableSchema, seen: Mapping[str, _Seen], notes: Sequence[str]) -> str:
-    relative = os.path.relpath(path, yaml_folder)
+    near = os.path.commonpath((path, yaml_folder.absolute())) != path.anchor
+    relative = os.path.relpath(path, yaml_folder) if near else str(path)
     key = guess_key(schema, {n: s.distinct for n, s in seen.items()})
     lines = [_HEADER.format(source=_comment(path.name)).rstrip()]
     lines += [f"# Note on the file: {_comment(note)}" for note in notes]

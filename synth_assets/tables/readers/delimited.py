@@ -73,17 +73,10 @@ def read_delimited(
     Raises:
         SourceError: the file cannot be read as one table; names the line.
     """
-    if delimiter is not None and (not delimiter.isascii() or delimiter in '"\r\n'):
-        raise ConfigError("the delimiter must be one ASCII character, and no quote.", key="source.delimiter")
     text = as_utf8(path, declared=encoding, workspace=workspace, label=label)
-    dialect = sniff.sniff(*_sample(text), delimiter=delimiter, known=known, label=label)
-    if not dialect.delimiter.isascii():
-        raise SourceError("the delimiter is no ASCII character.", file=label, remedy="Write the file with commas.")
+    text, dialect = _understood(text, delimiter, known, workspace, label)
     if dialect.width > limits.columns:
         raise SourceError(f"the table has {dialect.width} columns; at most {limits.columns} are read.", file=label)
-    if dialect.blanks_before_quotes:
-        text = _rewritten(text, dialect, workspace, label)
-        dialect = sniff.sniff(*_sample(text), delimiter=dialect.delimiter, known=known, label=label)
     staged = workspace / f"{path.name}.staged.parquet"
     faults = _RowFaults(dialect.comments)
     rows = _stage(text, dialect, staged, faults, label)
@@ -113,6 +106,21 @@ def read_delimited(
     )
 
 
+def _understood(
+    text: TextFile, delimiter: str | None, known: Collection[str], workspace: Path, label: str
+) -> tuple[TextFile, sniff.Dialect]:
+    """The dialect of a text, and the text itself, rewritten where blanks stand between delimiters and quotes."""
+    if delimiter is not None and (not delimiter.isascii() or delimiter in '"\r\n'):
+        raise ConfigError("the delimiter must be one ASCII character, and no quote.", key="source.delimiter")
+    dialect = sniff.sniff(*_sample(text), delimiter=delimiter, known=known, label=label)
+    if not dialect.delimiter.isascii():
+        raise SourceError("the delimiter is no ASCII character.", file=label, remedy="Write the file with commas.")
+    if not dialect.blanks_before_quotes:
+        return text, dialect
+    plain = _rewritten(text, dialect, workspace, label)
+    return plain, sniff.sniff(*_sample(plain), delimiter=dialect.delimiter, known=known, label=label)
+
+
 def _texts(count: int) -> tuple[StagedType, ...]:
     text: StagedType = "text"
     return (text,) * count
@@ -122,8 +130,6 @@ def _notes(dialect: sniff.Dialect, faults: _RowFaults) -> list[str]:
     notes = []
     if not dialect.names:
         notes.append("the first row holds values, so the file has no header; columns were named column_<position>.")
-    if dialect.blanks_before_quotes:
-        notes.append("blanks behind delimiters were removed.")
     if faults.bad:
         notes.append("rows with more or fewer empty cells at their end were brought to the header's width.")
     if faults.skipped:
@@ -286,4 +292,4 @@ def _rewritten(text: TextFile, dialect: sniff.Dialect, workspace: Path, label: s
                 row=reader.line_num,
                 remedy='Inside a quoted cell a quote is written twice ("").',
             ) from None
-    return TextFile(copy, 0, text.encoding, text.notes)
+    return TextFile(copy, 0, text.encoding, (*text.notes, "blanks behind delimiters were removed."))

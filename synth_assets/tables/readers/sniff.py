@@ -18,7 +18,6 @@ SAMPLE_BYTES = 1024**2
 SAMPLE_RECORDS = 500
 DELIMITERS = (",", "\t", ";", "|")
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*')
-_BLANKS_BEFORE_QUOTE = re.compile(r'(^|[,;|]) +"[^"]', re.MULTILINE)
 _VALUE = re.compile(
     r"\s*([+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?.{0,8})?)\s*"
 )
@@ -84,8 +83,8 @@ def sniff(text: str, truncated: bool, *, delimiter: str | None, known: Collectio
         raise SourceError(
             "the file holds no cell with a value.", file=label, remedy="Give a file with a header and rows."
         )
-    blanks = bool(_BLANKS_BEFORE_QUOTE.search(text))
-    delimiter = delimiter or _best_delimiter(lines[skipped:], blanks)
+    delimiter = delimiter or _best_delimiter(lines[skipped:], text)
+    blanks = _blanks_before_quotes(text, delimiter)
     records = [_shifted(r, skipped) for r in _records(lines[skipped:], delimiter, blanks)]
     width = _usual_width(records)
     body = [r for r in records if not (r.comment and len(r.cells) != width)]
@@ -136,11 +135,17 @@ def _usual_width(records: Sequence[Record]) -> int:
     return max(counts, key=lambda w: (counts[w], w == widths[0]))
 
 
-def _best_delimiter(lines: Sequence[str], blanks: bool) -> str:
+def _blanks_before_quotes(text: str, delimiter: str) -> bool:
+    """Whether quoted cells start behind a blank, as in `1, "a"`."""
+    between = re.escape(delimiter)
+    return re.search(rf'(^|{between}) +"[^"{between}\r\n]', text, re.MULTILINE) is not None
+
+
+def _best_delimiter(lines: Sequence[str], text: str) -> str:
     """The candidate under which most records have the usual width, if that is above 1; a comma for a single column."""
     best, best_score = ",", (0.0, False, 0)
     for candidate in DELIMITERS:
-        records = _records(lines, candidate, blanks)
+        records = _records(lines, candidate, _blanks_before_quotes(text, candidate))
         usual = _usual_width(records) if records else 1
         if usual < 2:
             continue

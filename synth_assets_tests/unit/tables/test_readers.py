@@ -170,6 +170,20 @@ def test_a_file_that_is_something_else_is_named_for_what_it_is(
         format_of(path, declared)  # type: ignore[arg-type]  # the literals are what is tested
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('a,b\n1, "x"\n', True),
+        ('a,b\n"x, ",1\n', False),
+        ('a,b\n"he said, ""yes""",1\n', False),
+        ('a\tb\nhe said, "yes"\t1\n', False),
+        ("a,b\n x, y\n", False),
+    ],
+)
+def test_blanks_are_cut_only_where_they_stand_before_a_quote(text: str, expected: bool) -> None:
+    assert sniff.sniff(text, False, delimiter=None, known=(), label="t").blanks_before_quotes is expected
+
+
 def test_names_that_look_alike_are_noted() -> None:
     assert not column_names(["name", "title"]).notes
     assert "look alike" in column_names(["name", "n\u0430me"]).notes[0]
