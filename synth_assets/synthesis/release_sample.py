@@ -164,7 +164,7 @@ class _Sampling:
         if parent is None or links.follows is None:
             return {}
         above, bins = self.chunk[links.follows.parent_table], self.parts.context[links.table.name]
-        return {name: bins[name][above.bins[column]][parent] for name, column in links.context.items()}
+        return {name: bins[name][above.bins[column]][parent] for name, column in sorted(links.context.items())}
 
     def _ordered(self, links: TableLinks) -> list[ForeignKey]:
         """Foreign keys to other tables, the one that is followed first."""

@@ -91,14 +91,30 @@ def one_way(
     return OneWay(rows=max(rows, 1.0), sigma=sigma, estimates=estimates)
 
 
+def significant_cells(noisy: np.ndarray, sigma: float, *, sigmas: float, widths: tuple[int, ...]) -> np.ndarray:
+    """Cells that stand out of the noise, alone or as part of a run; wider runs are looked for among the cells that are left.
+
+    Args:
+        noisy: Noisy counts of neighbouring cells.
+        sigma: Their noise.
+        sigmas: How many standard deviations the sum of a run must have.
+        widths: Lengths of runs, ascending.
+
+    Returns:
+        bool array of the shape of `noisy`.
+    """
+    hit = np.zeros(len(noisy), dtype=bool)
+    for width in widths:
+        total = np.concatenate([[0], np.cumsum(np.where(hit, 0, noisy))])
+        for start in np.flatnonzero(total[width:] - total[:-width] > sigmas * sigma * math.sqrt(width)):
+            hit[start : start + width] |= noisy[start : start + width] > sigma
+    return hit
+
+
 def last_significant(estimate: np.ndarray, sigma: float) -> int:
-    """Last cell of a table of counts of children that is above the noise, alone or with the cells before it; what follows is noise."""
-    last = 0
-    for width in (1, 2, 4):
-        total = np.convolve(estimate, np.ones(width))[: len(estimate)]
-        hits = np.flatnonzero(total > TAIL_SIGMAS * sigma * math.sqrt(width))
-        last = max(last, int(hits[-1]) if len(hits) else 0)
-    return last
+    """Last cell of a table of numbers of children that is above the noise; what follows is noise."""
+    hit = np.flatnonzero(significant_cells(estimate, sigma, sigmas=TAIL_SIGMAS, widths=(1, 2, 4)))
+    return int(hit[-1]) if len(hit) else 0
 
 
 def two_level(fine: np.ndarray, coarse: np.ndarray, block: np.ndarray) -> np.ndarray:

@@ -229,7 +229,10 @@ def _step_shares(column: ColumnCells, shares: np.ndarray | None) -> np.ndarray:
 def _rounded(
     column: ColumnCells, shares: np.ndarray, x: np.ndarray, low: np.ndarray, width: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Move each value to a multiple of a drawn step inside its cell; where the cell holds none, of the next finer step in use."""
+    """Move each value to a multiple of a drawn step inside its cell; where the cell holds none, of the next finer step in use.
+
+    A cell that holds no multiple of the finest one gives the nearest multiple, so that no value has more digits than the data show.
+    """
     chosen = rng.choice(len(shares), len(x), p=shares / shares.sum())
     todo = np.ones(len(x), dtype=bool)
     for k in reversed(np.flatnonzero(shares > 0).tolist()):
@@ -239,7 +242,9 @@ def _rounded(
         fits = todo & (chosen >= k) & (down < low + width)
         x = np.where(fits, down, x)
         todo &= ~fits
-    return np.where(todo & (column.decimals > 0), low, x)
+    finest = column.steps[int(np.flatnonzero(shares > 0)[0])]
+    nearest = np.clip((x + finest // 2) // finest * finest, column.edges[0], column.edges[-1] - 1)
+    return np.where(todo, nearest, x)
 
 
 def _spelled(column: ColumnCells, units: np.ndarray, missing: np.ndarray, base: pa.Array | None) -> pa.Array:
