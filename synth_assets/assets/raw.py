@@ -1,8 +1,7 @@
 """Stage 1: a source becomes canonical Parquet with a recorded schema; the contract's expectations are its asset checks."""
 
 import json
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import dagster as dg
 
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
-from synth_assets.assets.stage import CheckOutcome, Job, Stage
+from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.dataset import ExpectationConfig, SourceConfig
 from synth_assets.resources import EngineResource, StoreResource
@@ -64,14 +63,11 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec], check_specs=checks)
-    def raw(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def raw(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{wiring.config.name}/{asset}"):
             stage = Stage(context, store, wiring.config)
-            job = _job(wiring, table, asset, section, expectations, engine)
-            made = stage.produce(job)
-            schema = schema_of(made.ref)
-            quality = {"data_quality": made.ref.info["data_quality"], "columns": len(schema.columns)}
-            return stage.result(job, made, {**metadata.table(schema, schema.row_count), **quality})
+            events = stage.deliver(_job(wiring, table, section, expectations, stage, engine), _describe)
+        yield from events
 
     return raw
 
@@ -81,23 +77,29 @@ def schema_of(ref: ArtifactRef) -> TableSchema:
     return TableSchema.model_validate(ref.info["schema"])
 
 
+def _describe(ref: ArtifactRef) -> dict[str, Any]:
+    schema = schema_of(ref)
+    quality = {"data_quality": ref.info["data_quality"], "columns": len(schema.columns)}
+    return {**metadata.table(schema, schema.row_count), **quality}
+
+
 def _job(
     wiring: Wiring,
     table: str,
-    asset: str,
     section: Any,
     expectations: Sequence[ExpectationConfig],
+    stage: Stage,
     engine: EngineResource,
 ) -> Job:
-    from synth_assets.tables.sources import ingest, source_fingerprint
+    from synth_assets.tables.sources import ingest, require_columns, source_fingerprint
 
     config = wiring.config.tables[table]
     base = wiring.dataset.folder
 
     def build(folder: Path) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as scratch:
+        with stage.store.staging(wiring.config.name) as scratch:
             source = (
-                _generated(config.source, base, table, wiring.config.seed, Path(scratch))
+                _generated(config.source, base, table, wiring.config.seed, scratch)
                 if config.source.generate
                 else config.source
             )
@@ -105,6 +107,7 @@ def _job(
                 source, name=table, base_dir=base, out=folder, engine=engine.open(), table=config,
                 null_values=_nulls(wiring, table), timezone=wiring.config.timezone,
             )  # fmt: skip
+        require_columns(schema.names, _named_elsewhere(wiring, table), source=table)
         return {"schema": json.loads(schema.model_dump_json()), "row_count": schema.row_count}
 
     def check(folder: Path, info: dict[str, Any]) -> Sequence[CheckOutcome]:
@@ -119,8 +122,20 @@ def _job(
         else source_fingerprint(config.source, base)
     )
     return Job(
-        Zone.RESTRICTED, asset, {"source": fingerprint}, section, VERSION, build, check, reusable=config.source.url is None
+    """Columns of this table that the dataset names outside of `tables`, and the key that names each."""
     )  # fmt: skip
+
+
+def _named_elsewhere(wiring: Wiring, table: str) -> dict[str, str]:
+    """Columns of this table that the dataset names outside of `tables`, with the key that does."""
+    config = wiring.config
+    named = {
+        "unit": config.unit,
+        "target": config.target,
+        **{f"protected.{i}": p for i, p in enumerate(config.protected)},
+    }
+    places = {key: config.locate(value, key) for key, value in named.items() if value is not None}
+    return {column: key for key, (owner, column) in places.items() if owner == table}
 
 
 def _outcome(found: ExpectationOutcome) -> CheckOutcome:

@@ -42,10 +42,33 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_ti
 def load_dataset(path: Path) -> DatasetConfig:
     """Load `configs/datasets/<name>.yaml`.
 
+    A `domain:` file is merged into the columns of the only table; what the YAML says about a column wins.
+
     Raises:
         ConfigError: the file is missing, is no YAML, or does not fit the model.
     """
-    return load_model(path, DatasetConfig)
+    config = load_model(path, DatasetConfig)
+    return config if config.domain is None else _with_domain(config, path)
+
+
+def _with_domain(config: DatasetConfig, path: Path) -> DatasetConfig:
+    from synth_assets.config.domain import load_domain
+
+    if len(config.tables) != 1:
+        raise ConfigError(
+            "a domain file describes one table, this dataset has several.",
+            file=str(path),
+            key="domain",
+            remedy="Use `columns:` per table.",
+        )
+    domain = load_domain(path.parent / str(config.domain))
+    name, table = next(iter(config.tables.items()))
+    columns = dict(domain.columns)
+    for column, own in table.columns.items():
+        declared = columns.get(column)
+        columns[column] = own if declared is None else declared.model_copy(update=own.model_dump(exclude_unset=True))
+    merged = table.model_copy(update={"columns": columns})
+    return config.model_copy(update={"tables": {name: merged}, "target": config.target or domain.target})
 
 
 def load_model(path: Path, model: type[Model]) -> Model:

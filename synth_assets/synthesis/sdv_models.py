@@ -66,7 +66,7 @@ class GaussianCopula:
         models, infos = {}, {}
         for name in order:
             frame = _with_counts(frames, parents, name, training.table(name))
-            frame = _with_parent(frame, frames, parents[name], training)
+            frame = _with_parent(frame, frames, name, parents[name], training)
             models[name] = _fit_one(frame, training.table(name), child_seed(seed, "gaussian_copula", name))
             infos[name] = {"rows": len(frames[name]), "columns": list(training.table(name).columns)}
         record = {
@@ -187,16 +187,15 @@ def _with_counts(
 
 
 def _with_parent(
-    frame: pd.DataFrame, frames: Mapping[str, pd.DataFrame], key: ForeignKey | None, training: ReleaseSpec
+    frame: pd.DataFrame, frames: Mapping[str, pd.DataFrame], name: str, key: ForeignKey | None, training: ReleaseSpec
 ) -> pd.DataFrame:
     """Add the parent's modelled columns to a child's rows; rows without a parent are left out."""
     if key is None:
         return frame
-    own = next(t for t in training.tables if key in t.table.foreign_keys)
     parent = training.table(key.parent_table)
     above = frames[parent.name][[*key.parent_columns, *(c for c in parent.columns if c not in key.parent_columns)]]
     above = above.drop_duplicates(list(key.parent_columns))
-    left = frames[own.name][list(key.columns)].set_axis(list(key.parent_columns), axis=1).reset_index()
+    left = frames[name][list(key.columns)].set_axis(list(key.parent_columns), axis=1).reset_index()
     joined = left.merge(above, on=list(key.parent_columns), how="inner")
     out = frame.iloc[joined["index"].to_numpy()].reset_index(drop=True)
     for column in parent.columns:

@@ -7,6 +7,7 @@ Everything else writes Ibis expressions over tables that `Session.parquet` gives
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from synth_assets.errors import InputError
 from synth_assets.storage import atomic
 
 ROW_GROUP_ROWS = 122_880
+RECURSION_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,21 @@ class Session:
         self._copy(table, path, "FORMAT json")
 
     def _copy(self, table: ir.Table, path: Path, options: str) -> None:
-        sql = self.backend.compile(table)
+        with _deep_expressions():
+            sql = self.backend.compile(table)
         with atomic.replacing(path) as temporary:
             self.backend.raw_sql(f"COPY ({sql}) TO '{_literal(temporary)}' ({options})").fetchall()
+
+
+@contextmanager
+def _deep_expressions() -> Iterator[None]:
+    """Room for the compiler, which descends into an expression by recursion: masking a text nests one call per name it replaces."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _literal(path: Path) -> str:

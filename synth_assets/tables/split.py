@@ -136,7 +136,10 @@ def _climb(
         parent = parent.select(**{new: parent[old] for old, new in renamed.items()}).distinct(
             on=[renamed[c] for c in hop.parent_columns]
         )
-        on = [current[at[c]] == parent[renamed[p]] for c, p in zip(hop.columns, hop.parent_columns, strict=True)]
+        on = [
+            current[at[c]].cast("string") == parent[renamed[p]].cast("string")
+            for c, p in zip(hop.columns, hop.parent_columns, strict=True)
+        ]
         current = current.left_join(parent, on)
         at = renamed
     return current, current[at[column]]
