@@ -122,12 +122,12 @@ def _job(
         else source_fingerprint(config.source, base)
     )
     return Job(
-    """Columns of this table that the dataset names outside of `tables`, and the key that names each."""
+        Zone.RESTRICTED, asset, {"source": fingerprint}, section, VERSION, build, check, reusable=config.source.url is None
     )  # fmt: skip
 
 
 def _named_elsewhere(wiring: Wiring, table: str) -> dict[str, str]:
-    """Columns of this table that the dataset names outside of `tables`, with the key that does."""
+    """Columns of this table that the dataset names elsewhere, with the key that does."""
     config = wiring.config
     named = {
         "unit": config.unit,
