@@ -122,7 +122,8 @@ def _job(
         else source_fingerprint(config.source, base)
     )
     return Job(
-        Zone.RESTRICTED, asset, {"source": fingerprint}, section, VERSION, build, check, reusable=config.source.url is None
+        Zone.RESTRICTED, wiring.keys.raw(table), {"source": fingerprint}, section, VERSION, build, check,
+        reusable=config.source.url is None,
     )  # fmt: skip
 
 
