@@ -1,4 +1,4 @@
-"""The code location: `build_defs(settings)` makes fresh Definitions from the YAML files; `defs` is the one Dagster loads."""
+"""The code location: `build_defs(settings)` makes fresh Definitions from the YAML files; `defs` is what Dagster loads."""
 
 from __future__ import annotations
 
@@ -58,4 +58,7 @@ def _home() -> Path:
     return Path(os.environ["DAGSTER_HOME"]) if os.environ.get("DAGSTER_HOME") else find_home(Path.cwd())
 
 
-defs = build_defs(Settings.from_environment(_home()))
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads; nothing is read before it asks."""
+    return build_defs(Settings.from_environment(_home()))

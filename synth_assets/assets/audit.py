@@ -1,6 +1,6 @@
 """Stage 9: the audit of each synthesizer's tables and the leaderboard. Thresholds of the YAML are blocking checks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.models import zone_of
 from synth_assets.assets.split import roles_of
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
 from synth_assets.assets.wiring import Wiring
 from synth_assets.audit.records import AuditResult
@@ -48,7 +48,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
     checks = [wiring.check(asset, name, text) for name, text in threshold_names(config.thresholds).items()]
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
-    def audit(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def audit(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             split = stage.read(Zone.RESTRICTED, keys.split)
@@ -60,8 +60,8 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
                 lambda folder, _: threshold_outcomes(config.thresholds, read_audit(folder)),
                 publish_failed=True,
             )  # fmt: skip
-            made = stage.produce(job)
-            return stage.result(job, made, _describe(read_audit(stage.store.path(made.ref)).public()))
+            events = stage.deliver(job, lambda ref: _describe(read_audit(stage.store.path(ref)).public()))
+        yield from events
 
     return audit
 
@@ -146,7 +146,7 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
-    def leaderboard(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def leaderboard(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             audits: dict[str, ArtifactRef] = {
@@ -159,13 +159,14 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, {n: r.content_hash for n, r in audits.items()}, section, VERSION,
                 lambda folder: _rank(wiring, stage.store, audits, models, folder),
             )  # fmt: skip
-            made = stage.produce(job)
-            board = made.ref.info["board"]
-            return stage.result(
-                job, made, {"recommended": board["recommended"] or "none", "board": metadata.rows(board["rows"])}
-            )
+            events = stage.deliver(job, lambda ref: _board(ref.info["board"]))
+        yield from events
 
     return leaderboard
+
+
+def _board(board: Mapping[str, Any]) -> dict[str, Any]:
+    return {"recommended": board["recommended"] or "none", "board": metadata.rows(board["rows"])}
 
 
 def _rank(

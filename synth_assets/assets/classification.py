@@ -1,7 +1,7 @@
 """Stage 3: one verdict per column, with evidence and the recommended action; a person's overrides win and are recorded."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ import dagster as dg
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.raw import schema_of
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
+from synth_assets.tables.schema import TableSchema
 
 VERSION = "1"
+SCHEMAS_FILE = "schemas.json"
 OVERRIDE_KEYS = ("entity_type", "identifier_class", "description")
 
 
@@ -49,7 +51,7 @@ def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec])
     def pii_classification(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[Event]:
         with stage_boundary(f"{wiring.config.name}/{asset}"):
             stage = Stage(context, store, wiring.config)
             raws = {t: stage.read(Zone.RESTRICTED, wiring.keys.raw(t)) for t in wiring.config.tables}
@@ -57,8 +59,8 @@ def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, {t: r.content_hash for t, r in raws.items()}, section, VERSION,
                 lambda folder: _classify(wiring, stage.store, raws, engine, folder),
             )  # fmt: skip
-            made = stage.produce(job)
-            return stage.result(job, made, _describe(read_verdicts(stage.store, made.ref)))
+            events = stage.deliver(job, lambda ref: _describe(read_verdicts(stage.store, ref)))
+        yield from events
 
     return pii_classification
 
@@ -67,6 +69,18 @@ def read_verdicts(store: ArtifactStore, ref: ArtifactRef) -> dict[str, tuple[Col
     """The verdicts of every table, by table."""
     record = json.loads((store.path(ref) / "result.json").read_text())
     return {t: tuple(ColumnVerdict.model_validate(v) for v in verdicts) for t, verdicts in record.items()}
+
+
+def read_schemas(store: ArtifactStore, ref: ArtifactRef) -> dict[str, TableSchema]:
+    """What is public about every table: names, kinds, types and keys; no row count and no digits after the point."""
+    record = json.loads((store.path(ref) / SCHEMAS_FILE).read_text())
+    return {t: TableSchema.model_validate(s) for t, s in record.items()}
+
+
+def public_schema(schema: TableSchema) -> TableSchema:
+    """A schema without what was counted in the data."""
+    columns = tuple(c.model_copy(update={"decimals": None}) for c in schema.columns)
+    return schema.model_copy(update={"row_count": 0, "columns": columns})
 
 
 def _classify(
@@ -85,6 +99,8 @@ def _classify(
     public = {t: [v.public().model_dump(mode="json") for v in found] for t, found in verdicts.items()}
     write_text(folder / "result.json", json.dumps(full, indent=1))
     write_text(folder / "public.json", json.dumps(public, indent=1))
+    schemas = {t: public_schema(schema_of(r)).model_dump(mode="json") for t, r in raws.items()}
+    write_text(folder / SCHEMAS_FILE, json.dumps(schemas, indent=1))
     return {"columns": sum(len(v) for v in verdicts.values())}
 
 

@@ -1,7 +1,7 @@
 """Stage 4: masked tables by policy. Published only after the leak check and the key check have passed. No model reads them."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.classification import read_verdicts
 from synth_assets.assets.raw import schema_of
-from synth_assets.assets.stage import CheckOutcome, Job, Stage
+from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.checks.masking import key_outcome, leak_outcome
+from synth_assets.config.dataset import DatasetConfig
 from synth_assets.masking.records import MaskSummary
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.resources import EngineResource, KeyResource, StoreResource
@@ -54,7 +55,11 @@ def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         version=VERSION,
         kinds={"parquet", "duckdb"},
         description=f"Table `{table}` masked by policy `{config.policy}`. A product of its own: no model reads it.",
-        deps=[*(keys.raw(t) for t in config.tables), keys.classification],
+        deps=[
+            *(keys.raw(t) for t in config.tables),
+            keys.classification,
+            *(keys.masked(t) for t in ancestors(config, table)),
+        ],
     )
     checks = [
         wiring.check(
@@ -66,15 +71,32 @@ def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
     def masked(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             work = _Masking(wiring, table, stage, engine, key.open())
             job = Job(Zone.MASKED, asset, work.inputs, section, VERSION, work.build, work.check)
-            made = stage.produce(job)
-            return stage.result(job, made, _describe(wiring, table, made.ref))
+            events = stage.deliver(job, lambda ref: _describe(wiring, table, ref))
+        yield from events
 
     return masked
+
+
+def ancestors(config: DatasetConfig, table: str) -> tuple[str, ...]:
+    """The tables above a table, by its foreign keys, that do not stand below it as well."""
+
+    def above(name: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            for reference in config.tables[waiting.pop()].foreign_keys.values():
+                parent = reference.partition(".")[0]
+                if parent not in found:
+                    found.add(parent)
+                    waiting.append(parent)
+        return found
+
+    return tuple(t for t in config.tables if t != table and t in above(table) and table not in above(t))
 
 
 class _Masking:
@@ -88,6 +110,10 @@ class _Masking:
         self.schemas = {t: schema_of(r) for t, r in raws.items()}
         self.verdicts: Mapping[str, tuple[ColumnVerdict, ...]] = read_verdicts(stage.store, verdict_ref)
         self.inputs = {t: r.content_hash for t, r in raws.items()}
+        parents = {t: stage.read(Zone.MASKED, wiring.keys.masked(t)) for t in ancestors(wiring.config, table)}
+        self.parents = {t: stage.store.path(r) for t, r in parents.items()}
+        self.summaries = {t: summary_of(r) for t, r in parents.items()}
+        self.inputs |= {f"masked_{t}": r.content_hash for t, r in parents.items()}
         self.inputs |= {"classification": verdict_ref.content_hash, "key": master.derive("masking").fingerprint}
         self.unit = wiring.config.locate(wiring.config.unit, "unit") if wiring.config.unit else None
 
@@ -116,16 +142,17 @@ class _Masking:
 
     def check(self, folder: Path, info: dict[str, Any]) -> Sequence[CheckOutcome]:
         """Search the masked table for what must not be there, and compare its keys."""
-        from synth_assets.masking.leakcheck import check_keys, check_leaks
+        from synth_assets.masking.keycheck import check_keys
+        from synth_assets.masking.leakcheck import check_leaks
 
-        schema = MaskSummary.model_validate(info["summary"]).output_schema
-        masked = {self.table: folder}
+        masked = {**self.parents, self.table: folder}
+        summaries = {**self.summaries, self.table: MaskSummary.model_validate(info["summary"])}
         leaks = check_leaks(
-            self.paths, masked, verdicts=self.verdicts, schemas=self.schemas, masked_schemas={self.table: schema}, unit=self.unit,
-            engine=self.engine,
+            self.paths, masked, verdicts=self.verdicts, schemas=self.schemas, summaries=summaries, engine=self.engine,
+            tables=[self.table],
         )  # fmt: skip
         found = check_keys(
-            self.paths, masked, schemas=self.schemas, masked_schemas={self.table: schema}, engine=self.engine
+            self.paths, masked, schemas=self.schemas, summaries=summaries, engine=self.engine, tables=[self.table]
         )
         return [leak_outcome(leaks), key_outcome(found)]
 

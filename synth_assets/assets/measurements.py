@@ -1,16 +1,18 @@
 """Stage 6: noisy counts, the only asset between the data and the marginal model. Budget is reserved before the first read."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from synth_assets.asset_keys import DatasetKeys
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.release_spec import release_spec, section_of
-from synth_assets.assets.split import roles_of
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.split import modelled_columns, roles_of
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.checks.budget import budget_outcomes
 from synth_assets.config.dataset import SynthesizerConfig
@@ -53,21 +55,19 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
     def dp_measurements(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, ledger: LedgerResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             split = stage.read(Zone.RESTRICTED, keys.split)
             budget = ledger.open()
-            _same_history(stage, budget, asset)
+            _same_history(stage, budget)
             job = Job(
                 Zone.RELEASE, asset, {"split": split.content_hash}, section, VERSION,
                 lambda folder: _measure(wiring, synthesizer, stage, split, budget, engine, folder),
                 lambda folder, _: budget_outcomes(read_privacy(folder)),
             )  # fmt: skip
-            made = stage.produce(job)
-            return stage.result(
-                job, made, _describe(wiring, read_privacy(stage.store.path(made.ref)), made.ref, budget)
-            )
+            events = stage.deliver(job, lambda ref: _describe(wiring, read_privacy(stage.store.path(ref)), ref, budget))
+        yield from events
 
     return dp_measurements
 
@@ -77,17 +77,23 @@ def read_privacy(folder: Path) -> PrivacyReport:
     return PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
 
 
-def _same_history(stage: Stage, budget: "BudgetLedger", asset: str) -> None:
-    """Refuse to go on where measurements exist and the ledger that counted them does not.
+def _same_history(stage: Stage, budget: "BudgetLedger") -> None:
+    """Refuse to go on where measurements exist and the ledger does not know of having paid for them.
 
     Raises:
-        ReleaseRefusedError: the ledger is new and an earlier release is there.
+        ReleaseRefusedError: the ledger is new, another one, or older than the release.
     """
     from synth_assets.errors import ReleaseRefusedError
 
-    if budget.is_new and stage.store.find(Zone.RELEASE, stage.config.name, asset) is not None:
+    name = f"{stage.config.name}/{DatasetKeys.measurements}"
+    released = stage.store.find(Zone.RELEASE, stage.config.name, DatasetKeys.measurements)
+    if released is None:
+        return
+    population = str(released.info["population"])
+    known = budget.status(population).releases if population in budget.populations() else ()
+    if not any(r.label == name and r.run_id == released.info["run_id"] and r.outcome == "done" for r in known):
         raise ReleaseRefusedError(
-            f"{stage.config.name}/{asset} was released before, but the budget ledger knows nothing of it.",
+            f"{name} was released before, but the budget ledger knows nothing of it.",
             remedy="Bring back the ledger (var/ledger or the database) from a backup; it is never started afresh beside releases.",
         )
 
@@ -125,13 +131,18 @@ def _measure(
         out=folder,
     )
     write_text(folder / PRIVACY_FILE, report.model_dump_json(indent=1))
-    columns = [f"{t}.{c}" for t, r in roles_of(split).items() for c in (*r.keys, *r.modelled)]
-    return {"columns": columns, "spent": json.loads(report.spent.model_dump_json()), "measure_seconds": report.seconds}
+    columns = modelled_columns(roles_of(split))
+    return {
+        "population": config.population,
+        "run_id": stage.context.run_id,
+        "columns": columns,
+        "spent": json.loads(report.spent.model_dump_json()),
+        "measure_seconds": report.seconds,
+    }
 
 
 def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "BudgetLedger") -> dict[str, Any]:
     status = budget.status(report.population)
-    columns = {c: [(wiring.keys.key(wiring.keys.split), c)] for c in ref.info["columns"]}
     return {
         "epsilon_spent": report.spent.epsilon,
         "epsilon_zcdp": report.spent.epsilon_simple,
@@ -141,5 +152,5 @@ def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "
         "budget_left": status.left,
         "budget": status.epsilon,
         "non_dp_inputs": metadata.rows([{"input": i} for i in report.non_dp_inputs]),
-        **metadata.lineage(columns),
+        **metadata.columns_from(ref.info["columns"], wiring.keys.key(wiring.keys.split)),
     }

@@ -49,6 +49,12 @@ def lineage(sources: Mapping[str, Sequence[tuple[dg.AssetKey, str]]]) -> dict[st
     return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps)}
 
 
+def columns_from(names: Sequence[str], source: dg.AssetKey) -> dict[str, Any]:
+    """Columns, as `table.column`, that an asset without rows knows of, each from the column of the same name in its source."""
+    known = dg.TableSchema(columns=[dg.TableColumn(name, type="modelled") for name in names])
+    return {"dagster/column_schema": known, **lineage({name: [(source, name)] for name in names})}
+
+
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue | None:
     """A small PNG as Markdown; None where it is too large for the event log."""
     if len(png) > MAX_PICTURE_BYTES:

@@ -1,5 +1,6 @@
 """Stage 7: the trained models. A DP model has the noisy measurements as its only parent; others read the split and stay restricted."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import dagster as dg
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.release_spec import release_spec, section_of
-from synth_assets.assets.split import roles_of
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.split import modelled_columns, roles_of
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.resources import StoreResource
@@ -33,7 +34,7 @@ def build_model(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
 
 def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
     """Fitted from the stored noisy tables alone: no engine, no ledger and no key reaches this step."""
-    asset, config = wiring.keys.model(synthesizer.name), wiring.config
+    asset, config, keys = wiring.keys.model(synthesizer.name), wiring.config, wiring.keys
     section = {"seed": config.seed}
     spec = wiring.spec(
         asset,
@@ -43,23 +44,21 @@ def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsD
         version=VERSION,
         kinds={"pytorch", "python"},
         description="Mixture of product distributions fitted to the noisy measurements alone. Fitting again costs no privacy budget.",
-        deps=[wiring.keys.measurements],
+        deps=[keys.measurements],
     )
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
-    def model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def model(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            source = stage.read(Zone.RELEASE, wiring.keys.measurements)
+            source = stage.read(Zone.RELEASE, keys.measurements)
             job = Job(
                 Zone.RELEASE, asset, {"measurements": source.content_hash}, section, VERSION,
                 lambda folder: _fit_private(stage.store.path(source), source, config.seed, folder),
             )  # fmt: skip
-            made = stage.produce(job)
-            columns = {c: [(wiring.keys.key(wiring.keys.measurements), c)] for c in source.info["columns"]}
-            return stage.result(
-                job, made, {"epsilon_spent": source.info["spent"]["epsilon"], **metadata.lineage(columns)}
-            )
+            spent = {"epsilon_spent": source.info["spent"]["epsilon"]}
+            events = stage.deliver(job, lambda ref: {**spent, **_describe(ref, keys.key(keys.measurements))})
+        yield from events
 
     return model
 
@@ -72,7 +71,8 @@ def _fit_private(measurements: Path, source: ArtifactRef, seed: int, folder: Pat
 
 
 def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
-    asset, config, section = wiring.keys.model(synthesizer.name), wiring.config, section_of(wiring, synthesizer)
+    asset, config, keys = wiring.keys.model(synthesizer.name), wiring.config, wiring.keys
+    section = section_of(wiring, synthesizer) | {"seed": config.seed}
     spec = wiring.spec(
         asset,
         stage="model",
@@ -81,21 +81,20 @@ def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDef
         version=VERSION,
         kinds={"python", "pandas"},
         description="SDV Gaussian copula. Not differentially private: the model is as good as the raw rows and stays restricted.",
-        deps=[wiring.keys.split],
+        deps=[keys.split],
     )
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
-    def model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def model(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            source = stage.read(Zone.RESTRICTED, wiring.keys.split)
+            source = stage.read(Zone.RESTRICTED, keys.split)
             job = Job(
                 Zone.RESTRICTED, asset, {"split": source.content_hash}, section, VERSION,
                 lambda folder: _fit_plain(wiring, source, stage.store.path(source), folder),
             )  # fmt: skip
-            made = stage.produce(job)
-            columns = {c: [(wiring.keys.key(wiring.keys.split), c)] for c in made.ref.info["columns"]}
-            return stage.result(job, made, metadata.lineage(columns))
+            events = stage.deliver(job, lambda ref: _describe(ref, keys.key(keys.split)))
+        yield from events
 
     return model
 
@@ -107,4 +106,9 @@ def _fit_plain(wiring: Wiring, split: ArtifactRef, source: Path, folder: Path) -
         release_spec(wiring, split, source), seed=child_seed(wiring.config.seed, "model_gaussian_copula")
     )
     model.save(folder)
-    return {"columns": [f"{t}.{c}" for t, r in roles_of(split).items() for c in (*r.keys, *r.modelled)]}
+    return {"columns": modelled_columns(roles_of(split))}
+
+
+def _describe(ref: ArtifactRef, source: dg.AssetKey) -> dict[str, Any]:
+    """Which columns the model knows."""
+    return metadata.columns_from(ref.info["columns"], source)

@@ -1,7 +1,7 @@
 """Stage 2: statistics and plots of the raw tables. Restricted; what Dagster shows is the public form."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from synth_assets.asset_keys import slug
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.raw import schema_of
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.pii.roles import identifying_columns
 from synth_assets.resources import EngineResource, StoreResource
@@ -36,9 +36,7 @@ def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
-    def profile(
-        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def profile(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             raws = {t: stage.read(Zone.RESTRICTED, keys.raw(t)) for t in config.tables}
@@ -48,8 +46,8 @@ def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, inputs, {}, VERSION,
                 lambda folder: _profile(stage.store, raws, verdicts, engine, folder),
             )  # fmt: skip
-            made = stage.produce(job)
-            return stage.result(job, made, _describe(stage.store.path(made.ref), made.ref))
+            events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
+        yield from events
 
     return profile
 

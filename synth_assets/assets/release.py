@@ -5,7 +5,7 @@ forms only.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import dagster as dg
 
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.dataset import SynthesizerConfig
@@ -48,7 +48,7 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
     )
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
-    def report(context: dg.AssetExecutionContext, store: StoreResource, key: KeyResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def report(context: dg.AssetExecutionContext, store: StoreResource, key: KeyResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             refs = {name: stage.read(zone, name) for name, zone in parents.items()}
@@ -58,13 +58,14 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RELEASE, asset, inputs, section, VERSION,
                 lambda folder: _render(wiring, stage.store, refs, folder, development=development),
             )  # fmt: skip
-            made = stage.produce(job)
-            path = f"{stage.store.location(made.ref)}/{REPORT_FILE}"
-            return stage.result(
-                job, made, {"report": dg.MetadataValue.path(path), "report_bytes": made.ref.info["bytes"]}
-            )
+            events = stage.deliver(job, lambda ref: _describe_report(stage.store.location(ref), ref))
+        yield from events
 
     return report
+
+
+def _describe_report(location: str, ref: ArtifactRef) -> dict[str, Any]:
+    return {"report": dg.MetadataValue.path(f"{location}/{REPORT_FILE}"), "report_bytes": ref.info["bytes"]}
 
 
 def _report_parents(wiring: Wiring) -> dict[str, Zone]:
@@ -134,7 +135,7 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
     def export(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             released: dict[str, Mapping[str, ArtifactRef]] = {
@@ -146,8 +147,8 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
                 Zone.RELEASE, asset, inputs | {"development_key": str(development)}, section, VERSION,
                 lambda folder: _export(wiring, stage.store, released, fmt, engine, folder, development=development),
             )  # fmt: skip
-            made = stage.produce(job)
-            return stage.result(job, made, _describe(wiring, released, made.ref))
+            events = stage.deliver(job, lambda ref: _describe(wiring, released, ref))
+        yield from events
 
     return export
 

@@ -19,12 +19,11 @@ DOMAIN_KEYS = ("kind", "categories", "lower", "upper", "inferred")
 
 
 def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]:
-    """What a model depends on: its own parameters, the declared domains, the contribution bounds, unit and target."""
+    """What measuring or fitting depends on: the synthesizer's parameters, declared domains, contribution bounds, unit and target."""
     return {
         "synthesizer": synthesizer.model_dump(mode="json", exclude={"rows"}),
         "unit": wiring.config.unit,
         "target": wiring.config.target,
-        "seed": wiring.config.seed,
         "tables": {
             name: {
                 "max_per_unit": table.max_per_unit,

@@ -1,7 +1,7 @@
 """Stage 5: the raw tables without direct identifiers, divided into train and holdout by a keyed hash of the entity."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,20 @@ import dagster as dg
 
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
-from synth_assets.assets.classification import read_verdicts
+from synth_assets.assets.classification import public_schema, read_verdicts
 from synth_assets.assets.raw import schema_of
-from synth_assets.assets.stage import Job, Stage
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.roles import ColumnRoles, column_roles
 from synth_assets.resources import EngineResource, KeyResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
+from synth_assets.storage.atomic import write_text
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.schema import TableSchema
 
 VERSION = "1"
+TABLES_FILE = "tables.json"
 
 
 def section_of(wiring: Wiring) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def build_split(wiring: Wiring) -> dg.AssetsDefinition:
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
     def split(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             raws = {t: stage.read(Zone.RESTRICTED, wiring.keys.raw(t)) for t in config.tables}
@@ -64,10 +66,22 @@ def build_split(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, inputs, section, VERSION,
                 lambda folder: _split(wiring, raws, paths, verdicts, secret, engine, folder),
             )  # fmt: skip
-            made = stage.produce(job)
-            return stage.result(job, made, _describe(wiring, made.ref))
+            events = stage.deliver(job, lambda ref: _describe(wiring, ref))
+        yield from events
 
     return split
+
+
+def roles_from(
+    wiring: Wiring, schemas: Mapping[str, TableSchema], verdicts: Mapping[str, tuple[ColumnVerdict, ...]]
+) -> dict[str, ColumnRoles]:
+    """The roles of every table's columns, from the verdicts and what the YAML declares."""
+    return {t: column_roles(schemas[t], verdicts[t], wiring.config.tables[t].columns) for t in schemas}
+
+
+def modelled_columns(roles: Mapping[str, ColumnRoles]) -> list[str]:
+    """Keys and modelled columns of all tables, as `table.column`, sorted."""
+    return sorted(f"{t}.{c}" for t, r in roles.items() for c in (*r.keys, *r.modelled))
 
 
 def roles_of(ref: ArtifactRef) -> dict[str, ColumnRoles]:
@@ -93,7 +107,7 @@ def _split(
 
     config = wiring.config
     schemas = {t: schema_of(r) for t, r in raws.items()}
-    roles = {t: column_roles(schemas[t], verdicts[t], config.tables[t].columns) for t in raws}
+    roles = roles_from(wiring, schemas, verdicts)
     tables = {
         t: SplitTable(
             paths[t], schemas[t], tuple(n for n in schemas[t].names if n in {*roles[t].keys, *roles[t].modelled})
@@ -101,6 +115,11 @@ def _split(
         for t in raws
     }
     unit = config.locate(config.unit, "unit") if config.unit else None
+    fixed = {
+        t: {"schema": public_schema(schemas[t]).model_dump(mode="json"), "modelled": r.modelled}
+        for t, r in roles.items()
+    }
+    write_text(folder / TABLES_FILE, json.dumps(fixed, indent=1))  # part of the content: what is modelled, and as what
     counts = split_tables(tables, folder, unit=unit, holdout=config.holdout, key=secret, engine=engine.open())
     return {
         "roles": {t: json.loads(r.model_dump_json()) for t, r in roles.items()},

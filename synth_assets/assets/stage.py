@@ -1,7 +1,7 @@
 """One stage's life, the same for every asset: lease, reuse or build, checks, verdict, publication, result.
 
-An artifact becomes current only after its blocking checks have passed; its verdict is kept beside it, and a consumer that reads
-an artifact whose latest verdict is "failed" refuses, also in a later run (docs/adr/0006).
+An artifact is kept and becomes current only after its blocking checks have passed; its verdict stands beside it, and a consumer that
+reads an artifact whose latest verdict is "failed" refuses, also in a later run (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.hashing import hash_json, hash_parts
 
+Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 FRESH_TAG = "synth_assets/fresh"
 VERDICT = "verdict"
 REUSE = "reuse"
@@ -47,12 +48,13 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class Produced:
-    """What a stage made, or found unchanged."""
+    """What a stage made, found unchanged, or threw away since a blocking check failed."""
 
     ref: ArtifactRef
     reused: bool
     reuse_count: int
     checks: tuple[CheckOutcome, ...]
+    published: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Job:
         version: Version of the stage's code; raise it when the same input gives another output.
         build: Fills a folder and returns what to record (`info`, JSON-able, no values).
         check: Judges the folder before it is published.
-        publish_failed: Publish it although a blocking check failed (audits: a person wants to read them).
+        publish_failed: Keep it although a blocking check failed (audits: a person wants to read them).
         reusable: False where unchanged inputs cannot be told (a database query).
     """
 
@@ -100,7 +102,8 @@ class Stage:
         self.context = context
         self.config = config
         self.store: ArtifactStore = store.open()
-        store.lease().acquire(config.name, context.run_id)
+        if store.lease().acquire(config.name, context.run_id):
+            self.store.clear_staging(config.name)
 
     @property
     def fresh(self) -> bool:
@@ -116,13 +119,33 @@ class Stage:
         """
         return read_verified(self.store, zone, self.config.name, asset)
 
+    def deliver(self, job: Job, describe: Callable[[ArtifactRef], Mapping[str, Any]]) -> list[Event]:
+        """Produce and say it to Dagster: the materialization, or only the check results where a blocking check has failed."""
+        made = self.produce(job)
+        key = dg.AssetKey([self.config.name, job.asset])
+        checks = [c.as_dagster(key) for c in made.checks]
+        if not made.published:
+            return list(checks)
+        version = hash_parts(made.ref.content_hash, hash_json(job.section), job.version)
+        common: dict[str, Any] = {
+            "reused": made.reused,
+            "reuse_count": made.reuse_count,
+            "path": dg.MetadataValue.path(self.store.location(made.ref)),
+        }
+        shown = {**describe(made.ref), **common}
+        data_version = dg.DataVersion(version[:32])
+        return [
+            dg.MaterializeResult(asset_key=key, data_version=data_version, metadata=shown, check_results=checks)
+        ]  # fmt: skip
+
     def produce(self, job: Job) -> Produced:
-        """Reuse the current artifact when inputs, configuration and code are the same; else build, check and publish."""
+        """Reuse an artifact of the same inputs, configuration and code; else build, check and publish."""
         found = self._reusable(job)
         if found is not None:
-            return found
+            checks = tuple(CheckOutcome(**c) for c in found.info.get("checks", []))
+            self._write_verdict(job, found, checks)
+            return Produced(found, reused=True, reuse_count=self._count_reuse(job), checks=checks)
         with self.store.writing(job.zone, self.config.name, job.asset) as out:
-            out.publish = False
             started = time.perf_counter()
             out.info.update(job.build(out.folder))
             out.info["seconds"] = round(time.perf_counter() - started, 3)
@@ -130,25 +153,34 @@ class Stage:
             out.info["input_hash"] = job.input_hash
             checks = tuple(job.check(out.folder, out.info)) if job.check else ()
             out.info["checks"] = [_stored(c) for c in checks]
+            out.publish = _passed(checks) or job.publish_failed
         ref = out.done()
-        passed = all(c.passed for c in checks if c.blocking)
-        if passed or job.publish_failed:
-            self.store.point(ref)
-        self._write_verdict(job, ref, checks, passed=passed)
-        return Produced(ref, reused=False, reuse_count=self._count_reuse(job, reset=True), checks=checks)
+        if out.publish:
+            made = {"content_hash": ref.content_hash, "info": dict(ref.info)}
+            self.store.write_note(job.zone, self.config.name, job.asset, _made_note(job), made)
+        self._write_verdict(job, ref, checks)
+        count = self._count_reuse(job, reset=True)
+        return Produced(ref, reused=False, reuse_count=count, checks=checks, published=out.publish)
 
-    def _reusable(self, job: Job) -> Produced | None:
-        found = self.store.find(job.zone, self.config.name, job.asset)
-        if not job.reusable or self.fresh or found is None or found.info.get("input_hash") != job.input_hash:
+    def _reusable(self, job: Job) -> ArtifactRef | None:
+        """The current artifact, or an earlier one, that was made from the same; an earlier one becomes current again."""
+        if not job.reusable or self.fresh:
             return None
-        self.store.path(found)  # files gone: an error, never a silent fresh start
-        checks = tuple(CheckOutcome(**c) for c in found.info.get("checks", []))
-        self._write_verdict(job, found, checks, passed=all(c.passed for c in checks if c.blocking))
-        return Produced(found, reused=True, reuse_count=self._count_reuse(job), checks=checks)
+        current = self.store.find(job.zone, self.config.name, job.asset)
+        if current is not None and current.info.get("input_hash") == job.input_hash:
+            self.store.path(current)  # files gone: an error, never a silent fresh start
+            return current
+        note = self.store.read_note(job.zone, self.config.name, job.asset, _made_note(job))
+        if note is None:
+            return None
+        earlier = ArtifactRef(job.zone, self.config.name, job.asset, note["content_hash"], note["info"])
+        self.store.path(earlier)
+        self.store.point(earlier)
+        return earlier
 
-    def _write_verdict(self, job: Job, ref: ArtifactRef, checks: Sequence[CheckOutcome], *, passed: bool) -> None:
+    def _write_verdict(self, job: Job, ref: ArtifactRef, checks: Sequence[CheckOutcome]) -> None:
         failed = [c.name for c in checks if c.blocking and not c.passed]
-        note = {"content_hash": ref.content_hash, "passed": passed, "failed": failed, "run_id": self.context.run_id}
+        note = {"content_hash": ref.content_hash, "passed": not failed, "failed": failed, "run_id": self.context.run_id}
         self.store.write_note(job.zone, self.config.name, job.asset, VERDICT, note)
 
     def _count_reuse(self, job: Job, *, reset: bool = False) -> int:
@@ -157,22 +189,6 @@ class Stage:
         count = 0 if reset else int(before["count"]) + 1
         self.store.write_note(job.zone, self.config.name, job.asset, REUSE, {"count": count})
         return count
-
-    def result(self, job: Job, made: Produced, metadata: Mapping[str, Any]) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        """The materialization: own data version, metadata, check results."""
-        key = dg.AssetKey([self.config.name, job.asset])
-        version = hash_parts(made.ref.content_hash, hash_json(job.section), job.version)
-        common: dict[str, Any] = {
-            "reused": made.reused,
-            "reuse_count": made.reuse_count,
-            "path": dg.MetadataValue.path(self.store.location(made.ref)),
-        }
-        return dg.MaterializeResult(
-            asset_key=key,
-            data_version=dg.DataVersion(version[:32]),
-            metadata={**metadata, **common},
-            check_results=[c.as_dagster(key) for c in made.checks],
-        )
 
 
 def read_verified(store: ArtifactStore, zone: Zone, dataset: str, asset: str) -> ArtifactRef:
@@ -194,6 +210,15 @@ def read_verified(store: ArtifactStore, zone: Zone, dataset: str, asset: str) ->
             f"{dataset}/{asset} has no verdict for its current content.", remedy=f"Materialise {dataset}/{asset} again."
         )
     return ref
+
+
+def _passed(checks: Sequence[CheckOutcome]) -> bool:
+    return all(c.passed for c in checks if c.blocking)
+
+
+def _made_note(job: Job) -> str:
+    """Name of the note that remembers what was made from these inputs, this configuration and this code."""
+    return f"made-{job.input_hash[:32]}"
 
 
 def _stored(check: CheckOutcome) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Stage 8: synthetic tables sampled from a model, direct identifiers made anew. Restricted until an export has proven them."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,17 @@ import dagster as dg
 
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.classification import read_schemas, read_verdicts
 from synth_assets.assets.models import zone_of
-from synth_assets.assets.split import roles_of, schemas_of
-from synth_assets.assets.stage import Job, Produced, Stage
+from synth_assets.assets.split import modelled_columns, roles_from
+from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.errors import ReleaseRefusedError
+from synth_assets.pii.roles import ColumnRoles
 from synth_assets.resources import StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, Zone
-from synth_assets.storage.hashing import hash_json
 from synth_assets.tables.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -46,29 +49,26 @@ def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Assets
             version=VERSION,
             kinds={"parquet", "python"},
             description=f"Synthetic `{table}` by {synthesizer.name} ({privacy}). Keys and direct identifiers are made anew.",
-            deps=[keys.model(synthesizer.name), keys.split],
+            deps=[keys.model(synthesizer.name), keys.classification],
         )
         for table, asset in names.items()
     ]
 
     @dg.multi_asset(name=f"{config.name}__synthetic_{synthesizer.name}", specs=specs)
-    def synthetic(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        with stage_boundary(f"{config.name}/synthetic_{synthesizer.name}"), tempfile.TemporaryDirectory() as scratch:
+    def synthetic(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
+        events: list[Event] = []
+        with stage_boundary(f"{config.name}/synthetic_{synthesizer.name}"):
             stage = Stage(context, store, config)
             model = stage.read(zone_of(synthesizer), keys.model(synthesizer.name))
-            split = stage.read(Zone.RESTRICTED, keys.split)
-            sampling = _Sampling(wiring, synthesizer, stage.store.path(model), split, Path(scratch))
-            inputs = {
-                "model": model.content_hash,
-                "roles": hash_json(split.info["roles"]),
-                "schemas": hash_json(split.info["schemas"]),
-            }
-            results = []
-            for table, asset in names.items():
-                job = Job(Zone.RESTRICTED, asset, inputs, section, VERSION, sampling.filler(table))
-                made = stage.produce(job)
-                results.append(stage.result(job, made, _describe(wiring, synthesizer, table, made, split)))
-        yield from results
+            verdicts = stage.read(Zone.RESTRICTED, keys.classification)
+            known = _known_columns(wiring, synthesizer, stage, model, verdicts)
+            inputs = {"model": model.content_hash, "classification": verdicts.content_hash}
+            with stage.store.staging(config.name) as scratch:
+                sampling = _Sampling(wiring, synthesizer, stage.store.path(model), known, scratch)
+                for table, asset in names.items():
+                    job = Job(Zone.RESTRICTED, asset, inputs, section, VERSION, sampling.filler(table))
+                    events += stage.deliver(job, partial(_describe, wiring, synthesizer, known.roles[table]))
+        yield from events
 
     return synthetic
 
@@ -78,13 +78,40 @@ def table_schema(ref: ArtifactRef) -> TableSchema:
     return TableSchema.model_validate(ref.info["schema"])
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Names, kinds and roles of the columns of all tables: nothing that was counted in the data."""
+
+    schemas: Mapping[str, TableSchema]
+    roles: Mapping[str, ColumnRoles]
+
+
+def _known_columns(
+    wiring: Wiring, synthesizer: SynthesizerConfig, stage: Stage, model: ArtifactRef, verdicts: ArtifactRef
+) -> _Known:
+    """Roles from the classification, if the model was trained under the same ones.
+
+    Raises:
+        ReleaseRefusedError: a column has changed its role since; a mixture could show what must be made anew.
+    """
+    schemas = read_schemas(stage.store, verdicts)
+    roles = roles_from(wiring, schemas, read_verdicts(stage.store, verdicts))
+    if set(modelled_columns(roles)) != set(model.info["columns"]):
+        name = wiring.keys.model(synthesizer.name)
+        raise ReleaseRefusedError(
+            f"{wiring.config.name}/{name} was trained on other columns than the classification now allows.",
+            remedy=f"Materialise {wiring.config.name}/{wiring.keys.split} and what follows, up to {name}, again.",
+        )
+    return _Known(schemas, roles)
+
+
 class _Sampling:
     """Samples and completes all tables once, when the first of them is asked for."""
 
     def __init__(
-        self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, split: ArtifactRef, scratch: Path
+        self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, known: _Known, scratch: Path
     ) -> None:
-        self.wiring, self.synthesizer, self.model, self.split, self.scratch = wiring, synthesizer, model, split, scratch
+        self.wiring, self.synthesizer, self.model, self.known, self.scratch = wiring, synthesizer, model, known, scratch
         self.rows: Mapping[str, int] | None = None
 
     def filler(self, table: str) -> Callable[[Path], Mapping[str, Any]]:
@@ -95,7 +122,7 @@ class _Sampling:
                 self.rows = self._make()
             for file in sorted((self.scratch / "complete" / table).glob("part-*.parquet")):
                 shutil.move(file, folder / file.name)
-            schema = schemas_of(self.split)[table].model_copy(update={"row_count": self.rows[table]})
+            schema = self.known.schemas[table].model_copy(update={"row_count": self.rows[table]})
             return {"schema": schema.model_dump(mode="json"), "row_count": self.rows[table]}
 
         return fill
@@ -108,8 +135,8 @@ class _Sampling:
         return complete_release(
             sampled,
             self.scratch / "complete",
-            schemas=schemas_of(self.split),
-            identifiers={t: r.identifiers for t, r in roles_of(self.split).items()},
+            schemas=self.known.schemas,
+            identifiers={t: r.identifiers for t, r in self.known.roles.items()},
             seed=child_seed(seed, "identifiers"),
         )
 
@@ -123,16 +150,14 @@ class _Sampling:
         return GaussianCopula().load(self.model)
 
 
-def _describe(
-    wiring: Wiring, synthesizer: SynthesizerConfig, table: str, made: Produced, split: ArtifactRef
-) -> dict[str, Any]:
+def _describe(wiring: Wiring, synthesizer: SynthesizerConfig, roles: ColumnRoles, ref: ArtifactRef) -> dict[str, Any]:
     """Columns with how they came to be, and their lineage through the model."""
-    roles, model = roles_of(split)[table], wiring.keys.key(wiring.keys.model(synthesizer.name))
+    model = wiring.keys.key(wiring.keys.model(synthesizer.name))
     notes = dict.fromkeys(roles.keys, "key, made anew") | dict.fromkeys(roles.modelled, "sampled from the model")
     notes |= {
         c: f"{entity}, made anew; the real column was never read by the model"
         for c, entity in roles.identifiers.items()
     }
-    sources = {c: [(model, f"{table}.{c}")] for c in roles.modelled}
-    schema = table_schema(made.ref)
+    sources = {c: [(model, f"{roles.table}.{c}")] for c in roles.modelled}
+    schema = table_schema(ref)
     return {**metadata.table(schema, schema.row_count, notes=notes), **metadata.lineage(sources)}

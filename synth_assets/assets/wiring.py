@@ -63,6 +63,7 @@ class Wiring:
             description=description,
             code_version=code_version(section, version),
             metadata=dict(metadata or {}),
+            skippable=True,  # where a blocking check fails, nothing is materialised: the earlier artifact stays
         )
 
     def check(self, asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:

@@ -16,7 +16,9 @@ import dagster as dg
 
 from synth_assets.asset_keys import STAGES
 from synth_assets.assets.stage import FRESH_TAG
+from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
+from synth_assets.storage.lease import WriterLease
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -113,13 +115,16 @@ def run_chain(
             _record(result, entry.dagster_event, steps)
             progress(result)
 
+    tags = {"synth_assets/by": "cli", **({FRESH_TAG: "true"} if fresh else {})}
     with dg.DagsterInstance.get() as instance:
         instance.add_event_listener(result.run_id, listen)
         job = defs.resolve_implicit_global_asset_job_def()
-        done = job.execute_in_process(
-            instance=instance, asset_selection=keys, run_config=QUIET, run_id=result.run_id, raise_on_error=False,
-            tags={"synth_assets/by": "cli", **({FRESH_TAG: "true"} if fresh else {})},
-        )  # fmt: skip
+        try:
+            done = job.execute_in_process(
+                instance=instance, asset_selection=keys, run_config=QUIET, run_id=result.run_id, raise_on_error=False, tags=tags
+            )  # fmt: skip
+        finally:
+            release_lease(dataset)
     if result.error is not None:
         result.exit_code = int(result.error.pop("exit_code", 1))
     elif any(c.blocking for c in result.failed_checks):
@@ -127,6 +132,11 @@ def run_chain(
     elif not done.success:
         result.exit_code = 1
     return result
+
+
+def release_lease(dataset: str) -> None:
+    """Let others write the dataset again: this process may live on after its run."""
+    WriterLease(Settings.from_environment(Path.cwd()).var / "leases").release(dataset)
 
 
 def _steps(defs: dg.Definitions, keys: Sequence[dg.AssetKey]) -> dict[str, list[str]]:

@@ -10,7 +10,9 @@ NIGHTLY = "0 2 * * *"
 def nightly_schedule(datasets: Sequence[str]) -> dg.ScheduleDefinition:
     """The chain of every dataset at 02:00 UTC, in one run; a dataset that fails does not stop the others."""
     job = dg.define_asset_job(
-        "nightly_chain", selection=dg.AssetSelection.groups(*datasets), description="The chains of all datasets, in one run."
+        "nightly_chain",
+        selection=dg.AssetSelection.groups(*datasets),
+        description="The chains of all datasets, in one run.",
     )
     return dg.ScheduleDefinition(
         name="nightly",

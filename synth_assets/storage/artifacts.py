@@ -107,7 +107,7 @@ class ArtifactStore:
 
     Args:
         backends: One backend per zone.
-        scratch: Local folder for files in the making.
+        scratch: Local folder for files in the making; as restricted as the restricted zone.
     """
 
     def __init__(self, backends: Mapping[Zone, Backend], scratch: Path) -> None:
@@ -118,18 +118,27 @@ class ArtifactStore:
     def writing(self, zone: Zone, dataset: str, asset: str) -> Iterator[Writing]:
         """Give a staging folder; on success its content becomes the current artifact, on failure nothing changes.
 
-        Usage: `with store.writing(zone, dataset, asset) as out: ...; out.info["row_count"] = n` and afterwards `out.ref`.
+        Usage: `with store.writing(zone, dataset, asset) as out: ...; out.info["row_count"] = n` and afterwards `out.ref`. With
+        `out.publish = False` the content is thrown away: what failed its check must not lie about in its zone.
         """
-        with atomic.staging_folder(self.scratch) as folder:
+        with self.staging(dataset) as folder:
             out = Writing(folder=folder)
             yield out
-            content_hash = hash_folder(folder)
-            ref = ArtifactRef(zone, dataset, asset, content_hash, dict(out.info))
-            backend = self._backends[zone]
-            backend.commit(folder, ref.key)
+            ref = ArtifactRef(zone, dataset, asset, hash_folder(folder), dict(out.info))
             if out.publish:
+                self._backends[zone].commit(folder, ref.key)
                 self.point(ref)
             out.ref = ref
+
+    @contextmanager
+    def staging(self, dataset: str) -> Iterator[Path]:
+        """A private folder for files in the making, removed at the end; a crash leaves it for `clear_staging`."""
+        with atomic.staging_folder(self.scratch / dataset) as folder:
+            yield folder
+
+    def clear_staging(self, dataset: str) -> None:
+        """Remove what a killed run left behind; only the holder of the dataset's lease may."""
+        shutil.rmtree(self.scratch / dataset, ignore_errors=True)
 
     def point(self, ref: ArtifactRef) -> None:
         """Make an artifact the current one of its asset."""
@@ -194,7 +203,7 @@ class ArtifactStore:
 
 @dataclass
 class Writing:
-    """An artifact in the making: its staging folder, what to record about it, and its reference once it is committed."""
+    """An artifact in the making: its staging folder, what to record about it, whether to keep it, and then its reference."""
 
     folder: Path
     info: dict[str, Any] = field(default_factory=dict)

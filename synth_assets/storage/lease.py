@@ -31,10 +31,13 @@ class WriterLease:
         self.folder = folder
         self.wait_seconds = wait_seconds
 
-    def acquire(self, dataset: str, run_id: str) -> None:
+    def acquire(self, dataset: str, run_id: str) -> bool:
         """Take or keep the lease of a dataset for a run.
 
         The steps of one run may live in several processes; they share the lease through the run id in the file.
+
+        Returns:
+            True where the run has just begun to write, so that nobody else can have files in the making.
 
         Raises:
             ServiceUnavailableError: another run holds it; the message names that run.
@@ -43,11 +46,12 @@ class WriterLease:
         deadline = time.monotonic() + self.wait_seconds
         with self._guard:
             while True:
+                before = path.read_text().strip() if path.exists() else ""
                 if self._try(path, run_id):
-                    return
+                    return before != run_id
                 holder = path.read_text().strip()
                 if holder == run_id:
-                    return
+                    return False
                 if time.monotonic() >= deadline:
                     raise ServiceUnavailableError(
                         f"the dataset {dataset!r} is being written by run {holder or 'unknown'}.",

@@ -8,6 +8,8 @@ from pathlib import Path
 from synth_assets.storage.artifacts import ArtifactStore, Backend, LocalBackend, Zone
 from synth_assets.storage.s3 import S3Backend
 
+SCRATCH = ".scratch"  # inside the restricted zone: files in the making may hold raw values; no dataset has this name
+
 
 def open_store(var: Path, s3_zones: Mapping[str, str] | None = None, s3_endpoint: str | None = None) -> ArtifactStore:
     """The artifact store of one home folder.
@@ -21,4 +23,4 @@ def open_store(var: Path, s3_zones: Mapping[str, str] | None = None, s3_endpoint
     for zone in Zone:
         url = (s3_zones or {}).get(zone.value)
         backends[zone] = S3Backend(url, var / "cache" / zone, s3_endpoint) if url else LocalBackend(var / zone)
-    return ArtifactStore(backends, var / "scratch")
+    return ArtifactStore(backends, var / Zone.RESTRICTED / SCRATCH)

@@ -58,17 +58,28 @@ def test_a_failed_write_leaves_the_earlier_artifact_and_no_rest(store):
         (out.folder / "half.txt").write_text("half")
         raise RuntimeError("stop")
     assert store.current(Zone.RESTRICTED, "ds", "raw_t") == before
-    assert list(store.scratch.iterdir()) == []
+    assert [p for p in store.scratch.rglob("*") if p.is_file()] == []
 
 
-def test_an_unpublished_artifact_is_not_current(store):
-    before = write(store, "abc")
-    with store.writing(Zone.RESTRICTED, "ds", "raw_t") as out:
+def test_what_is_not_published_is_thrown_away(store):
+    before = write(store, "abc", Zone.MASKED)
+    with store.writing(Zone.MASKED, "ds", "raw_t") as out:
         (out.folder / "a.txt").write_text("new")
         out.publish = False
-    assert store.current(Zone.RESTRICTED, "ds", "raw_t") == before
-    store.point(out.done())
-    assert store.current(Zone.RESTRICTED, "ds", "raw_t") == out.done()
+    assert store.current(Zone.MASKED, "ds", "raw_t") == before
+    with pytest.raises(MissingArtifactError, match="are gone"):
+        store.path(out.done())
+
+
+def test_files_in_the_making_lie_in_the_restricted_zone_and_a_later_run_can_clear_them(tmp_path):
+    store = open_store(tmp_path / "var")
+    with store.staging("ds") as folder:
+        (folder / "half.txt").write_text("half")
+        assert folder.is_relative_to(tmp_path / "var" / "restricted")
+        store.clear_staging("other")
+        assert (folder / "half.txt").is_file()
+        store.clear_staging("ds")
+        assert not folder.exists()
 
 
 def test_zones_do_not_see_each_other(store):

@@ -33,7 +33,7 @@ def test_a_second_run_fails_with_the_holders_run_id(tmp_path, holder):
 
 
 def test_another_step_of_the_same_run_may_write(tmp_path, holder):
-    WriterLease(tmp_path, wait_seconds=0.3).acquire("ds", "run-a")
+    assert WriterLease(tmp_path, wait_seconds=0.3).acquire("ds", "run-a") is False
 
 
 def test_a_killed_holder_frees_the_lease(tmp_path, holder):
@@ -44,3 +44,25 @@ def test_a_killed_holder_frees_the_lease(tmp_path, holder):
 
 def test_other_datasets_are_free(tmp_path, holder):
     WriterLease(tmp_path, wait_seconds=0.3).acquire("other", "run-b")
+
+
+def test_a_run_is_told_once_that_it_is_the_first_to_write(tmp_path):
+    lease = WriterLease(tmp_path)
+    assert [lease.acquire("ds", run) for run in ("run-a", "run-a", "run-b")] == [True, False, True]
+    lease.release("ds")
+
+
+def test_a_released_lease_is_free_for_another_process(tmp_path):
+    lease = WriterLease(tmp_path)
+    lease.acquire("ds", "run-a")
+    lease.release("ds")
+    lease.release("ds")
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=hold, args=(tmp_path, "run-b", ready, 60))
+    process.start()
+    try:
+        assert ready.wait(30)
+    finally:
+        process.kill()
+        process.join()
