@@ -1,7 +1,7 @@
 """Exact copies, distance to the closest record, and k-anonymity of the release.
 
 Exact copies decide, since they are counted against a control. Distances and k-anonymity are shown for information and never decide:
-a model can keep its distance and still leak (Ganev, De Cristofaro, "The DCR Delusion", 2025).
+a model can keep its distance and still leak (Yao, Krco, Ganev, de Montjoye, "The DCR Delusion", 2025).
 """
 
 from __future__ import annotations

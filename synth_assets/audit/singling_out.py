@@ -21,9 +21,9 @@ from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed
 
-COLUMNS_PER_PREDICATE = 4
+MOST_COLUMNS = 8
 MINIMUM_PREDICATES = 100
-_TRIES_PER_PREDICATE = 20
+_TRIES_PER_PREDICATE = 10
 Operator = Literal["equal", "at least", "at most", "missing"]
 Flags = npt.NDArray[np.bool_]
 
@@ -77,26 +77,33 @@ def univariate_predicates(prepared: Prepared, synthetic: Part, limit: int, rng: 
 def multivariate_predicates(
     prepared: Prepared, synthetic: Part, limit: int, rng: np.random.Generator
 ) -> list[Predicate]:
-    """Combinations of four columns of one synthetic row that no other synthetic row shares.
+    """Descriptions of a synthetic row by several columns: columns are added in random order until no other synthetic row fits.
 
     Categories count by equality; numbers from the row's value outwards (above the median: at least, else at most).
     """
-    width = min(COLUMNS_PER_PREDICATE, len(prepared.names))
-    medians = {
-        name: float(np.nanmedian(v))
-        for name in prepared.names
-        if prepared.numeric(name) and not np.isnan(v := synthetic.values[name]).all()
-    }
+    numbers = {name: synthetic.values[name] for name in prepared.names if prepared.numeric(name)}
+    medians = {name: 0.0 if np.isnan(values).all() else float(np.nanmedian(values)) for name, values in numbers.items()}
     found: dict[Predicate, None] = {}
     for _ in range(limit * _TRIES_PER_PREDICATE):
         if len(found) == limit:
             break
         row = int(rng.integers(synthetic.held))
-        chosen = [prepared.names[i] for i in np.sort(rng.choice(len(prepared.names), width, replace=False))]
-        predicate = tuple(_term(name, synthetic.values[name][row], medians.get(name)) for name in chosen)
-        if predicate not in found and int(matches(predicate, synthetic).sum()) == 1:
+        columns = [prepared.names[i] for i in rng.permutation(len(prepared.names))[:MOST_COLUMNS]]
+        terms = [_term(name, synthetic.values[name][row], medians.get(name)) for name in columns]
+        predicate = _until_alone(terms, synthetic)
+        if predicate is not None:
             found[predicate] = None
     return list(found)
+
+
+def _until_alone(terms: Sequence[Term], synthetic: Part) -> Predicate | None:
+    """The first terms that fit one row only; None where all of them fit several, or one term does (that is univariate)."""
+    fit = np.arange(synthetic.held)
+    for i, term in enumerate(terms):
+        fit = fit[term.holds(synthetic.values[term.column][fit])]
+        if len(fit) == 1:
+            return tuple(sorted(terms[: i + 1], key=lambda t: t.column)) if i else None
+    return None
 
 
 def _term(name: str, value: float, median: float | None) -> Term:
@@ -115,13 +122,13 @@ class SinglingOut:
         predicates: Predicates tried.
         attack: Predicates that describe exactly one training row.
         control: Predicates that describe exactly one row, a held-out one, of a table in which held-out rows stand in the place of
-            some training rows.
+            some training rows; the mean over several such tables.
         scale: Training rows per replaced row: `control` is counted on that part of the table only.
     """
 
     predicates: int
     attack: int
-    control: int
+    control: float
     scale: float
 
     @property
@@ -143,18 +150,21 @@ def single_out(predicates: Sequence[Predicate], train: Part, holdout: Part, seed
 
     With T the training rows, S a random part of them as large as the holdout H: the control table is T without S, with H. Were the
     synthetic table independent of T, H and S would be exchangeable, and `scale` times the control's successes would equal the attack's.
+    T is divided into as many disjoint S as it holds, and the control's successes are the mean over them.
     """
     rng = np.random.default_rng(child_seed(seed, "replaced rows"))
     rows = min(train.held, holdout.held)
-    replaced = rng.permutation(train.held)[:rows]
+    fold = np.full(train.held, -1, dtype=np.int64)
+    folds = train.held // rows
+    fold[rng.permutation(train.held)[: folds * rows]] = np.repeat(np.arange(folds), rows)
     control = holdout.take(rng.permutation(holdout.held)[:rows])
-    attack = hits = 0
+    attack, hits = 0, 0.0
     for predicate in predicates:
-        flags = matches(predicate, train)
-        count = int(flags.sum())
-        attack += count == 1
-        left = count - int(flags[replaced].sum())
-        hits += left == 0 and int(matches(predicate, control).sum()) == 1
+        where = fold[matches(predicate, train)]
+        attack += len(where) == 1
+        if int(matches(predicate, control).sum()) == 1:
+            emptied = folds if not len(where) else int((where == where[0]).all() and where[0] >= 0)
+            hits += emptied / folds
     return SinglingOut(len(predicates), attack, hits, train.held / rows)
 
 
@@ -191,7 +201,7 @@ def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
     attack, control = result.rates
     interval = result.excess_interval
     level = levels.disclosure.level(interval[1])
-    kind = "values of one column" if name == "univariate" else f"combinations of {COLUMNS_PER_PREDICATE} columns"
+    kind = "values of one column" if name == "univariate" else "combinations of columns"
     text = (
         f"Singling out by {kind}: of the descriptions that fit one synthetic row, {number(attack)} fit exactly one real row; "
         f"{number(control)} would without any leak. Above that {number(attack - control)} (95 % interval {span(interval)}); by "

@@ -91,5 +91,5 @@ class AuditLimits(_Settings):
     synthetic_rows: int = Field(default=50_000, ge=1)
     reference_rows: int = Field(default=10_000, ge=100)
     singling_out_rows: int = Field(default=100_000, ge=100)
-    predicates: int = Field(default=500, ge=100)
+    predicates: int = Field(default=1_000, ge=100)
     secrets: int = Field(default=15, ge=1)

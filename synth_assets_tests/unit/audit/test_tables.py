@@ -20,7 +20,7 @@ from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
 from synth_assets_tests.unit.audit.worlds import SCHEMA, noise, people
 
 ENGINE = Engine(threads=1)
-LIMITS = AuditLimits(attack_rows=1000, predicates=300)
+LIMITS = AuditLimits(attack_rows=1000)
 TRAIN, HOLDOUT = people(2000, 1), people(2000, 2)
 
 
