@@ -108,7 +108,7 @@ def _job(
 
 
 def _profile(config: ProfileFile) -> dict[str, Any]:
-    found = api.profile(config.file)
+    found = api.profile(config.file).public()
     return {"row_count": found.row_count, "profile": dg.MetadataValue.json(json.loads(found.model_dump_json()))}
 
 

@@ -1,67 +1,106 @@
 """The commands and the one place where an error becomes an exit code.
 
 Exit codes: 0 done; 1 unexpected; 2 usage, configuration or bad input; 3 a blocking check failed or a release was refused; 4 the
-privacy budget does not suffice; 5 a needed service is not available.
+privacy budget does not suffice; 5 a needed service is not available; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperCommand
 
 from synth_assets import __version__
-from synth_assets.cli import chain, files
-from synth_assets.cli.output import emit_error
+from synth_assets.cli import chain, files, home, judge
+from synth_assets.cli.output import bind, emit_error, errors, libraries_silenced
 from synth_assets.errors import InputError, SynthAssetsError, withhold_values
+
+_UsageError: Any = typer.BadParameter.__mro__[1]  # Typer has its own copy of Click and does not export this class
+STOPPED = 130
 
 app = typer.Typer(
     name="synth-assets",
     help="Masked and differentially private synthetic tables from personal data, as Dagster assets.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-chain.register(app)
-files.register(app)
 
 
-@app.command()
-def version() -> None:
-    """Show the version."""
-    typer.echo(__version__)
+class _Command(TyperCommand):
+    """A command whose body no library can disturb."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the body; the command line is parsed by now, and help would have been shown."""
+        with libraries_silenced():
+            return super().invoke(ctx)
+
+
+for group in (chain, files, judge, home):
+    for command in group.COMMANDS:
+        app.command(cls=_Command)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Masked and differentially private synthetic tables from personal data, as Dagster assets."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `synth-assets`."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     as_json = "--json" in arguments
+    bind()
     try:
         with withhold_values("the command"):
             return _run(arguments)
     except SynthAssetsError as error:
         emit_error(error, as_json=as_json)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(arguments: list[str]) -> int:
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="synth-assets", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "")
-        return 2
-    except click.UsageError as error:
-        hint = f"See `{error.ctx.command_path} --help`." if error.ctx else None
-        raise InputError(error.format_message(), remedy=hint) from None
-    except click.Abort:
-        return 130
+    except _UsageError as error:
+        raise _usage(error) from None
+    except (KeyboardInterrupt, typer.Abort):
+        result = STOPPED
+    except BrokenPipeError:
+        return 0
+    if result == STOPPED:
+        errors.print("stopped.")
     return int(result) if isinstance(result, int) else 0
+
+
+def _usage(error: Any) -> InputError:
+    """A wrong command line in our own form: the option at fault as `key`, and where help is."""
+    parameter = getattr(error, "param", None)
+    option = max(getattr(parameter, "opts", ()), key=len, default=None)
+    command = error.ctx.command_path if error.ctx else "synth-assets"
+    message = str(error.format_message()).strip().rstrip(".")
+    return InputError(f"{message}.", key=option, remedy=f"See `{command} --help`.")

@@ -1,81 +1,95 @@
-"""Commands about one file: profile, classify, mask, generate, synthesize, audit. Each is one call of the library."""
+"""Commands about one file: profile, classify, mask, generate, synthesize. Each is one call of the library."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth_assets.cli.chain import HomeOption, JsonOption, home_of
-from synth_assets.cli.output import console, emit_json, path_line, table
+from synth_assets.cli.options import (
+    FileArgument,
+    HomeOption,
+    JsonOption,
+    OutOption,
+    home_of,
+    nearest_home,
+    telling_of_first_key,
+)
+from synth_assets.cli.output import emit_json, narrow, note, path_line, show, steps, table
 
 if TYPE_CHECKING:
-    from synth_assets.audit.records import AuditResult
-    from synth_assets.privacy.report import PrivacyReport
-
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, Parquet, JSON, JSONL or Excel file.")]
-OutOption = Annotated[Path, typer.Option("-o", "--out", help="File to write; its suffix sets the format.")]
+    from synth_assets.api import Synthesis
+    from synth_assets.profiling.records import ColumnProfile
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    for command in (profile, classify, mask, generate, synthesize, audit):
-        app.command()(command)
-
-
-def profile(file: FileArgument, as_json: JsonOption = False) -> int:
-    """Statistics of every column; raw values of identifying columns are suppressed."""
+def profile(
+    file: FileArgument,
+    public: Annotated[
+        bool, typer.Option("--public", help="The form to share: no extreme, nothing of fewer than 11 rows.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Statistics of every column, without values that identify people."""
     from synth_assets import api
 
-    found = api.profile(file)
+    with steps(quiet=as_json) as progress:
+        found = api.profile(file, progress=progress)
+    found = found.public() if public else found
     if as_json:
-        emit_json(found.model_dump(mode="json"))
+        emit_json(found)
         return 0
-    rows = [
-        [
-            c.name,
-            c.kind.value,
-            c.count,
-            c.missing,
-            c.distinct,
-            *(_number(c, k) for k in ("minimum", "median", "mean", "maximum")),
-        ]
-        for c in found.columns
-    ]
-    title = f"{found.name}: {found.row_count:,} rows, {len(found.columns)} columns"
-    console.print(
-        table(title, ["column", "kind", "count", "missing", "distinct", "min", "median", "mean", "max"], rows)
-    )
+    rows = [[c.name, c.kind.value, c.count, c.missing, c.distinct, *_figures(c)] for c in found.columns]
+    total = "fewer than 11" if found.row_count is None else f"{found.row_count:,}"
+    title = f"{found.name}: {total} rows, {len(found.columns)} columns"
+    heads = ["column", "kind", "filled", "missing", "distinct", "min", "median", "mean", "max", "most frequent"]
+    show(table(title, heads, rows), "")
+    if found.duplicates is not None:
+        show(f"Rows that repeat an earlier one: {found.duplicates:,}")
+    if found.anonymity is not None:
+        show(
+            f"Columns that may single people out together: {', '.join(found.anonymity.quasi)} (k = {found.anonymity.k})"
+        )
+    hidden = [c.name for c in found.columns if c.identifying]
+    if hidden:
+        show(f"Values withheld, since they identify people: {', '.join(hidden)}")
     return 0
 
 
-def _number(column: Any, name: str) -> Any:
-    return None if column.number is None else getattr(column.number, name)
+def _figures(column: ColumnProfile) -> list[Any]:
+    """Smallest, median, mean, largest; and the most frequent value with its share."""
+    stats: Any = column.number or column.time
+    numbers = [None if stats is None else getattr(stats, n) for n in ("minimum", "median", "mean", "maximum")]
+    if not column.top_values or not column.count:
+        return [*numbers, None]
+    first = column.top_values[0]
+    value = first.value if len(first.value) <= 24 else first.value[:23] + "…"
+    return [*numbers, f"{value} ({first.rows / column.count:.0%})"]
 
 
 def classify(file: FileArgument, as_json: JsonOption = False) -> int:
-    """What each column holds about people, with confidence and evidence."""
+    """What each column holds about people, and why we think so."""
     from synth_assets import api
 
-    verdicts = api.classify(file)
+    with steps(quiet=as_json) as progress:
+        verdicts = api.classify(file, progress=progress)
     if as_json:
-        emit_json([json.loads(v.model_dump_json()) for v in verdicts])
+        emit_json(verdicts)
         return 0
+    reasons = 1 if narrow() else 2
     rows = [
         [
             v.column,
             v.entity_type,
             v.identifier_class,
-            round(v.confidence, 2),
+            f"{v.confidence:.2f}",
             v.recommended_action,
             v.hipaa_identifier,
-            "; ".join(v.evidence[:2]),
+            "; ".join(v.evidence[:reasons]),
         ]
         for v in verdicts
     ]
-    console.print(table("Columns", ["column", "entity type", "class", "confidence", "action", "HIPAA", "why"], rows))
+    show(table("", ["column", "entity type", "class", "conf.", "action", "HIPAA", "why"], rows))
     return 0
 
 
@@ -83,129 +97,129 @@ def mask(
     file: FileArgument,
     out: OutOption,
     policy: Annotated[
-        str, typer.Option(help="Policy: a name (hipaa_safe_harbor, dev_test) or a file.")
+        str, typer.Option(metavar="NAME", help="Policy: hipaa_safe_harbor, dev_test, one of your own, or a YAML file.")
     ] = "hipaa_safe_harbor",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Mask a file by a policy. Nothing is written unless the leak check passes."""
+    """Mask a file by a policy; written only after the leak check."""
     from synth_assets import api
+    from synth_assets.api.reading import destination
 
-    path, summary = api.mask(file, out.absolute(), policy=policy, home=home_of(home))
+    destination(out, file)
+    base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
+    with telling_of_first_key(base), steps(quiet=as_json) as progress:
+        path, summary = api.mask(file, out.absolute(), policy=policy, home=base, progress=progress)
     if as_json:
-        emit_json({"out": str(path), "summary": json.loads(summary.model_dump_json())})
+        emit_json({"out": str(path), "rows": summary.rows, "summary": summary})
         return 0
-    rows = [[c.column, c.action, c.reason, round(c.information_loss, 2)] for c in summary.columns]
-    console.print(
-        table(
-            f"{summary.rows:,} rows, policy {summary.policy}", ["column", "action", "reason", "information loss"], rows
-        )
-    )
-    console.print(path_line("masked", str(path)), soft_wrap=True)
+    rows = [[c.column, c.action, f"{c.information_loss:.2f}", c.reason] for c in summary.columns]
+    title = f"{summary.rows:,} rows, policy {summary.policy}"
+    show(table(title, ["column", "action", "loss", "reason"], rows), "")
+    show("Leak check passed: no raw identifier is left. Loss: 0 tells rows apart as before, 1 leaves nothing.")
+    show(path_line("masked", str(path)))
     return 0
 
 
+def _policy_exists(policy: str, home: Path | None) -> bool:
+    """Raises where it does not, so that no home is made for a command that cannot run."""
+    from synth_assets.config.runtime import Settings
+    from synth_assets.masking.policies import load_policy
+
+    return bool(load_policy(policy, Settings(home=nearest_home(home)).configs_folder))
+
+
 def generate(
-    schema: Annotated[Path, typer.Argument(help="YAML of the schema, such as configs/schemas/clinic.yaml.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
-    rows: Annotated[int | None, typer.Option(help="Rows of the root table.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 7,
-    fmt: Annotated[str, typer.Option("--format", help="csv, parquet or jsonl.")] = "csv",
+    schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="YAML of the schema, see configs/schemas.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write.")],
+    rows: Annotated[int | None, typer.Option(help="Rows of the first table (default: the schema's).", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)] = 7,
+    fmt: Annotated[str, typer.Option("--format", metavar="FORMAT", help="csv, parquet or jsonl.")] = "csv",
     as_json: JsonOption = False,
 ) -> int:
-    """Make tables from a schema alone, without any source data."""
+    """Make tables from a schema alone, without source data."""
     from synth_assets import api
 
-    files = api.generate(schema.absolute(), out.absolute(), rows=rows, seed=seed, fmt=fmt)
+    with steps(quiet=as_json) as progress:
+        files = api.generate(
+            schema.absolute(), out.absolute(), rows=rows, seed=seed, fmt=fmt.lower(), progress=progress
+        )
     if as_json:
         emit_json({"files": {name: str(path) for name, path in files.items()}, "seed": seed})
         return 0
     for name, path in files.items():
-        console.print(path_line(name, path), soft_wrap=True)
+        show(path_line(name, path))
     return 0
 
 
 def synthesize(
     file: FileArgument,
     out: OutOption,
-    synthesizer: Annotated[str, typer.Option(help="dp_marginals or gaussian_copula (not private).")] = "dp_marginals",
+    synthesizer: Annotated[
+        str, typer.Option(metavar="NAME", help="dp_marginals, or gaussian_copula (not private).")
+    ] = "dp_marginals",
     epsilon: Annotated[float, typer.Option(help="Total epsilon of this release.")] = 1.0,
     delta: Annotated[float, typer.Option(help="Its delta.")] = 1e-6,
     rows: Annotated[
         int | None, typer.Option(help="Rows to make (default: about as many as the source).", min=1)
     ] = None,
     domain: Annotated[
-        Path | None, typer.Option(help="Public domain: a YAML with `columns:`, or a schema.json.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Public bounds and categories: a YAML with `columns:`, or a schema.json."),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Column that the model serves first.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights and sampling; never of the noise.")] = 7,
-    population: Annotated[str | None, typer.Option(help="Whose budget pays (default: the file's stem).")] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column to serve first (default: the domain's target).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights and sampling; never of the noise.", min=0)] = 7,
+    population: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose budget pays (default: the file's stem).")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure and pay again although the same measurement is stored.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Train on one file and sample a synthetic table; direct identifiers are made anew."""
+    """Train on a file and write a synthetic table."""
     from synth_assets import api
 
-    made = api.synthesize(
-        file, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
-        domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
-        fresh=fresh, home=home_of(home),
-    )  # fmt: skip
+    base = home_of(home)
+    with steps(quiet=as_json) as progress:
+        made = api.synthesize(
+            file, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
+            domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
+            fresh=fresh, home=base, progress=progress,
+        )  # fmt: skip
     if as_json:
-        privacy = None if made.privacy is None else json.loads(made.privacy.model_dump_json())
-        emit_json({"out": str(made.table), "rows": made.rows, "privacy": privacy})
+        told = {"out": str(made.table), "rows": made.rows, "epsilon_spent": made.spent, "privacy": made.privacy}
+        emit_json({**told, "warnings": made.warnings})
         return 0
-    console.print(path_line("synthetic", f"{made.table} ({made.rows:,} rows)"), soft_wrap=True)
-    console.print(_privacy_text(made.privacy), soft_wrap=True)
+    show(path_line("synthetic", f"{made.table} ({made.rows:,} rows)"))
+    _print_privacy(made, base)
     return 0
 
 
-def _privacy_text(privacy: PrivacyReport | None) -> str:
+def _print_privacy(made: Synthesis, home: Path) -> None:
+    """What was claimed, who paid, and what the claim does not cover."""
+    for warning in made.warnings:
+        note(warning)
+    privacy = made.privacy
     if privacy is None:
-        return "This synthesizer is not differentially private: treat its output as personal data until an audit says otherwise."
-    return (
-        f"Privacy: epsilon {privacy.spent.epsilon:.4g} at delta {privacy.spent.delta:.2g} ({privacy.level}), "
-        f"unit of privacy: {privacy.unit}; "
-        f"charged to population {privacy.population}, {privacy.budget_left:.4g} of {privacy.budget_epsilon:.4g} is left."
+        show("Privacy: none. This synthesizer is not differentially private: treat its table as personal data.")
+        return
+    show(
+        f"Privacy: epsilon {privacy.spent.epsilon:.4g} at delta {privacy.spent.delta:.2g} ({privacy.level}); "
+        f"unit of privacy: one {privacy.unit}."
     )
+    paid = f"{made.spent:.4g} charged" if made.spent else "nothing charged, the stored measurement was used again"
+    show(
+        f"Budget: {paid}; population {privacy.population} has {privacy.budget_left:.4g} of {privacy.budget_epsilon:.4g} left ({home})."
+    )
+    if privacy.non_dp_inputs:
+        show(
+            f"Taken from the data without noise, {len(privacy.non_dp_inputs)} facts: kinds and roles that nobody declared "
+            "(listed by --json; a --domain file declares them)."
+        )
 
 
-def audit(
-    synthetic: Annotated[str, typer.Option(help="The synthetic table.")],
-    real: Annotated[str | None, typer.Option(help="What the synthesizer was trained on.")] = None,
-    holdout: Annotated[str | None, typer.Option(help="Real rows that it never saw: the control group.")] = None,
-    protected: Annotated[
-        list[str] | None, typer.Option(help="A column whose groups are compared; may be repeated.")
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Outcome column.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of samples and models.")] = 7,
-    full: Annotated[bool, typer.Option("--full", help="The full form, which belongs in the restricted zone.")] = False,
-    as_json: JsonOption = False,
-) -> int:
-    """Audit a synthetic table: fidelity, utility, privacy with a control group, fairness."""
-    from synth_assets import api
-
-    result = api.audit(synthetic, real, holdout, protected=tuple(protected or ()), target=target, seed=seed)
-    shown = result if full else result.public()
-    if as_json:
-        emit_json(json.loads(shown.model_dump_json()))
-        return 0
-    _print_audit(shown)
-    return 0
-
-
-def _print_audit(result: AuditResult) -> None:
-    scores = {"overall": result.overall_score, **result.module_scores.model_dump()}
-    rows = [[n, v, getattr(result.module_levels, n, None), result.reasons.get(n, "")] for n, v in scores.items()]
-    console.print(table("Scores (1 is best)", ["module", "score", "level", "reason"], rows))
-    console.print()
-    found = [
-        [m, f.risk_level, f.message]
-        for m, fs in result.detailed_findings.items()
-        for f in fs
-        if f.decides and f.column is None
-    ]
-    console.print(table("Findings", ["module", "level", "what it means"], found))
+COMMANDS = (profile, classify, mask, generate, synthesize)

@@ -1,26 +1,95 @@
-"""What the command line prints: tables for people on a terminal, one JSON value for machines, one line for an error."""
+"""What the command line prints: tables for people, one JSON value for machines, one line for an error, progress on stderr.
+
+What belongs here: everything that reaches the terminal. Libraries never do: what they print, warn and log is dropped while a command
+runs (`libraries_silenced`).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import sys
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from synth_assets.errors import SynthAssetsError
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(highlight=False)
+errors = Console(highlight=False, stderr=True)
+ONE_LINE = 10_000  # columns where nobody reads on a terminal: every row of a table is one line, no path is cut
+
+
+def bind() -> None:
+    """Send our own output to the streams of now, whatever they become while a command runs."""
+    for out, stream in ((console, sys.stdout), (errors, sys.stderr)):
+        _bind(out, stream)
+
+
+@contextmanager
+def libraries_silenced() -> Iterator[None]:
+    """Drop what libraries print, warn and log until the block ends; they may quote data."""
+    root, sink = logging.getLogger(), io.StringIO()
+    handlers = root.handlers[:]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        warnings.simplefilter("ignore")
+        root.handlers = [logging.NullHandler()]
+        try:
+            yield
+        finally:
+            root.handlers = handlers
+
+
+def _bind(out: Console, stream: TextIO) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows "?"
+    out.file = stream
+    out._width = None if out.is_terminal else ONE_LINE  # noqa: SLF001  the setter takes no None, and None is what follows the window
+
+
+def show(*parts: RenderableType) -> None:
+    """Print tables and lines; without a terminal no line ends in blanks."""
+    if console.is_terminal:
+        for part in parts:
+            console.print(part, soft_wrap=not isinstance(part, Table))
+        return
+    with console.capture() as caught:
+        for part in parts:
+            console.print(part, soft_wrap=not isinstance(part, Table))
+    console.file.write("".join(f"{line.rstrip()}\n" for line in caught.get().splitlines()))
+
+
+def narrow() -> bool:
+    """Whether a table has little room."""
+    return console.width < 120
 
 
 def emit_json(value: Any) -> None:
-    """One JSON value on stdout and nothing else."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+    """One JSON value on stdout and nothing else; a record as its fields, what is not finite as null."""
+    console.file.write(json.dumps(_plain(value), indent=1, default=str, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return json.loads(value.model_dump_json())
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not -1e308 < value < 1e308:
+        return None
+    return value
 
 
 def emit_error(error: SynthAssetsError, *, as_json: bool) -> None:
@@ -28,17 +97,84 @@ def emit_error(error: SynthAssetsError, *, as_json: bool) -> None:
     if as_json:
         emit_json(error.as_dict())
     else:
-        errors.print(Text("error: ", style="bold red") + Text(str(error)), soft_wrap=True)
+        errors.print(Text("error: ", style="bold red") + Text(" ".join(str(error).split())), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line on stderr that is no error."""
+    errors.print(Text("note: ", style="yellow") + Text(text), soft_wrap=True)
+
+
+@contextmanager
+def steps(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Progress of long work on stderr: the running step with its time, a line per finished step; on a terminal only.
+
+    Args:
+        quiet: Say nothing on a terminal either.
+
+    Yields:
+        What to call with the name of each step as it begins.
+    """
+    if quiet or not errors.is_terminal:
+        yield lambda _: None
+        return
+    shown = _Steps()
+    try:
+        yield shown.begin
+        shown.end()
+    finally:
+        shown.stop()
+
+
+class _Steps:
+    """A spinner with the running step; finished steps stay as lines."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.started = time.perf_counter()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self.bar = Progress(*columns, console=errors, transient=True, redirect_stdout=False, redirect_stderr=False)
+        self.task: TaskID | None = None
+
+    def begin(self, name: str) -> None:
+        self.end()
+        self.name, self.started = name, time.perf_counter()
+        self.bar.start()
+        self.task = self.bar.add_task(name, total=None)
+
+    def end(self) -> None:
+        if self.name is None:
+            return
+        line = f"  {self.name}, {time.perf_counter() - self.started:.1f} s"
+        self.name = None
+        self.stop()
+        errors.print(Text(line, style="dim"), soft_wrap=True)
+
+    def stop(self) -> None:
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+            self.task = None
+        self.bar.stop()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """A table with right-aligned numbers; None is shown as a dash."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        numeric = all(isinstance(r[i], int | float) or r[i] is None for r in rows) and bool(rows)
+        numeric = bool(rows) and all(isinstance(r[i], int | float | None) for r in rows)
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_cell(v) for v in row))
+    return made
+
+
+def facts(title: str, rows: Sequence[tuple[str, Any]]) -> Table:
+    """A table of two columns without a head: what, and its value."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    made.add_column(style="dim")
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(name, _cell(value))
     return made
 
 

@@ -49,6 +49,20 @@ def public_profile(profile: TableProfile) -> TableProfile:
     )
 
 
+def without_identifying_values(profile: TableProfile) -> TableProfile:
+    """The full form without any value of an identifying column: what the owner of a table sees on a terminal.
+
+    Counts stay exact, also small ones, and so do values of the other columns: it is not the form to share.
+    """
+    gone = {"number": None, "time": None, "histogram": None, "top_values": (), "rows_of_other_values": None}
+
+    def hidden(column: ColumnProfile) -> ColumnProfile:
+        text = column.text and column.text.model_copy(update={"shapes": (), "rows_of_other_shapes": None})
+        return column.model_copy(update={**gone, "text": text})
+
+    return profile.model_copy(update={"columns": tuple(hidden(c) if c.identifying else c for c in profile.columns)})
+
+
 def suppressed(counts: Sequence[int]) -> list[int | None]:
     """Counts without small cells, such that their sum does not give one back.
 

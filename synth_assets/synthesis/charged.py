@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from synth_assets.errors import BudgetExceededError
+from synth_assets.errors import BudgetExceededError, InputError
 from synth_assets.privacy.accounting import covers, spent
 from synth_assets.privacy.budget import BudgetLedger, measurement_key
 from synth_assets.privacy.crosscheck import verify
@@ -19,6 +19,8 @@ from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
 from synth_assets.privacy.records import Reservation
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.storage.hashing import hash_folder, hash_parts
+from synth_assets.synthesis.marginals.binning import one_way
+from synth_assets.synthesis.marginals.measurements import Measurements
 from synth_assets.synthesis.protocol import ReleaseSpec
 from synth_assets.synthesis.release import ReleaseMeasurements, ReleasePlan, measure_release, plan_release
 from synth_assets.tables.engine import Engine
@@ -83,11 +85,15 @@ def measure_charged(
     Raises:
         BudgetExceededError: the budget does not suffice. No data was read.
         CheckFailedError: the second accountant contradicts the first.
+        InputError: the population's budget counts another unit of privacy; or delta is at or above 1 / the noisy number of units,
+            which is known, and charged, only after the measurement.
     """
     started = time.perf_counter()
     plan = plan_release(spec, epsilon=epsilon, delta=delta)
     verify(plan.events, spent(plan.events, delta))
-    if not (charge.keep_budget and charge.population in ledger.populations()):
+    if charge.keep_budget and charge.population in ledger.populations():
+        _require_same_unit(ledger, charge)
+    else:
         ledger.declare(charge.population, charge.unit, charge.budget_epsilon, charge.budget_delta)
     key = key_of(spec, charge, epsilon=epsilon, delta=delta)
     reservation = ledger.reserve(
@@ -101,7 +107,38 @@ def measure_charged(
 
     measured = _measured(plan, reservation, ledger, engine, noise or SystemNoise(), out)
     ledger.settle(reservation, plan.events, reference=hash_folder(out))
+    _require_small_delta(measured, delta)
     return _report(spec, plan, measured, charge, ledger, time.perf_counter() - started)
+
+
+def _require_same_unit(ledger: BudgetLedger, charge: Charge) -> None:
+    """One row protects less than one person: what counts rows must not be charged to a budget of persons."""
+    unit = ledger.status(charge.population).unit
+    if unit != charge.unit:
+        raise InputError(
+            f"the budget of population {charge.population!r} counts {unit!r}, this release counts {charge.unit!r}.",
+            key="population",
+            remedy="Name another population, or run the dataset whose YAML declares that unit.",
+        )
+
+
+def _require_small_delta(measured: ReleaseMeasurements, delta: float) -> None:
+    """Publishing one whole record at random would satisfy a delta of 1 / n."""
+    units = noisy_rows(measured.tables[measured.links.root])
+    if delta * units >= 1:
+        raise InputError(
+            f"delta {delta:g} is not below 1 / n: about {units:.2g} units of privacy were measured. Nothing is released, "
+            "but the measurement was charged.",
+            key="delta",
+            remedy=f"Set delta to {0.01 / units:.0e} or less.",
+        )
+
+
+def noisy_rows(measured: Measurements) -> float:
+    """The number of rows that the noisy one-way tables of a table agree on best."""
+    if not any(not c.given for c in measured.columns):
+        return float(measured.rows or 0)
+    return one_way(measured.columns, measured.ones, measured.blocks, measured.budget.sigma_one, measured.options).rows
 
 
 def key_of(spec: ReleaseSpec, charge: Charge, *, epsilon: float, delta: float) -> str:
@@ -128,12 +165,7 @@ def _measured(
 
     try:
         measured = measure_release(plan, engine=engine, noise=noise, gate=gate)
-        if not covers(plan.events, measured.events, plan.delta):
-            raise BudgetExceededError(
-                f"{reservation.label}: more ran than was planned; the result is thrown away.",
-                key="budget.epsilon",
-                remedy="This is a fault of the mechanism's plan; please report it.",
-            )
+        _require_planned(plan, measured, reservation.label)
         measured.save(out)
     except Exception:
         if reading:
@@ -144,6 +176,16 @@ def _measured(
     return measured
 
 
+def _require_planned(plan: ReleasePlan, measured: ReleaseMeasurements, label: str) -> None:
+    """What ran must cost no more than what was reserved."""
+    if not covers(plan.events, measured.events, plan.delta):
+        raise BudgetExceededError(
+            f"{label}: more ran than was planned; the result is thrown away.",
+            key="budget.epsilon",
+            remedy="This is a fault of the mechanism's plan; please report it.",
+        )
+
+
 def _report(
     spec: ReleaseSpec,
     plan: ReleasePlan,
@@ -152,10 +194,10 @@ def _report(
     ledger: BudgetLedger,
     seconds: float,
 ) -> PrivacyReport:
-    """The claim is the cost of the plan: how many of its steps ran may depend on noisy results, so a smaller claim would not be sound."""
+    """The claim is the cost of the plan: how many of its steps ran may depend on noisy results, so less would not be sound."""
     cost = spent(plan.events, plan.delta)
     status = ledger.status(charge.population)
-    level = level_of(cost.epsilon)
+    level = level_of(plan.epsilon)  # of what was asked for, which is a little more than what it costs
     return PrivacyReport(
         mechanism=MECHANISM,
         population=charge.population,

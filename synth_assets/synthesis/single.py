@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
-from synth_assets.errors import ConfigError
+from synth_assets.errors import ConfigError, ReleaseRefusedError
 from synth_assets.pii.records import ColumnVerdict
-from synth_assets.pii.roles import column_roles
+from synth_assets.pii.roles import ColumnRoles, column_roles
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.seeds import child_seed
@@ -61,9 +62,29 @@ class TableRelease:
     fresh: bool = False
 
 
+@dataclass(frozen=True)
+class TableMade:
+    """What `release_table` made.
+
+    Args:
+        schema: Schema of the synthetic table.
+        privacy: The privacy report; None for a synthesizer that is not private.
+        spent: Epsilon that this call charged; 0 where the stored measurement was used again.
+    """
+
+    schema: TableSchema
+    privacy: PrivacyReport | None
+    spent: float
+
+
 def release_table(
-    job: TableRelease, out: Path, *, ledger: Callable[[], BudgetLedger], engine: Engine
-) -> tuple[TableSchema, PrivacyReport | None]:
+    job: TableRelease,
+    out: Path,
+    *,
+    ledger: Callable[[], BudgetLedger],
+    engine: Engine,
+    progress: Callable[[str], None] = lambda _: None,
+) -> TableMade:
     """Train, sample, and make the direct identifiers anew.
 
     Args:
@@ -71,45 +92,62 @@ def release_table(
         out: Folder for `part-00000.parquet`.
         ledger: Opens the budget ledger; called only where budget is spent.
         engine: The table engine.
-
-    Returns:
-        Schema of the synthetic table, and the privacy report (None for a synthesizer that is not private).
+        progress: Called with the name of each step as it begins.
 
     Raises:
         BudgetExceededError: the budget does not suffice. No data was read.
         ConfigError: the target or a declared column is not in the table.
     """
+    roles = column_roles(job.schema, job.verdicts, job.columns)
+    _check_columns(job, roles)
+    table = TableSpec(table=job.schema, path=job.folder, columns=roles.modelled, configs=job.columns, unit_column=None)
+    spec = ReleaseSpec(tables=(table,), target=(job.schema.name, job.target) if job.target else None)
+    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+        model, privacy, spent = _train(job, spec, ledger, engine, progress)
+        progress("sampling")
+        sampled = model.sample(
+            rows=job.synthesizer.rows, seed=child_seed(job.seed, "sample"), out=Path(scratch) / "sampled"
+        )
+        rows = complete_release(
+            sampled,
+            Path(scratch) / "complete",
+            schemas={job.schema.name: job.schema},
+            identifiers={job.schema.name: roles.identifiers},
+            seed=child_seed(job.seed, "identifiers"),
+        )
+        shutil.move(Path(scratch) / "complete" / job.schema.name, out)
+    return TableMade(job.schema.model_copy(update={"row_count": rows[job.schema.name]}), privacy, spent)
+
+
+def _check_columns(job: TableRelease, roles: ColumnRoles) -> None:
+    """What was declared must be there, and the target must be something that a model may learn."""
     for name in (*job.columns, *([job.target] if job.target else [])):
         if name not in job.schema.names:
             raise ConfigError(
                 "the table has no such column.", column=name, remedy=f"Its columns: {', '.join(job.schema.names)}."
             )
-    roles = column_roles(job.schema, job.verdicts, job.columns)
-    table = TableSpec(table=job.schema, path=job.folder, columns=roles.modelled, configs=job.columns, unit_column=None)
-    target = (job.schema.name, job.target) if job.target in roles.modelled and job.target else None
-    spec = ReleaseSpec(tables=(table,), target=target)
-    with tempfile.TemporaryDirectory() as scratch:
-        model, privacy = _train(job, spec, ledger, engine)
-        sampled = model.sample(
-            rows=job.synthesizer.rows, seed=child_seed(job.seed, "sample"), out=Path(scratch) / "sampled"
+    if job.target and job.target not in roles.modelled:
+        raise ConfigError(
+            f"the target is never modelled: it counts as {roles.identifiers.get(job.target, 'a key')}.",
+            column=job.target,
+            key="target",
+            remedy=f"Columns that are modelled: {', '.join(roles.modelled) or 'none'}.",
         )
-        schemas = {job.schema.name: job.schema}
-        identifiers = {job.schema.name: roles.identifiers}
-        seed = child_seed(job.seed, "identifiers")
-        rows = complete_release(
-            sampled, Path(scratch) / "complete", schemas=schemas, identifiers=identifiers, seed=seed
-        )
-        (Path(scratch) / "complete" / job.schema.name).rename(out)
-    return job.schema.model_copy(update={"row_count": rows[job.schema.name]}), privacy
 
 
 def _train(
-    job: TableRelease, spec: ReleaseSpec, ledger: Callable[[], BudgetLedger], engine: Engine
-) -> tuple[SynthesizerModel, PrivacyReport | None]:
+    job: TableRelease,
+    spec: ReleaseSpec,
+    ledger: Callable[[], BudgetLedger],
+    engine: Engine,
+    progress: Callable[[str], None],
+) -> tuple[SynthesizerModel, PrivacyReport | None, float]:
+    """The model, its privacy report, and what was charged now."""
     if not job.synthesizer.differentially_private:
         from synth_assets.synthesis.sdv_models import GaussianCopula
 
-        return GaussianCopula().fit(spec, seed=child_seed(job.seed, "fit")), None
+        progress(f"training {job.synthesizer.name}")
+        return GaussianCopula().fit(spec, seed=child_seed(job.seed, "fit")), None, 0.0
     charge = Charge(
         population=job.population,
         unit="row",
@@ -121,24 +159,37 @@ def _train(
         data_version=hash_folder(job.folder),
         keep_budget=True,
     )
-    measured, privacy = _measure_once(job, spec, charge, ledger(), engine)
-    return fit_release(load_measurements(measured), seed=child_seed(job.seed, "fit")), privacy
+    progress("measuring under differential privacy")
+    measured, privacy, spent = _measure_once(job, spec, charge, ledger(), engine)
+    progress("fitting the model")
+    return fit_release(load_measurements(measured), seed=child_seed(job.seed, "fit")), privacy, spent
 
 
 def _measure_once(
     job: TableRelease, spec: ReleaseSpec, charge: Charge, ledger: BudgetLedger, engine: Engine
-) -> tuple[Path, PrivacyReport]:
-    """The stored measurement where the same one was made before, which costs nothing; else a new one, charged and stored."""
+) -> tuple[Path, PrivacyReport, float]:
+    """The stored measurement where the same one was made before, which costs nothing; else a new one, charged and stored.
+
+    Raises:
+        ReleaseRefusedError: the measurement is stored, and the ledger that counted it is not there.
+    """
     epsilon, delta = job.synthesizer.epsilon, job.synthesizer.delta
     key = key_of(spec, charge, epsilon=epsilon, delta=delta)
     asset = f"dp_measurements_{key[:32]}"
     found = job.store.find(Zone.RELEASE, FILES, asset)
-    if found is not None and not job.fresh and ledger.find(key) is not None:
+    if found is not None and ledger.find(key) is None:
+        raise ReleaseRefusedError(
+            f"this measurement of population {job.population!r} was released before, but the budget ledger knows nothing of it.",
+            remedy="Bring back the ledger (var/ledger or the database) from a backup; it is never started afresh beside releases.",
+        )
+    if found is not None and not job.fresh:
         folder = job.store.path(found)
-        return folder, PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
+        stored = PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
+        now = ledger.status(job.population)
+        return folder, stored.model_copy(update={"budget_epsilon": now.epsilon, "budget_left": now.left}), 0.0
     with job.store.writing(Zone.RELEASE, FILES, asset) as out:
         privacy = measure_charged(
             spec, epsilon=epsilon, delta=delta, charge=charge, ledger=ledger, engine=engine, out=out.folder
         )
         write_text(out.folder / PRIVACY_FILE, privacy.model_dump_json(indent=1))
-    return job.store.path(out.done()), privacy
+    return job.store.path(out.done()), privacy, privacy.spent.epsilon

@@ -1,0 +1,188 @@
+"""`mask` and `mask_record`: a table, or one record, by a policy; nothing leaves before the leak check has passed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.api.reading import (
+    Ingested,
+    Progress,
+    destination,
+    engine_of,
+    frame_of,
+    ingested,
+    settings_of,
+    silent,
+    verdicts_of,
+)
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.errors import CheckFailedError
+from synth_assets.storage.secrets import master_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.api.reading import Table
+    from synth_assets.config.runtime import Settings
+    from synth_assets.masking.records import MaskSummary
+    from synth_assets.pii.records import ColumnVerdict
+
+POLICY = "hipaa_safe_harbor"
+
+
+def mask(
+    table: Table,
+    out: Path | str | None = None,
+    *,
+    policy: str | Path = POLICY,
+    columns: Mapping[str, ColumnConfig] | None = None,
+    verdicts: Sequence[ColumnVerdict] | None = None,
+    home: Path | None = None,
+    release_domain: str = "default",
+    progress: Progress = silent,
+) -> tuple[Path | pd.DataFrame, MaskSummary]:
+    """Mask a table by a policy; the result has passed the leak check, else nothing is written.
+
+    Args:
+        table: File or frame.
+        out: File to write; a frame is returned when None.
+        policy: Name of a policy, or path of one.
+        columns: A person's overrides of kind, entity type or action.
+        verdicts: What `classify` said of this or a larger table of the same columns; classified anew when None.
+        home: Home folder with the masking key; the nearest one when None.
+        release_domain: Recipient; pseudonyms of two release domains cannot be joined.
+        progress: Called with the name of each step as it begins.
+
+    Returns:
+        The file or frame, and what was done to each column.
+
+    Raises:
+        CheckFailedError: a raw identifier is left in the result.
+        ConfigError: there is no such policy, or an override names a column that is not there.
+        SourceError: the file is no table.
+    """
+    from synth_assets.exports.formats import write_table
+    from synth_assets.masking.policies import load_policy
+
+    target, settings = destination(out, table), settings_of(home)
+    load_policy(policy, settings.configs_folder)  # before any work
+    progress("reading")
+    with ingested(table, None, columns) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+        if verdicts is None:
+            progress("classifying columns")
+            verdicts = verdicts_of(data, columns)
+        folder = Path(scratch) / "masked"
+        progress("masking")
+        done = _masked(data, verdicts, folder, policy, columns or {}, settings, release_domain)
+        progress("searching for leaks")
+        _check(data, verdicts, folder, done, settings)
+        if target is None:
+            return frame_of(folder), done
+        progress(f"writing {target.name}")
+        provenance = {"masked": True, "policy": done.policy, "key": done.key_fingerprint}
+        write_table(folder, target, schema=done.output_schema, engine=engine_of(settings), provenance=provenance)
+        return target, done
+
+
+def _masked(
+    data: Ingested,
+    verdicts: Sequence[ColumnVerdict],
+    folder: Path,
+    policy: str | Path,
+    columns: Mapping[str, ColumnConfig],
+    settings: Settings,
+    release_domain: str,
+) -> MaskSummary:
+    from synth_assets.masking.plan import plan_table
+    from synth_assets.masking.policies import load_policy
+    from synth_assets.masking.run import MaskInput, mask_tables
+
+    plan = plan_table(
+        [v for v in verdicts if v.column in data.schema.names],
+        load_policy(policy, settings.configs_folder),
+        schema=data.schema,
+        overrides=columns,
+        as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
+    )
+    name = data.schema.name
+    done = mask_tables(
+        {name: MaskInput(data.folder, data.schema, plan)},
+        {name: folder},
+        key=master_key(settings.keys_folder),
+        engine=engine_of(settings),
+        release_domain=release_domain,
+    )
+    return done[name]
+
+
+def _check(
+    data: Ingested, verdicts: Sequence[ColumnVerdict], folder: Path, done: MaskSummary, settings: Settings
+) -> None:
+    from synth_assets.masking.leakcheck import check_leaks
+
+    name = data.schema.name
+    report = check_leaks(
+        {name: data.folder},
+        {name: folder},
+        verdicts={name: verdicts},
+        schemas={name: data.schema},
+        summaries={name: done},
+        engine=engine_of(settings),
+    )
+    if report.passed:
+        return
+    worst = max(report.findings, key=lambda f: f.cells)
+    raise CheckFailedError(
+        f"the leak check found values of the raw column {worst.raw_column!r} in {worst.cells} masked cells "
+        f"({len(report.findings)} findings in all); nothing was written.",
+        column=worst.column,
+        remedy="Give this column another action in the policy, or drop it.",
+    )
+
+
+def mask_record(
+    record: Mapping[str, Any],
+    *,
+    policy: str | Path = POLICY,
+    columns: Mapping[str, ColumnConfig] | None = None,
+    verdicts: Sequence[ColumnVerdict] | None = None,
+    home: Path | None = None,
+    release_domain: str = "default",
+) -> dict[str, Any]:
+    """Mask one record; the same value gets the same pseudonym as in `mask`.
+
+    Args:
+        record: Column to value.
+        policy: As in `mask`.
+        columns: As in `mask`; one record shows little, so name the entity types of columns whose name does not.
+        verdicts: As in `mask`: what `classify` said of a whole table makes the record's columns as sure as the table's.
+        home: As in `mask`.
+        release_domain: As in `mask`.
+
+    Returns:
+        The columns that the policy lets through; dropped ones are not in it.
+
+    Raises:
+        CheckFailedError: a raw identifier is left in the result.
+        InputError: the record is empty.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([dict(record)])
+    masked, _ = mask(frame, policy=policy, columns=columns, verdicts=verdicts, home=home, release_domain=release_domain)
+    if isinstance(masked, Path):
+        raise TypeError("a record has no file")
+    return {str(name): _plain(masked[name].iloc[0]) for name in masked.columns}
+
+
+def _plain(value: Any) -> Any:
+    """A cell as a plain Python value; None where it is missing."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

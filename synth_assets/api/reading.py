@@ -1,0 +1,168 @@
+"""From a file or a frame to a table in canonical form, in a private temporary folder; and back to a frame."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig
+from synth_assets.config.runtime import Settings, find_home
+from synth_assets.errors import InputError, SourceError
+from synth_assets.tables.schema import TableSchema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.pii.records import ColumnVerdict
+    from synth_assets.tables.engine import Engine
+
+    Table = Path | str | pd.DataFrame
+
+Progress = Callable[[str], None]
+
+
+def silent(step: str) -> None:
+    """The progress of people who want none."""
+    del step
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A table in canonical form, in a private temporary folder."""
+
+    folder: Path
+    schema: TableSchema
+
+
+def settings_of(home: Path | None) -> Settings:
+    """Settings of a home folder; of the nearest one when None."""
+    return Settings.from_environment((home or find_home(Path.cwd())).resolve())
+
+
+def engine_of(settings: Settings | None = None) -> Engine:
+    """The table engine, with the limits that the environment sets."""
+    from synth_assets.tables.engine import Engine
+
+    found = settings or Settings.from_environment(Path.cwd())
+    return Engine(memory_limit=found.memory_limit, threads=found.threads)
+
+
+@contextmanager
+def ingested(
+    table: Table, name: str | None = None, columns: Mapping[str, ColumnConfig] | None = None
+) -> Iterator[Ingested]:
+    """Read a file or frame into canonical form; the folder is removed at the end.
+
+    Args:
+        table: File, folder, address or frame.
+        name: Name of the table; the file's stem when None.
+        columns: What is known about columns; declared kinds win over inferred ones.
+
+    Raises:
+        SourceError: it is no table, or has no such column.
+        InputError: the frame cannot be read as a table.
+    """
+    from synth_assets.tables.sources import ingest
+
+    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+        source = _source(table, Path(scratch))
+        known = {n: c.model_copy(update={"inferred": False}) for n, c in (columns or {}).items()}
+        kinds = {n: ColumnConfig(kind=c.kind, categories=c.categories) for n, c in known.items()}
+        config = TableConfig(source=source, columns=kinds)
+        folder = Path(scratch) / "table"
+        schema = ingest(
+            source, name=name or stem_of(table), base_dir=Path.cwd(), out=folder, engine=engine_of(), table=config
+        )
+        yield Ingested(folder, schema)
+
+
+def _source(table: Table, scratch: Path) -> SourceConfig:
+    if isinstance(table, str | Path):
+        text = str(table)
+        if "://" in text:
+            return SourceConfig(path=text)
+        path = Path(os.path.abspath(text))  # noqa: PTH100  keeps symbolic links
+        if not path.exists():
+            raise SourceError("the file does not exist.", file=str(path), remedy="Check its name.")
+        return SourceConfig(path=str(path))
+    file = scratch / "frame.parquet"
+    _write_frame(table, file)
+    return SourceConfig(path=str(file))
+
+
+def _write_frame(frame: pd.DataFrame, file: Path) -> None:
+    import pyarrow as pa
+
+    if not frame.columns.is_unique:
+        raise InputError("two columns of the frame have one name.", remedy="Give every column its own name.")
+    if not len(frame) or not len(frame.columns):
+        raise InputError("the frame is empty.", remedy="Give a frame with at least one row and one column.")
+    named = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    try:
+        named.to_parquet(file, index=False)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        raise InputError(
+            "the column has values of several types.", column=_mixed(named), remedy="Give every column one type."
+        ) from None
+
+
+def _mixed(frame: pd.DataFrame) -> str | None:
+    """The column that Arrow cannot store."""
+    import pyarrow as pa
+
+    for name in frame.columns:
+        try:
+            pa.array(frame[name], from_pandas=True)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            return str(name)
+    return None
+
+
+def verdicts_of(data: Ingested, columns: Mapping[str, ColumnConfig] | None = None) -> tuple[ColumnVerdict, ...]:
+    """What each column holds about people."""
+    from synth_assets.pii.classify import classify_table
+
+    known = {n: c for n, c in (columns or {}).items() if n in data.schema.names}
+    return classify_table(data.folder, data.schema, engine_of(), table_name=data.schema.name, overrides=known)
+
+
+def stem_of(table: Table) -> str:
+    """The name of a table without another one."""
+    if not isinstance(table, str | Path):
+        return "frame"
+    return Path(str(table).partition("?")[0]).name.split(".")[0] or "table"
+
+
+def frame_of(folder: Path) -> pd.DataFrame:
+    """A canonical table as a frame; whole numbers and booleans with missing cells keep their type (`Int64`, `boolean`)."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(sorted(folder.glob("part-*.parquet")))
+    gaps = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    holed = [c for c in table.column_names if table[c].null_count and table[c].type in gaps]
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    for name in holed:
+        frame[name] = pd.array(table[name].to_pylist(), dtype=gaps[table[name].type])
+    return frame
+
+
+def destination(out: Path | str | None, source: Table) -> Path | None:
+    """The file to write, absolute and checked before any work; None where a frame is wanted.
+
+    Raises:
+        InputError: nothing can be written there, its suffix names no format, or it is the source itself.
+    """
+    from synth_assets.exports.destination import check_file
+
+    if out is None:
+        return None
+    path = Path(os.path.abspath(out))  # noqa: PTH100  keeps symbolic links
+    check_file(path, sources=[Path(source)] if isinstance(source, str | Path) and "://" not in str(source) else [])
+    return path

@@ -1,0 +1,179 @@
+"""`synthesize`: one table in, a synthetic one out, with its privacy report."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from synth_assets.api.reading import (
+    Progress,
+    destination,
+    engine_of,
+    frame_of,
+    ingested,
+    settings_of,
+    silent,
+    stem_of,
+    verdicts_of,
+)
+from synth_assets.api.spending import open_budget
+from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
+from synth_assets.errors import InputError
+from synth_assets.seeds import child_seed
+from synth_assets.storage.opening import open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.api.reading import Table
+    from synth_assets.privacy.report import PrivacyReport
+
+DEFAULT_BUDGET = (10.0, 1e-5)
+MOST_EPSILON, MOST_DELTA = 100.0, 1e-2
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What `synthesize` made.
+
+    Attributes:
+        table: The file that was written, or the frame.
+        rows: Number of rows.
+        privacy: The privacy report; None for a synthesizer that is not private.
+        spent: Epsilon charged by this call; 0 where the stored measurement was used again.
+        warnings: What a person should know about the privacy parameters.
+    """
+
+    table: Path | pd.DataFrame
+    rows: int
+    privacy: PrivacyReport | None
+    spent: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+def synthesize(
+    table: Table,
+    out: Path | str | None = None,
+    *,
+    synthesizer: str = "dp_marginals",
+    epsilon: float = 1.0,
+    delta: float = 1e-6,
+    rows: int | None = None,
+    domain: Path | str | None = None,
+    columns: Mapping[str, ColumnConfig] | None = None,
+    target: str | None = None,
+    seed: int = 7,
+    population: str | None = None,
+    fresh: bool = False,
+    home: Path | None = None,
+    progress: Progress = silent,
+) -> Synthesis:
+    """Train a synthesizer on one table and sample a synthetic one. Direct identifiers are never modelled, they are made anew.
+
+    Args:
+        table: File or frame.
+        out: File to write; a frame is returned when None.
+        synthesizer: dp_marginals or gaussian_copula (not private).
+        epsilon: Total epsilon of this release, charged to the population.
+        delta: Its delta.
+        rows: Rows to sample (default: the noisy number of rows of the source).
+        domain: Public domain: YAML `columns:` or the schema.json form. What it does not declare is measured under DP and charged.
+        columns: The same as a mapping; it wins over the file.
+        target: Column that the model serves first (default: the one that the domain names).
+        seed: Seed of initial weights and sampling; the noise never takes a seed.
+        population: Whose budget pays (default: the file's stem).
+        fresh: Measure and pay again although the same measurement is stored.
+        home: Home folder with the budget ledger; the nearest one when None.
+        progress: Called with the name of each step as it begins.
+
+    Raises:
+        BudgetExceededError: the budget does not suffice. No data was read.
+        ConfigError: the domain file has a mistake, or the table lacks a declared column or the target.
+        InputError: an unknown synthesizer, epsilon or delta out of range, a place that cannot be written.
+    """
+    from synth_assets.exports.formats import write_table
+    from synth_assets.synthesis.single import TableRelease, release_table
+
+    path, settings = destination(out, table), settings_of(home)
+    method, warnings = _method(synthesizer, epsilon, delta, rows)
+    declared, aim = _domain(domain, columns, target)
+    progress("reading")
+    with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+        progress("classifying columns")
+        job = TableRelease(
+            folder=data.folder,
+            schema=data.schema,
+            verdicts=verdicts_of(data, declared),
+            columns=declared,
+            target=aim,
+            synthesizer=method,
+            seed=child_seed(seed, "synthesize"),
+            population=population or stem_of(table),
+            run_id=f"api-{uuid.uuid4().hex[:12]}",
+            budget=DEFAULT_BUDGET,
+            store=open_store(settings.var, settings.s3_zones, settings.s3_endpoint),
+            fresh=fresh,
+        )
+        folder = Path(scratch) / "synthetic"
+        made = release_table(
+            job, folder, ledger=lambda: open_budget(settings.home), engine=engine_of(settings), progress=progress
+        )
+        privacy = made.privacy
+        if path is None:
+            frame = frame_of(folder)
+            return Synthesis(frame, len(frame), privacy, made.spent, warnings)
+        progress(f"writing {path.name}")
+        provenance = {"synthetic": True, "synthesizer": synthesizer, "differentially_private": privacy is not None}
+        if privacy is not None:
+            provenance |= {"epsilon": privacy.spent.epsilon, "delta": privacy.spent.delta, "unit": privacy.unit}
+        write_table(folder, path, schema=made.schema, engine=engine_of(settings), provenance=provenance)
+        return Synthesis(path, made.schema.row_count, privacy, made.spent, warnings)
+
+
+def _method(
+    synthesizer: str, epsilon: float, delta: float, rows: int | None
+) -> tuple[SynthesizerConfig, tuple[str, ...]]:
+    """The checked parameters, and warnings.
+
+    Raises:
+        InputError: names the parameter and what it may be.
+    """
+    from synth_assets.privacy.validate import validate
+
+    known = get_args(SynthesizerConfig.model_fields["name"].annotation)
+    if synthesizer not in known:
+        raise InputError(
+            f"there is no synthesizer {synthesizer!r}.", key="synthesizer", remedy=f"Use {' or '.join(known)}."
+        )
+    if rows is not None and rows < 1:
+        raise InputError("the number of rows must be at least 1.", key="rows")
+    if not synthesizer.startswith("dp_"):
+        return SynthesizerConfig.model_validate({"name": synthesizer, "rows": rows}), ()
+    judged = validate(epsilon=epsilon, delta=delta)
+    for finding in judged.errors:
+        value = judged.recommended[finding.key]
+        raise InputError(finding.message, key=finding.key, remedy=f"Recommended: {finding.key} {value:g}.")
+    if epsilon > MOST_EPSILON:
+        raise InputError(f"epsilon may be at most {MOST_EPSILON:g}.", key="epsilon", remedy="Recommended: 0.1 to 10.")
+    if delta >= MOST_DELTA:
+        raise InputError(
+            f"delta must be below {MOST_DELTA:g}, and far below 1 / the number of people.", key="delta",
+            remedy="Recommended: delta 1e-06.",
+        )  # fmt: skip
+    config = {"name": synthesizer, "epsilon": epsilon, "delta": delta, "rows": rows}
+    return SynthesizerConfig.model_validate(config), tuple(w.message for w in judged.warnings)
+
+
+def _domain(
+    domain: Path | str | None, columns: Mapping[str, ColumnConfig] | None, target: str | None
+) -> tuple[dict[str, ColumnConfig], str | None]:
+    if domain is None:
+        return dict(columns or {}), target
+    from synth_assets.config.domain import load_domain
+
+    found = load_domain(Path(domain))
+    return {**found.columns, **(columns or {})}, target or found.target
