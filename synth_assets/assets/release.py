@@ -105,8 +105,10 @@ def _render(
             "profiles": read(keys.profile),
             "verdicts": read(keys.classification),
             "masks": {t: read(keys.masked(t), "summary.json") for t in config.tables},
+            "mask_checks": {t: refs[keys.masked(t)].info["checks"] for t in config.tables},
             "privacy": read(keys.measurements, "privacy.json") if private else None,
             "audits": {s.name: read(keys.audit(s.name)) for s in config.synthesizers},
+            "gates": {s.name: refs[keys.audit(s.name)].info["checks"] for s in config.synthesizers},
             "leaderboard": read(keys.leaderboard),
         }
     )
