@@ -10,10 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
 from synth_assets.audit.relations import relation_findings
-from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, audit_tables
+from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, Request, audit_opened, opened
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeights
 from synth_assets.errors import InputError
@@ -80,7 +82,8 @@ def audit_dataset(
         The full result over all tables.
 
     Raises:
-        InputError: a table is empty, or a named column does not exist.
+        MissingArtifactError: a folder is not there.
+        InputError: a named table or column does not exist.
     """
     known = {table.name: table for table in tables}
     for name, column in (*([target] if target else []), *protected):
@@ -88,26 +91,37 @@ def audit_dataset(
             raise InputError(
                 f"the audit has no table {name!r}.", column=column, remedy=f"Its tables: {', '.join(known)}."
             )
-    results = {
-        table.name: audit_tables(
-            table.synthetic,
-            table.train,
-            table.holdout,
-            schema=table.schema.model_copy(update={"name": table.name}),
-            engine=engine,
-            target=target[1] if target and target[0] == table.name else None,
-            protected=tuple(column for name, column in protected if name == table.name),
-            identifiers=frozenset(table.schema.names) - frozenset(table.columns),
-            declared=table.declared,
-            quasi=table.quasi,
-            levels=levels,
-            weights=weights,
-            limits=limits,
-            seed=child_seed(seed, table.name),
-        )
-        for table in tables
-    }
+    results = {}
+    for table in tables:
+        outcome = target[1] if target and target[0] == table.name else None
+        groups = tuple(column for name, column in protected if name == table.name)
+        request = Request(
+            outcome, groups, frozenset(table.schema.names) - frozenset(table.columns), table.declared, table.quasi, levels, weights,
+            limits, child_seed(seed, table.name),
+        )  # fmt: skip
+        results[table.name] = _audit(table, request, engine)
     return combine(results, _relations(known, engine, levels), seed=seed)
+
+
+def _audit(table: TableInput, request: Request, engine: Engine) -> AuditResult:
+    """One table; a side without rows, as a small table of a dataset may have, counts as not given."""
+    schema = table.schema.model_copy(update={"name": table.name})
+    if not _has_rows(table.synthetic):
+        reasons: dict[str, str] = dict.fromkeys(MODULES, "The synthetic table has no rows.")
+        inputs = AuditInputs(
+            tables=(table.name,), target=request.target, protected=request.protected, seed=request.seed
+        )
+        return conclude({}, reasons, inputs=inputs, levels=request.levels, weights=request.weights)
+    train = table.train if table.train and _has_rows(table.train) else None
+    holdout = table.holdout if train and table.holdout and _has_rows(table.holdout) else None
+    with opened({"synthetic": table.synthetic, "train": train, "holdout": holdout}, engine) as tables:
+        return audit_opened(tables, schema, request)
+
+
+def _has_rows(path: Path) -> bool:
+    """Whether a Parquet table has rows; a path that is not there is left to the audit, which names it."""
+    files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+    return not path.exists() or any(pq.read_metadata(file).num_rows for file in files)
 
 
 def _relations(tables: Mapping[str, TableInput], engine: Engine, levels: AuditLevels) -> list[Finding]:

@@ -110,7 +110,7 @@ def audit_tables(
     request = Request(
         target, tuple(protected), frozenset(identifiers), declared or {}, tuple(quasi), levels, weights, limits, seed
     )
-    with _opened({"synthetic": synthetic, "train": train, "holdout": holdout}, engine) as tables:
+    with opened({"synthetic": synthetic, "train": train, "holdout": holdout}, engine) as tables:
         return audit_opened(tables, schema or infer_schema(tables), request)
 
 
@@ -147,7 +147,12 @@ def audit_frames(
 
 
 @contextmanager
-def _opened(paths: Mapping[str, Path | None], engine: Engine) -> Iterator[Tables]:
+def opened(paths: Mapping[str, Path | None], engine: Engine) -> Iterator[Tables]:
+    """Open the tables of one audit by path; None is a table that was not given.
+
+    Raises:
+        MissingArtifactError: a path is not there.
+    """
     for side, path in paths.items():
         if path is not None and not path.exists():
             raise MissingArtifactError(f"the {side} table of the audit is not there.", file=str(path))

@@ -10,7 +10,7 @@ import pytest
 from synth_assets.audit.dataset import TableInput, audit_dataset
 from synth_assets.audit.relations import relation_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
-from synth_assets.errors import InputError
+from synth_assets.errors import InputError, MissingArtifactError
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, ForeignKey, TableSchema
 
@@ -169,3 +169,25 @@ def test_children_per_parent_by_hand(tmp_path):
 def test_a_table_that_is_not_there_is_named(clinic):
     with pytest.raises(InputError, match="no table 'doctors'"):
         audit_dataset(_inputs(clinic, "synthetic"), engine=ENGINE, target=("doctors", "x"), seed=1)
+
+
+def test_a_side_without_rows_counts_as_not_given_and_stops_nothing(clinic, tmp_path):
+    empty = {name: pa.array([], pa.string()) for name in ("pid", "sex")} | {"weight": pa.array([], pa.float64())}
+    nothing = _write(tmp_path / "nothing", empty)
+    patients, visits = _inputs(clinic, "synthetic")
+    made = TableInput("patients", patients.synthetic, patients.train, nothing, PATIENTS, PATIENTS.names)
+    result = audit_dataset([made, visits], engine=ENGINE, limits=LIMITS, seed=1)
+    assert "control group" in result.reasons["privacy.patients"]
+    assert result.module_scores.privacy is not None  # that of the visits
+    lost = TableInput("patients", nothing, patients.train, patients.holdout, PATIENTS, PATIENTS.names)
+    result = audit_dataset([lost, visits], engine=ENGINE, limits=LIMITS, seed=1)
+    assert result.reasons["privacy.patients"] == "The synthetic table has no rows."
+    assert result.findings("fidelity", "relations.integrity")[0].value == 0.0
+    assert result.findings("fidelity", "relations.children")[0].value == 1.0
+
+
+def test_a_folder_that_is_not_there_is_named(clinic, tmp_path):
+    patients, _ = _inputs(clinic, "synthetic")
+    gone = TableInput("patients", tmp_path / "gone", patients.train, patients.holdout, PATIENTS, PATIENTS.names)
+    with pytest.raises(MissingArtifactError, match="is not there"):
+        audit_dataset([gone], engine=ENGINE, seed=1)

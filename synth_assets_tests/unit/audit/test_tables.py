@@ -289,3 +289,18 @@ def test_marginal_distances_on_adult_equal_those_of_the_public_harness(shared_da
 
 
 TVD = (0.00477, 0.01287, 0.02543)
+
+
+@pytest.mark.parametrize(("synthetic", "train", "holdout"), [(1, 1, 1), (2, 40, 3), (40, 3, 140), (300, 140, 35)])
+@pytest.mark.parametrize("target", ["good", "income"])
+def test_tiny_and_odd_tables_give_a_result_with_reasons(synthetic, train, holdout, target):
+    tables = [
+        people(synthetic, 1).assign(sex=None),
+        people(train, 2).assign(income=np.nan),
+        people(holdout, 3).assign(region="north"),
+    ]
+    result = _run(*tables, target=target, protected=("sex", "age", "joined"))
+    assert result.module_scores.fidelity is not None
+    assert all(
+        result.reasons.get(m) for m in ("privacy", "fairness", "utility") if getattr(result.module_scores, m) is None
+    )
