@@ -110,6 +110,9 @@ def _plan_column(column: ColumnSchema, config: ColumnConfig, minus: str | None, 
     if minus is not None:
         if spec.table.column(minus).dtype != dtype:
             raise ConfigError("the two columns of an ordered pair must have one type.", column=name)
+        longest = _declared_span(kind, spec.configs.get(minus, ColumnConfig()), declared, name)
+        if longest is not None:
+            return _known(difference_cells(name, kind, dtype, minus, longest))
         return ColumnPlan(name=name, kind=kind, dtype=dtype, source="bounds", minus=minus)
     if declared.lower is None or declared.upper is None:
         return ColumnPlan(
@@ -127,6 +130,21 @@ def _cell_kind(column: ColumnSchema) -> CellKind:
 
 def _known(domain: ColumnDomain) -> ColumnPlan:
     return ColumnPlan(name=domain.name, kind=domain.kind, dtype=domain.dtype, source="declared", domain=domain)
+
+
+def _declared_span(kind: CellKind, low: ColumnConfig, high: ColumnConfig, name: str) -> float | None:
+    """Longest difference of an ordered pair (numbers, days or seconds), from its declared bounds; None where one is missing."""
+    if low.inferred or high.inferred or low.lower is None or high.upper is None:
+        return None
+    cells = bounded_cells(name, kind, "int64", low.lower, high.upper)
+    return float(cells.edges[-1] - cells.edges[0])
+
+
+def difference_cells(name: str, kind: CellKind, dtype: str, minus: str, longest: float) -> ColumnDomain:
+    """Cells of the difference of an ordered pair: from 0 on, on the grid of numbers, in units of the column."""
+    grid = number_cells(name, dtype if kind == "number" else "int64", 0, max(longest, 1.0))
+    steps = grid.steps if kind == "number" else ()
+    return grid.model_copy(update={"kind": kind, "dtype": dtype, "minus": minus, "steps": steps})
 
 
 def bounded_cells(name: str, kind: CellKind, dtype: str, lower: float | str, upper: float | str) -> ColumnDomain:
@@ -230,7 +248,7 @@ def _measured_cells(plan: ColumnPlan, scout: ColumnDomain, first: int, last: int
     """The cells of a column between the bounds of two scouting cells; a declared bound wins."""
     low, high = scout.edges[first], scout.edges[last + 1] - 1
     if plan.minus is not None:
-        return _difference_cells(plan, scout, high)
+        return difference_cells(plan.name, plan.kind, plan.dtype, plan.minus, _rounded_up(high / 10**scout.decimals))
     if plan.kind == "number":
         scale = 10**scout.decimals
         lower = float(plan.lower) if plan.lower is not None else -_rounded_up(-low / scale)
@@ -253,14 +271,6 @@ def _rounded_up(bound: float) -> float:
         if digits >= 0
         else math.ceil(bound * 10**-digits) / 10**-digits
     )
-
-
-def _difference_cells(plan: ColumnPlan, scout: ColumnDomain, longest: int) -> ColumnDomain:
-    """Cells of a nonnegative difference, on the grid of numbers."""
-    scale = 10**scout.decimals
-    grid = number_cells(plan.name, plan.dtype if plan.kind == "number" else "int64", 0, max(longest, 1) / scale)
-    steps = grid.steps if plan.kind == "number" else ()
-    return grid.model_copy(update={"kind": plan.kind, "dtype": plan.dtype, "minus": plan.minus, "steps": steps})
 
 
 def _find_categories(

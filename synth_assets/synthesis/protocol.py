@@ -6,13 +6,13 @@ differentially private synthesizer is trained from `ReleaseMeasurements`, SDV fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import Field
 
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
 from synth_assets.tables.schema import Frozen, TableSchema
 
 DEFAULT_MAX_PER_UNIT = 10
@@ -69,6 +69,17 @@ class ReleaseSpec(Frozen):
             if spec.name == name:
                 return spec
         raise KeyError(name)
+
+
+def declared_orders(contract: Sequence[ExpectationConfig]) -> tuple[tuple[str, str], ...]:
+    """The ordered pairs (low, high) that a contract demands: `column_pair_values_a_to_be_greater_than_b` with `or_equal`."""
+    pairs = (
+        (e.arguments.get("column_B"), e.arguments.get("column_A"))
+        for e in contract
+        if e.expect.removeprefix("expect_") == "column_pair_values_a_to_be_greater_than_b"
+        and e.arguments.get("or_equal")
+    )
+    return tuple((str(low), str(high)) for low, high in pairs if low and high)
 
 
 class SynthesizerModel(Protocol):

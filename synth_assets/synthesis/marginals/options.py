@@ -44,7 +44,7 @@ class MarginalOptions(Record):
 
     share_domain: float = Field(default=0.20, gt=0, lt=1)
     share_ones: float = Field(default=0.12, gt=0, lt=1)
-    share_target: float = Field(default=0.10, gt=0, lt=1)
+    share_target: float = Field(default=0.15, gt=0, lt=1)
     share_roundness: float = Field(default=0.003, gt=0, lt=1)
     share_selection: float = Field(default=0.05, gt=0, lt=1)
     bins: float = 6.3
@@ -63,7 +63,7 @@ class MarginalOptions(Record):
     components: int = 1000
     spread: float = 0.5
     rate: float = 0.05
-    entropy: float = 500.0
+    entropy: float = 1000.0
     stage_steps: int = 200
     warm_steps: int = 60
     final_steps: int = 900

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
 from synth_assets.errors import ConfigError
 from synth_assets.privacy.mechanisms import InsecureNoise, SystemNoise
 from synth_assets.privacy.records import GaussianEvent, ThresholdEvent
 from synth_assets.synthesis.domain import fan_out_cells, measure_domain, non_dp_inputs, plan_columns, significant_range
 from synth_assets.synthesis.marginals.budget import TableBudget, TableShape
+from synth_assets.synthesis.protocol import declared_orders
 from synth_assets.tables.marginals import FrameTable
 from synth_assets.tables.schema import ColumnKind
 
@@ -172,6 +173,26 @@ def test_a_wrong_declaration_is_an_error_that_names_the_column(
     with pytest.raises(ConfigError) as caught:
         plan_columns(make_spec("t", rows(), configs=configs))
     assert caught.value.column in configs
+
+
+def test_an_ordered_pair_with_declared_bounds_costs_nothing(make_spec: Any) -> None:
+    table = pa.table({"a": pa.array([date(2020, 1, 1)], pa.date32()), "b": pa.array([date(2020, 1, 3)], pa.date32())})
+    bounds = ColumnConfig(lower="2020-01-01", upper="2020-12-31")
+    first, second = plan_columns(make_spec("t", table, configs={"a": bounds, "b": bounds}, orders=[("a", "b")]))
+    assert (first.source, second.source) == ("declared", "declared")
+    assert second.domain is not None
+    assert (second.domain.minus, second.domain.edges[0], second.domain.edges[-1]) == ("a", 0, 367)
+
+
+def test_the_contract_says_which_pairs_are_ordered() -> None:
+    contract = [
+        ExpectationConfig(
+            expect="column_pair_values_a_to_be_greater_than_b",
+            **{"column_A": "out", "column_B": "in", "or_equal": True},
+        ),
+        ExpectationConfig(expect="column_values_to_not_be_null", column="in"),
+    ]
+    assert declared_orders(contract) == (("in", "out"),)
 
 
 def test_an_ordered_pair_must_have_one_type(make_spec: Any) -> None:
