@@ -9,6 +9,7 @@ import dagster as dg
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.models import zone_of
+from synth_assets.assets.release_spec import DOMAIN_KEYS
 from synth_assets.assets.split import roles_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
@@ -32,14 +33,16 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
         "target": config.target,
         "protected": sorted(config.protected),
         "seed": config.seed,
-        "thresholds": config.thresholds.model_dump(mode="json"),
+        "declared": {t: wiring.declared(t, DOMAIN_KEYS) for t in config.tables},
     }
+    gates = config.thresholds.model_dump(mode="json")
     tables = {t: keys.synthetic(synthesizer.name, t) for t in config.tables}
     spec = wiring.spec(
         asset,
         stage="audit",
         zone=Zone.RESTRICTED,
         section=section,
+        gates=gates,
         version=VERSION,
         kinds={"scikitlearn", "duckdb"},
         description=f"Fidelity, utility, privacy (with a control group) and fairness of {synthesizer.name}.",
@@ -59,6 +62,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
                 lambda folder: _audit(wiring, stage.store, made_tables, split, engine, folder),
                 lambda folder, _: threshold_outcomes(config.thresholds, read_audit(folder)),
                 publish_failed=True,
+                gates=gates,
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(read_audit(stage.store.path(ref)).public()))
         yield from events

@@ -28,7 +28,7 @@ def section_of(wiring: Wiring) -> dict[str, Any]:
     return {
         name: {
             "description": table.description,
-            "columns": {n: c.model_dump(mode="json", include=set(OVERRIDE_KEYS)) for n, c in table.columns.items()},
+            "columns": wiring.declared(name, OVERRIDE_KEYS),
         }
         for name, table in wiring.config.tables.items()
     }

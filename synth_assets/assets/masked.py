@@ -36,10 +36,7 @@ def section_of(wiring: Wiring) -> dict[str, Any]:
         "release_domain": wiring.config.release_domain,
         "unit": wiring.config.unit,
         "year": dt.datetime.now(dt.UTC).year,
-        "actions": {
-            t: {n: c.action for n, c in table.columns.items() if c.action is not None}
-            for t, table in wiring.config.tables.items()
-        },
+        "actions": {t: wiring.declared(t, ("action",)) for t in wiring.config.tables},
     }
 
 

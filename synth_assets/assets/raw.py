@@ -19,20 +19,16 @@ from synth_assets.tables.contracts import ExpectationOutcome, check_names, full_
 from synth_assets.tables.schema import TableSchema
 
 VERSION = "1"
-CONTRACT_COLUMN_KEYS = ("kind", "categories", "lower", "upper")
 
 
 def section_of(wiring: Wiring, table: str) -> dict[str, Any]:
-    """The part of the YAML that this table's content and contract depend on."""
-    config = wiring.config.tables[table].model_dump(mode="json", exclude={"columns", "max_per_unit", "description"})
-    columns = {
-        n: c.model_dump(mode="json", include=set(CONTRACT_COLUMN_KEYS))
-        for n, c in wiring.config.tables[table].columns.items()
-    }
+    """The part of the YAML that this table's content depends on; its contract is a gate."""
+    unread = {"columns", "max_per_unit", "description", "contract"}
+    config = wiring.config.tables[table].model_dump(mode="json", exclude=unread)
     seed = wiring.config.seed if wiring.config.tables[table].source.generate else None
     return {
         **config,
-        "columns": columns,
+        "columns": wiring.declared(table, ("kind", "categories")),
         "null_values": sorted(_nulls(wiring, table)),
         "timezone": wiring.config.timezone,
         "seed": seed,
@@ -43,11 +39,13 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
     """The asset `<dataset>/raw_<table>` with one check per expectation."""
     asset, section = wiring.keys.raw(table), section_of(wiring, table)
     expectations = full_contract(wiring.config.tables[table])
+    gates = [e.model_dump(mode="json") for e in expectations]
     spec = wiring.spec(
         asset,
         stage="raw",
         zone=Zone.RESTRICTED,
         section=section,
+        gates=gates,
         version=VERSION,
         kinds={"parquet", "duckdb"},
         description=f"Table `{table}` of dataset `{wiring.config.name}` in canonical Parquet, as the source has it.",
@@ -62,11 +60,21 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         for name, e in zip(check_names(expectations), expectations, strict=True)
     ]
 
+    def describe(ref: ArtifactRef) -> dict[str, Any]:
+        from synth_assets.tables.sources import require_columns
+
+        schema = schema_of(ref)
+        require_columns(
+            schema.names, _named_elsewhere(wiring, table), source=table
+        )  # also where the table is used again
+        quality = {"data_quality": ref.info["data_quality"], "columns": len(schema.columns)}
+        return {**metadata.table(schema, schema.row_count), **quality}
+
     @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec], check_specs=checks)
     def raw(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{wiring.config.name}/{asset}"):
             stage = Stage(context, store, wiring.config)
-            events = stage.deliver(_job(wiring, table, section, expectations, stage, engine), _describe)
+            events = stage.deliver(_job(wiring, table, section, expectations, gates, stage, engine), describe)
         yield from events
 
     return raw
@@ -77,17 +85,12 @@ def schema_of(ref: ArtifactRef) -> TableSchema:
     return TableSchema.model_validate(ref.info["schema"])
 
 
-def _describe(ref: ArtifactRef) -> dict[str, Any]:
-    schema = schema_of(ref)
-    quality = {"data_quality": ref.info["data_quality"], "columns": len(schema.columns)}
-    return {**metadata.table(schema, schema.row_count), **quality}
-
-
 def _job(
     wiring: Wiring,
     table: str,
     section: Any,
     expectations: Sequence[ExpectationConfig],
+    gates: Any,
     stage: Stage,
     engine: EngineResource,
 ) -> Job:
@@ -123,7 +126,7 @@ def _job(
     )
     return Job(
         Zone.RESTRICTED, wiring.keys.raw(table), {"source": fingerprint}, section, VERSION, build, check,
-        reusable=config.source.url is None,
+        reusable=config.source.url is None, gates=gates,
     )  # fmt: skip
 
 

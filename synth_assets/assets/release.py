@@ -21,6 +21,7 @@ from synth_assets.errors import ReleaseRefusedError
 from synth_assets.resources import EngineResource, KeyResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
+from synth_assets.storage.hashing import hash_json
 
 VERSION = "1"
 REPORT_FILE = "report.html"
@@ -54,6 +55,7 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
             refs = {name: stage.read(zone, name) for name, zone in parents.items()}
             development = key.open().development
             inputs = {n: r.content_hash for n, r in refs.items()} | {"development_key": str(development)}
+            inputs |= {f"checks of {n}": hash_json(r.info["checks"]) for n, r in refs.items()}
             job = Job(
                 Zone.RELEASE, asset, inputs, section, VERSION,
                 lambda folder: _render(wiring, stage.store, refs, folder, development=development),

@@ -28,7 +28,7 @@ def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]
             name: {
                 "max_per_unit": table.max_per_unit,
                 "orders": declared_orders(table),
-                "columns": {n: c.model_dump(mode="json", include=set(DOMAIN_KEYS)) for n, c in table.columns.items()},
+                "columns": wiring.declared(name, DOMAIN_KEYS),
             }
             for name, table in wiring.config.tables.items()
         },

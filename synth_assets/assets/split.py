@@ -23,17 +23,16 @@ from synth_assets.tables.schema import TableSchema
 
 VERSION = "1"
 TABLES_FILE = "tables.json"
+DECLARING_KEYS = ("categories", "lower", "upper")
 
 
 def section_of(wiring: Wiring) -> dict[str, Any]:
     """What the split takes from the YAML: the unit, the fraction, and the declared domains (they make a column modelled)."""
-    keys = {"categories", "lower", "upper"}
     return {
         "unit": wiring.config.unit,
         "holdout": wiring.config.holdout,
-        "declared": {t: sorted(n for n, c in table.columns.items() if c.model_dump(include=keys, exclude_none=True))
-                     for t, table in wiring.config.tables.items()},
-    }  # fmt: skip
+        "declared": {t: sorted(wiring.declared(t, DECLARING_KEYS)) for t in wiring.config.tables},
+    }
 
 
 def build_split(wiring: Wiring) -> dg.AssetsDefinition:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,13 @@ class Job:
         zone: Where it goes.
         asset: Its name within the dataset.
         inputs: Content hashes of what it is made from, by name; part of its identity.
-        section: The part of the configuration that it depends on, JSON-able.
+        section: The part of the configuration that its content depends on, JSON-able.
         version: Version of the stage's code; raise it when the same input gives another output.
         build: Fills a folder and returns what to record (`info`, JSON-able, no values).
         check: Judges the folder before it is published.
         publish_failed: Keep it although a blocking check failed (audits: a person wants to read them).
         reusable: False where unchanged inputs cannot be told (a database query).
+        gates: The part of the configuration that only its checks depend on; another gate judges an unchanged artifact again.
     """
 
     zone: Zone
@@ -82,6 +83,7 @@ class Job:
     check: Callable[[Path, dict[str, Any]], Sequence[CheckOutcome]] | None = None
     publish_failed: bool = False
     reusable: bool = True
+    gates: Any = None
 
     @property
     def input_hash(self) -> str:
@@ -126,7 +128,7 @@ class Stage:
         checks = [c.as_dagster(key) for c in made.checks]
         if not made.published:
             return list(checks)
-        version = hash_parts(made.ref.content_hash, hash_json(job.section), job.version)
+        version = hash_parts(made.ref.content_hash, hash_json([job.section, job.gates]), job.version)
         common: dict[str, Any] = {
             "reused": made.reused,
             "reuse_count": made.reuse_count,
@@ -142,25 +144,41 @@ class Stage:
         """Reuse an artifact of the same inputs, configuration and code; else build, check and publish."""
         found = self._reusable(job)
         if found is not None:
-            checks = tuple(CheckOutcome(**c) for c in found.info.get("checks", []))
-            self._write_verdict(job, found, checks)
-            return Produced(found, reused=True, reuse_count=self._count_reuse(job), checks=checks)
+            return self._judged_again(job, found)
         with self.store.writing(job.zone, self.config.name, job.asset) as out:
             started = time.perf_counter()
             out.info.update(job.build(out.folder))
             out.info["seconds"] = round(time.perf_counter() - started, 3)
             out.info["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             out.info["input_hash"] = job.input_hash
-            checks = tuple(job.check(out.folder, out.info)) if job.check else ()
-            out.info["checks"] = [_stored(c) for c in checks]
+            checks = _judge(job, out.folder, out.info)
             out.publish = _passed(checks) or job.publish_failed
         ref = out.done()
         if out.publish:
-            made = {"content_hash": ref.content_hash, "info": dict(ref.info)}
-            self.store.write_note(job.zone, self.config.name, job.asset, _made_note(job), made)
+            self._remember(job, ref)
         self._write_verdict(job, ref, checks)
         count = self._count_reuse(job, reset=True)
         return Produced(ref, reused=False, reuse_count=count, checks=checks, published=out.publish)
+
+    def _judged_again(self, job: Job, found: ArtifactRef) -> Produced:
+        """An artifact that is used again, with its old check results, or new ones where the gates have changed."""
+        info, published = dict(found.info), True
+        if job.check is not None and info.get("gates") != hash_json(job.gates):
+            checks = _judge(job, self.store.path(found), info)
+            published = _passed(checks) or job.publish_failed
+            if published:
+                found = replace(found, info=info)
+                self.store.point(found)
+                self._remember(job, found)
+        else:
+            checks = tuple(CheckOutcome(**c) for c in info["checks"])
+        self._write_verdict(job, found, checks)
+        count = self._count_reuse(job)
+        return Produced(found, reused=True, reuse_count=count, checks=checks, published=published)
+
+    def _remember(self, job: Job, ref: ArtifactRef) -> None:
+        made = {"content_hash": ref.content_hash, "info": dict(ref.info)}
+        self.store.write_note(job.zone, self.config.name, job.asset, _made_note(job), made)
 
     def _reusable(self, job: Job) -> ArtifactRef | None:
         """The current artifact, or an earlier one, that was made from the same; an earlier one becomes current again."""
@@ -212,6 +230,13 @@ def read_verified(store: ArtifactStore, zone: Zone, dataset: str, asset: str) ->
     return ref
 
 
+def _judge(job: Job, folder: Path, info: dict[str, Any]) -> tuple[CheckOutcome, ...]:
+    """Run the checks and note their results in the artifact's record."""
+    checks = tuple(job.check(folder, info)) if job.check else ()
+    info["checks"], info["gates"] = [_stored(c) for c in checks], hash_json(job.gates)
+    return checks
+
+
 def _passed(checks: Sequence[CheckOutcome]) -> bool:
     return all(c.passed for c in checks if c.blocking)
 
@@ -228,6 +253,6 @@ def _stored(check: CheckOutcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def code_version(section: Any, version: str) -> str:
-    """Dagster's code version of an asset: its own section of the configuration and the version of its code."""
-    return hash_json({"section": section, "code": version})[:16]
+def code_version(section: Any, version: str, gates: Any = None) -> str:
+    """Dagster's code version of an asset: its own section of the configuration, its gates and the version of its code."""
+    return hash_json({"section": section, "gates": gates, "code": version})[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,14 @@ class Wiring:
         """Its asset names."""
         return DatasetKeys(self.config)
 
+    def declared(self, table: str, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+        """What the YAML says about the columns of a table under some keys; columns and keys without a word of it are left out."""
+        found = {
+            name: column.model_dump(mode="json", include=set(keys), exclude_defaults=True)
+            for name, column in self.config.tables[table].columns.items()
+        }
+        return {name: said for name, said in found.items() if said}
+
     def spec(
         self,
         asset: str,
@@ -50,6 +58,7 @@ class Wiring:
         kinds: set[str],
         description: str,
         deps: Iterable[str] = (),
+        gates: Any = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> dg.AssetSpec:
         """The asset's face in Dagster."""
@@ -61,7 +70,7 @@ class Wiring:
             tags={"zone": zone.value, "stage": stage},
             kinds=kinds,
             description=description,
-            code_version=code_version(section, version),
+            code_version=code_version(section, version, gates),
             metadata=dict(metadata or {}),
             skippable=True,  # where a blocking check fails, nothing is materialised: the earlier artifact stays
         )
