@@ -292,6 +292,18 @@ def _with_keys(
         frame[column] = (
             [f"{schema.name}-{i:09d}" for i in range(1, len(frame) + 1)] if text else np.arange(1, len(frame) + 1)
         )
+    return _with_own_references(frame, schema, rng)
+
+
+def _with_own_references(frame: pd.DataFrame, schema: TableSchema, rng: np.random.Generator) -> pd.DataFrame:
+    """References to the own table point at any of its rows; references to a table that is not there are missing."""
+    for key in schema.foreign_keys:
+        rows = rng.integers(0, max(len(frame), 1), len(frame))
+        for column, origin in zip(key.columns, key.parent_columns, strict=True):
+            if column in frame.columns:
+                continue
+            own = key.parent_table == schema.name and origin in frame.columns
+            frame[column] = frame[origin].to_numpy()[rows] if own else None
     return frame
 
 
