@@ -7,6 +7,7 @@ does not: cells (tables.cells), what the model is fitted to. Derivation: docs/me
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
@@ -37,8 +38,10 @@ from synth_assets.tables.marginals import PrivateTable
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, Frozen
 
 MAX_CATEGORIES = 1000
-RANGE_SIGMAS = 5.5  # up to 400 cells in runs of seven widths: a false bound in 1 of 20,000 columns
-WINDOWS = (1, 2, 4, 8, 16, 32, 64)
+RANGE_SIGMAS = 5.5  # up to 950 cells in runs of ten widths: a false bound in 1 of 5,000 columns
+WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+DEFAULT_NUMBERS = (0.0, 1000.0)
+DEFAULT_DAYS = (date(1950, 1, 1), date(2029, 12, 31))
 FAN_OUT_EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, *(e * 10**k + 1 for k in (2, 3, 4, 5) for e in (1, 2, 5)))
 
 
@@ -98,27 +101,30 @@ def plan_columns(spec: TableSpec) -> tuple[ColumnPlan, ...]:
 
 
 def _plan_column(column: ColumnSchema, config: ColumnConfig, minus: str | None, spec: TableSpec) -> ColumnPlan:
-    name, dtype = column.name, column.dtype
+    name, dtype, kind = column.name, column.dtype, _cell_kind(column)
     declared = ColumnConfig() if config.inferred else config
     if declared.categories is not None:
         return _known(category_cells(name, dtype, declared.categories))
     if dtype == "bool":
         return _known(category_cells(name, dtype, ("false", "true")))
-    kind = _cell_kind(column)
     if kind == "category":
         return ColumnPlan(name=name, kind=kind, dtype=dtype, source="categories")
     if minus is not None:
-        if spec.table.column(minus).dtype != dtype:
-            raise ConfigError("the two columns of an ordered pair must have one type.", column=name)
-        longest = _declared_span(kind, spec.configs.get(minus, ColumnConfig()), declared, name)
-        if longest is not None:
-            return _known(difference_cells(name, kind, dtype, minus, longest))
-        return ColumnPlan(name=name, kind=kind, dtype=dtype, source="bounds", minus=minus)
-    if declared.lower is None or declared.upper is None:
-        return ColumnPlan(
-            name=name, kind=kind, dtype=dtype, source="bounds", lower=declared.lower, upper=declared.upper
-        )
-    return _known(bounded_cells(name, kind, dtype, declared.lower, declared.upper))
+        return _plan_difference(column, kind, declared, minus, spec)
+    if declared.lower is not None and declared.upper is not None:
+        return _known(bounded_cells(name, kind, dtype, declared.lower, declared.upper))
+    return ColumnPlan(name=name, kind=kind, dtype=dtype, source="bounds", lower=declared.lower, upper=declared.upper)
+
+
+def _plan_difference(
+    column: ColumnSchema, kind: CellKind, declared: ColumnConfig, minus: str, spec: TableSpec
+) -> ColumnPlan:
+    if spec.table.column(minus).dtype != column.dtype:
+        raise ConfigError("the two columns of an ordered pair must have one type.", column=column.name)
+    longest = _declared_span(kind, spec.configs.get(minus, ColumnConfig()), declared, column.name)
+    if longest is None:
+        return ColumnPlan(name=column.name, kind=kind, dtype=column.dtype, source="bounds", minus=minus)
+    return _known(difference_cells(column.name, kind, column.dtype, minus, longest))
 
 
 def _cell_kind(column: ColumnSchema) -> CellKind:
@@ -177,9 +183,24 @@ def non_dp_inputs(spec: TableSpec) -> tuple[str, ...]:
     return tuple(f"{spec.name}.{c.name}: kind {c.kind} ({c.dtype}) was inferred" for c in columns if c.inferred)
 
 
+@dataclass(frozen=True)
+class FoundDomain:
+    """A complete domain.
+
+    Attributes:
+        domain: The cells of all columns.
+        events: What finding them has used.
+        notes: What could not be found, for the report.
+    """
+
+    domain: TableDomain
+    events: tuple[Event, ...]
+    notes: tuple[str, ...]
+
+
 def measure_domain(
     plans: tuple[ColumnPlan, ...], table: PrivateTable, budget: TableBudget, noise: NoiseSource
-) -> tuple[TableDomain, tuple[Event, ...]]:
+) -> FoundDomain:
     """Complete the domain: find undeclared bounds and categories under differential privacy.
 
     Args:
@@ -189,27 +210,30 @@ def measure_domain(
         noise: Source of the noise.
 
     Returns:
-        The domain, and the events that were used. Nothing else about the data decides the domain.
+        The domain, the events and notes. Nothing else about the data decides them.
     """
     bounds = [p for p in plans if p.source == "bounds"]
     categories = [p for p in plans if p.source == "categories"]
     found: dict[str, ColumnDomain] = {}
     events: list[Event] = []
+    notes: list[str] = []
     sigma = budget.sigma_domain
     if (bounds or categories) and sigma is not None:
-        found |= _find_bounds(bounds, table, sigma, noise)
+        found |= _find_bounds(bounds, table, sigma, noise, notes)
         for plan in categories:
             found[plan.name], event = _find_categories(plan, table, sigma, budget.delta_domain or 0.0, noise)
             events.append(event)
+            if not found[plan.name].categories:
+                notes.append(f"Column {plan.name}: no value is frequent enough to be shown; declare its categories.")
         events.append(
             GaussianEvent(sigma=sigma, l2_sensitivity=table.max_per_unit, count=len(bounds) + len(categories))
         )
     columns = tuple(found[p.name] if p.domain is None else p.domain for p in plans)
-    return TableDomain(columns=columns), tuple(events)
+    return FoundDomain(TableDomain(columns=columns), tuple(events), tuple(notes))
 
 
 def _find_bounds(
-    plans: list[ColumnPlan], table: PrivateTable, sigma: float, noise: NoiseSource
+    plans: list[ColumnPlan], table: PrivateTable, sigma: float, noise: NoiseSource, notes: list[str]
 ) -> dict[str, ColumnDomain]:
     """Noisy counts over public, exponentially wide cells (calendar years for dates); what stands out gives the bounds."""
     if not plans:
@@ -219,8 +243,12 @@ def _find_bounds(
     found = {}
     for plan, scout, counts in zip(plans, scouts, source.counts([(p.name,) for p in plans]), strict=True):
         noisy = counts + noise.discrete_gaussian(sigma=sigma, size=len(counts))
-        first, last = significant_range(noisy[: scout.value_cells], sigma)
-        found[plan.name] = _measured_cells(plan, scout, first, last)
+        cells = significant_range(noisy[: scout.value_cells], sigma)
+        if cells is None:
+            notes.append(
+                f"Column {plan.name}: no range stands out of the noise, a default is used; declare its bounds."
+            )
+        found[plan.name] = _measured_cells(plan, scout, cells)
     return found
 
 
@@ -230,35 +258,30 @@ def _scout(plan: ColumnPlan) -> ColumnDomain:
     return scout_date_cells(plan.name, plan.kind, plan.dtype, minus=plan.minus)
 
 
-def significant_range(noisy: np.ndarray, sigma: float) -> tuple[int, int]:
-    """First and last cell that belong to a run of 1, 2, 4, ... cells whose noisy sum stands out of the noise.
-
-    Where nothing stands out, the heaviest run of 4.
-    """
-    hit = significant_cells(noisy, sigma, sigmas=RANGE_SIGMAS, widths=WINDOWS)
-    cells = np.flatnonzero(hit)
-    if not len(cells):
-        total = np.concatenate([[0], np.cumsum(noisy)])
-        heaviest = int(np.argmax(total[4:] - total[:-4]))
-        return heaviest, heaviest + 3
-    return int(cells[0]), int(cells[-1])
+def significant_range(noisy: np.ndarray, sigma: float) -> tuple[int, int] | None:
+    """First and last cell that belong to a run of 1, 2, 4, ... cells whose noisy sum stands out of the noise; None where none does."""
+    cells = np.flatnonzero(significant_cells(noisy, sigma, sigmas=RANGE_SIGMAS, widths=WINDOWS))
+    return (int(cells[0]), int(cells[-1])) if len(cells) else None
 
 
-def _measured_cells(plan: ColumnPlan, scout: ColumnDomain, first: int, last: int) -> ColumnDomain:
-    """The cells of a column between the bounds of two scouting cells; a declared bound wins."""
-    low, high = scout.edges[first], scout.edges[last + 1] - 1
+def _measured_cells(plan: ColumnPlan, scout: ColumnDomain, cells: tuple[int, int] | None) -> ColumnDomain:
+    """The cells of a column between the bounds of two scouting cells, or between default ones; a declared bound wins."""
+    scale = 10**scout.decimals
+    low, high = (scout.edges[cells[0]], scout.edges[cells[1] + 1] - 1) if cells else (0, 0)
     if plan.minus is not None:
-        return difference_cells(plan.name, plan.kind, plan.dtype, plan.minus, _rounded_up(high / 10**scout.decimals))
+        longest = _rounded_up(high / scale) if cells else DEFAULT_NUMBERS[1]
+        return difference_cells(plan.name, plan.kind, plan.dtype, plan.minus, longest)
     if plan.kind == "number":
-        scale = 10**scout.decimals
-        lower = float(plan.lower) if plan.lower is not None else -_rounded_up(-low / scale)
-        upper = float(plan.upper) if plan.upper is not None else _rounded_up(high / scale)
+        found = (-_rounded_up(-low / scale), _rounded_up(high / scale)) if cells else DEFAULT_NUMBERS
+        lower, upper = (float(d) if d is not None else f for d, f in zip((plan.lower, plan.upper), found, strict=True))
         return number_cells(plan.name, plan.dtype, min(lower, upper), max(lower, upper))
-    days = day_of(low, plan.kind), day_of(high, plan.kind)
-    lower_day = date.fromisoformat(str(plan.lower)[:10]) if plan.lower is not None else days[0]
-    upper_day = date.fromisoformat(str(plan.upper)[:10]) if plan.upper is not None else days[1]
+    days = (day_of(low, plan.kind), day_of(high, plan.kind)) if cells else DEFAULT_DAYS
+    first, last = (
+        date.fromisoformat(str(d)[:10]) if d is not None else f
+        for d, f in zip((plan.lower, plan.upper), days, strict=True)
+    )
     make = date_cells if plan.kind == "date" else datetime_cells
-    return make(plan.name, min(lower_day, upper_day), max(lower_day, upper_day))
+    return make(plan.name, min(first, last), max(first, last))
 
 
 def _rounded_up(bound: float) -> float:

@@ -186,9 +186,8 @@ def measure_release(
         for i, table in enumerate(plan.tables):
             run.add(table, sources[table.name], _part_of(report, table.name, i, len(plan.tables)))
     several = any(not t.in_unit for t in run.links.tables) and len(plan.tables) > 1
-    return ReleaseMeasurements(
-        run.links, run.tables, run.context, plan.events if several else tuple(run.events), plan.notes
-    )
+    events = plan.events if several else tuple(run.events)
+    return ReleaseMeasurements(run.links, run.tables, run.context, events, (*plan.notes, *run.notes))
 
 
 def _part_of(
@@ -235,12 +234,14 @@ class _Run:
         self.tables: dict[str, Measurements] = {}
         self.context: dict[str, dict[str, np.ndarray]] = {}
         self.events: list[Event] = []
+        self.notes: list[str] = []
 
     def add(self, table: TablePlan, source: ParquetTable, progress: Callable[[str, float], None]) -> None:
         """Find the domain of one table and measure it."""
-        domain, events = measure_domain(table.columns, source, table.budget, self.noise)
-        self.events += events
-        columns = list(domain.columns)
+        found = measure_domain(table.columns, source, table.budget, self.noise)
+        self.events += found.events
+        self.notes += [f"Table {table.name}: {note}" for note in found.notes]
+        columns = list(found.domain.columns)
         columns += [fan_out_cells(name, self._most_children(child)) for name, child in table.fan_outs.items()]
         self.context[table.name], given = {}, {}
         for name, parent_column in table.context.items():

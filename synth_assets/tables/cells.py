@@ -217,9 +217,12 @@ def _calendar_edges(lower: date, upper: date) -> tuple[int, ...]:
 
 
 def scout_number_cells(name: str, dtype: str, *, minus: str | None = None) -> ColumnDomain:
-    """Public cells to find the bounds of an undeclared number column: 0, and powers of 2 of either sign (of 0.001 for doubles)."""
-    powers = [2**k for k in range(62)]
-    edges = sorted({0, 1, *powers, *(1 - p for p in powers)})
+    """Public cells to find the bounds of an undeclared number column: single units up to 8, then 8 per power of 2, of either sign.
+
+    A unit is 1 for whole numbers and 0.001 for doubles.
+    """
+    ends = [*range(1, 8), *((8 + j) * 2**k for k in range(58) for j in range(8)), 2**61]
+    edges = sorted({0, 1, *ends, *(1 - e for e in ends)})
     return ColumnDomain(
         name=name, kind="number", dtype=dtype, decimals=SCOUT_DECIMALS[dtype], edges=tuple(edges), minus=minus
     )

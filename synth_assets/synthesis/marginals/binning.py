@@ -112,9 +112,9 @@ def significant_cells(noisy: np.ndarray, sigma: float, *, sigmas: float, widths:
 
 
 def last_significant(estimate: np.ndarray, sigma: float) -> int:
-    """Last cell of a table of numbers of children that is above the noise; what follows is noise."""
+    """Last cell of a table of numbers of children that is above the noise, at least 1; what follows is noise."""
     hit = np.flatnonzero(significant_cells(estimate, sigma, sigmas=TAIL_SIGMAS, widths=(1, 2, 4)))
-    return int(hit[-1]) if len(hit) else 0
+    return max(1, int(hit[-1])) if len(hit) else 1
 
 
 def two_level(fine: np.ndarray, coarse: np.ndarray, block: np.ndarray) -> np.ndarray:
