@@ -121,10 +121,8 @@ def load_datasets(settings: Settings) -> tuple[LoadedDataset, ...]:
     Raises:
         ConfigError: a file does not fit the model, or two files carry one name.
     """
-    files = sorted(settings.datasets_folder.glob("*.yaml")) if settings.datasets_folder.is_dir() else []
-    files += [f for f in registered(settings) if f.is_file() and f not in files]
     found: dict[str, LoadedDataset] = {}
-    for file in files:
+    for file in _dataset_files(settings):
         loaded = LoadedDataset(load_dataset(file), file)
         name = loaded.config.name
         if name in found:
@@ -135,6 +133,11 @@ def load_datasets(settings: Settings) -> tuple[LoadedDataset, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
+def _dataset_files(settings: Settings) -> list[Path]:
+    files = sorted(settings.datasets_folder.glob("*.yaml")) if settings.datasets_folder.is_dir() else []
+    return files + [f for f in registered(settings) if f.is_file() and f not in files]
+
+
 def registered(settings: Settings) -> tuple[Path, ...]:
     """Dataset files outside `configs/datasets` that were run in this home, so that the UI shows them as well."""
     path = settings.var / "datasets.json"
@@ -142,12 +145,33 @@ def registered(settings: Settings) -> tuple[Path, ...]:
 
 
 def register(settings: Settings, file: Path) -> None:
-    """Remember a dataset file outside `configs/datasets`."""
+    """Remember a dataset file outside `configs/datasets`.
+
+    Raises:
+        ConfigError: another file of this home has a dataset of the same name; both would write the same artifacts.
+    """
     from synth_assets.storage.atomic import write_text
 
     file = file.resolve()
     if file.parent == settings.datasets_folder.resolve():
         return
     known = registered(settings)
+    _refuse_namesake(settings, file)
     if file not in known:
         write_text(settings.var / "datasets.json", json.dumps([str(p) for p in (*known, file)], indent=1))
+
+
+def _refuse_namesake(settings: Settings, file: Path) -> None:
+    name = load_dataset(file).name
+    for other in _dataset_files(settings):
+        try:
+            taken = other.resolve() != file and load_dataset(other).name == name
+        except ConfigError:
+            continue  # another file's mistake is no reason to refuse this one
+        if taken:
+            raise ConfigError(
+                f"the dataset name {name!r} is also used by {other}.",
+                file=str(file),
+                key="name",
+                remedy="Give one of them another name, or another home with --home.",
+            )

@@ -93,7 +93,10 @@ CHANGES: list[tuple[Callable[[dict], None], set[str]]] = [
     (set_threshold, {"audit_dp_marginals"}),
     (set_action, MASKED),
     (set_policy, MASKED | {"report"}),  # the report names the policy
-    (set_seed, {"raw_patients", "raw_encounters", "raw_claims", "model_dp_marginals", *SYNTHETIC, "audit_dp_marginals"}),
+    (
+        set_seed,
+        {"raw_patients", "raw_encounters", "raw_claims", "model_dp_marginals", *SYNTHETIC, "audit_dp_marginals"},
+    ),
     (set_epsilon, {"dp_measurements", "leaderboard"}),  # the leaderboard names the parameters
     (set_rows, {*SYNTHETIC, "leaderboard"}),
     (set_contract, {"raw_claims"}),
