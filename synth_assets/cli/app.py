@@ -100,7 +100,8 @@ def _run(arguments: list[str]) -> int:
 def _usage(error: Any) -> InputError:
     """A wrong command line in our own form: the option at fault as `key`, and where help is."""
     parameter = getattr(error, "param", None)
-    option = max(getattr(parameter, "opts", ()), key=len, default=None)
+    option = getattr(error, "option_name", None) or max(getattr(parameter, "opts", ()), key=len, default=None)
     command = error.ctx.command_path if error.ctx else "synth-assets"
-    message = str(error.format_message()).strip().rstrip(".")
-    return InputError(f"{message}.", key=option, remedy=f"See `{command} --help`.")
+    message = str(error.format_message()).strip()
+    stop = "" if message.endswith((".", "?", "!")) else "."
+    return InputError(message + stop, key=option, remedy=f"See `{command} --help`.")

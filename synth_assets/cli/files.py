@@ -30,7 +30,7 @@ def profile(
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Statistics of every column, without values that identify people."""
+    """Statistics of every column, without identifying values."""
     from synth_assets import api
 
     with steps(quiet=as_json) as progress:
@@ -132,8 +132,8 @@ def _policy_exists(policy: str, home: Path | None) -> bool:
 def generate(
     schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="YAML of the schema, see configs/schemas.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write.")],
-    rows: Annotated[int | None, typer.Option(help="Rows of the first table (default: the schema's).", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.", min=0)] = 7,
+    rows: Annotated[int | None, typer.Option(metavar="N", help="Rows of the first table (default: the schema's).", min=1)] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Same seed, same bytes.", min=0)] = 7,
     fmt: Annotated[str, typer.Option("--format", metavar="FORMAT", help="csv, parquet or jsonl.")] = "csv",
     as_json: JsonOption = False,
 ) -> int:
@@ -158,10 +158,10 @@ def synthesize(
     synthesizer: Annotated[
         str, typer.Option(metavar="NAME", help="dp_marginals, or gaussian_copula (not private).")
     ] = "dp_marginals",
-    epsilon: Annotated[float, typer.Option(help="Total epsilon of this release.")] = 1.0,
-    delta: Annotated[float, typer.Option(help="Its delta.")] = 1e-6,
+    epsilon: Annotated[float, typer.Option(metavar="E", help="Total epsilon of this release.")] = 1.0,
+    delta: Annotated[float, typer.Option(metavar="D", help="Its delta.")] = 1e-6,
     rows: Annotated[
-        int | None, typer.Option(help="Rows to make (default: about as many as the source).", min=1)
+        int | None, typer.Option(metavar="N", help="Rows to make (default: about as many as the source).", min=1)
     ] = None,
     domain: Annotated[
         Path | None,
@@ -170,7 +170,7 @@ def synthesize(
     target: Annotated[
         str | None, typer.Option(metavar="COL", help="Column to serve first (default: the domain's target).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights and sampling; never of the noise.", min=0)] = 7,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of weights and sampling; never of the noise.", min=0)] = 7,
     population: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose budget pays (default: the file's stem).")
     ] = None,

@@ -25,7 +25,7 @@ def init(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="YAML", help="YAML to write (default: FILE with .yaml).")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the dataset (default: from the file's name).")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the dataset (default: from the file's name).")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draft a dataset's YAML from a file, for a person to review."""
@@ -52,7 +52,7 @@ def init(
 
 def budget(
     population: Annotated[
-        str | None, typer.Argument(metavar="[POPULATION]", help="One population (default: all of them).")
+        str | None, typer.Argument(metavar="POPULATION", help="One population (default: all of them).")
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -97,7 +97,7 @@ def _budgets(population: str | None, home: Path) -> list[BudgetStatus]:
 
 
 def ui(
-    port: Annotated[int, typer.Option(help=f"Port on {LOOPBACK}.", min=1, max=65535)] = 3000,
+    port: Annotated[int, typer.Option(metavar="PORT", help=f"Port on {LOOPBACK}.", min=1, max=65535)] = 3000,
     home: HomeOption = None,
 ) -> int:
     """Open the Dagster UI on the same history (Ctrl-C ends it)."""
@@ -112,7 +112,7 @@ def ui(
 
 
 def reports(
-    port: Annotated[int, typer.Option(help=f"Port on {LOOPBACK}.", min=1, max=65535)] = 3001,
+    port: Annotated[int, typer.Option(metavar="PORT", help=f"Port on {LOOPBACK}.", min=1, max=65535)] = 3001,
     home: HomeOption = None,
 ) -> int:
     """Serve the HTML reports on this machine only (Ctrl-C ends it)."""

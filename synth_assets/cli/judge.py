@@ -23,7 +23,7 @@ def audit(
         list[str] | None, typer.Option(metavar="COL", help="A column whose groups are compared; may be repeated.")
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="COL", help="Outcome column.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of samples and models.", min=0)] = 7,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of samples and models.", min=0)] = 7,
     full: Annotated[
         bool, typer.Option("--full", help="Exact figures and all details, for the restricted zone only.")
     ] = False,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -216,12 +217,13 @@ class Mixture:
             start: Fraction of the run that was done before.
             end: Fraction to go to.
         """
-        for i in range(round(start * steps), round(end * steps)):
-            fraction = i / steps
-            rate = self.rate
-            if fraction > CONSTANT_PART:
-                rate *= 0.5 * (1 + math.cos(math.pi * (fraction - CONSTANT_PART) / (1 - CONSTANT_PART))) + 0.02
-            self._step(rate, entropy)
+        with _one_thread(self.torch):
+            for i in range(round(start * steps), round(end * steps)):
+                fraction = i / steps
+                rate = self.rate
+                if fraction > CONSTANT_PART:
+                    rate *= 0.5 * (1 + math.cos(math.pi * (fraction - CONSTANT_PART) / (1 - CONSTANT_PART))) + 0.02
+                self._step(rate, entropy)
 
     def _step(self, rate: float, entropy: float) -> None:
         p = self.probabilities()
@@ -232,6 +234,21 @@ class Mixture:
         self.second.mul_(BETA[1]).addcmul_(g, g, value=1 - BETA[1])
         denominator = (self.second / (1 - BETA[1] ** self.steps)).sqrt_().add_(1e-8)
         self.logits.addcdiv_(self.first, denominator, value=-rate / (1 - BETA[0] ** self.steps))
+
+
+@contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    """One thread while the block runs.
+
+    The matrices are small: more threads gain little on an idle machine, cost twenty times the CPU time on a busy one (they spin while
+    they wait for each other), and make the last digits depend on the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _hubs(pairs: Sequence[PairTable]) -> list[tuple[int, list[PairTable]]]:

@@ -247,3 +247,19 @@ def test_a_difference_is_added_to_its_base_and_keeps_the_order() -> None:
     for first, second in zip(base.to_pylist(), late.to_pylist(), strict=True):
         assert second is None or (first is not None and second >= first)
     assert late.null_count >= 500
+
+
+def test_the_model_is_fitted_on_one_thread_and_the_number_of_threads_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen = []
+        mixture = small_mixture()
+        monkeypatch.setattr(mixture, "_step", lambda rate, entropy: seen.append(torch.get_num_threads()))
+        mixture.optimise(3, 0.01)
+        assert seen == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
