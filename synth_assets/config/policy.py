@@ -28,12 +28,20 @@ class Rule(Config):
 
     action: Action
     token: str | None = Field(default=None, max_length=40, description="redact: the text that stands for every value.")
-    keep_last: int | None = Field(default=None, ge=0, le=4, description="partial: digits or letters left readable at the end.")
+    keep_last: int | None = Field(
+        default=None, ge=0, le=4, description="partial: digits or letters left readable at the end."
+    )
     to: Generalisation | None = Field(default=None, description="generalise: how; by kind of the column when absent.")
     width: float | None = Field(default=None, gt=0, description="generalise to bin or age_band: width of a bin.")
-    digits: int | None = Field(default=None, ge=-12, le=12, description="generalise to round or truncate: digits after the point.")
-    over_89: bool | None = Field(default=None, description="generalise a birth date: years that imply an age over 89 become one group.")
-    max_days: int | None = Field(default=None, ge=1, le=3650, description="date_shift: largest shift in either direction.")
+    digits: int | None = Field(
+        default=None, ge=-12, le=12, description="generalise to round or truncate: digits after the point."
+    )
+    over_89: bool | None = Field(
+        default=None, description="generalise a birth date: years that imply an age over 89 become one group."
+    )
+    max_days: int | None = Field(
+        default=None, ge=1, le=3650, description="date_shift: largest shift in either direction."
+    )
     upper: float | None = Field(default=None, description="top_code: larger values become this one.")
     lower: float | None = Field(default=None, description="top_code: smaller values become this one.")
 
@@ -66,12 +74,16 @@ class PolicyConfig(Config):
     name: str = Field(pattern=r"[a-z][a-z0-9_]*")
     description: str = ""
     minimum_confidence: float = Field(default=0.5, ge=0, le=1, description="Below it a verdict counts as no verdict.")
-    unclassified: Literal["drop", "redact"] = Field(default="drop", description="What happens to a column without a usable verdict.")
+    unclassified: Literal["drop", "redact"] = Field(
+        default="drop", description="What happens to a column without a usable verdict."
+    )
     business_data: Literal["mask", "keep"] = Field(
-        default="mask", description="Contact data that the classification gives to a firm, not to a person: by entity type, or kept."
+        default="mask",
+        description="Contact data that the classification gives to a firm, not to a person: by entity type, or kept.",
     )
     keys: Literal["pseudonym", "format_preserving", "hash"] = Field(
-        default="pseudonym", description="Columns of keys, unless they are plainly harmless; the same in every table, so that joins survive."
+        default="pseudonym",
+        description="Columns of keys, unless they are plainly harmless; the same in every table, so that joins survive.",
     )
     classes: dict[IdentifierClass, RuleOrAction]
     entity_types: dict[str, RuleOrAction] = Field(default_factory=dict)

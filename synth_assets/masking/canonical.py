@@ -32,32 +32,30 @@ class RawColumn:
 
 def canonical(text: ir.StringValue) -> ir.StringValue:
     """Letters and digits only, in lower case; the country code 1 of an 11-digit number is left out."""
-    plain = text.lower().re_replace(r"[^\pL\pN]", "")
-    return plain.re_search("^1[0-9]{10}$").ifelse(plain.substr(1), plain)  # type: ignore[no-any-return]
+    return text.lower().re_replace(r"[^\pL\pN]", "").re_replace("^1([0-9]{10})$", r"\1")
 
 
-def digits_alone(plain: ir.StringValue) -> ir.StringValue:
-    """The digits of a canonical form that also has letters, where they are many enough to identify; else null."""
-    digits = plain.re_replace("[^0-9]", "")
-    return ((digits.length() >= LONG_NUMBER) & (digits != plain)).ifelse(digits, ibis.null("string"))  # type: ignore[no-any-return]
+def digits_alone(text: ir.StringValue) -> ir.StringValue:
+    """The digits of a text that also has letters, where they are many enough to identify; else null."""
+    enough = text.re_search(r"\pL") & text.re_search(rf"(?:[0-9][^0-9]*){{{LONG_NUMBER}}}")
+    return enough.ifelse(text.re_replace("[^0-9]", ""), ibis.null("string"))
 
 
 def raw_forms(session: Session, columns: Sequence[RawColumn]) -> ir.Table | None:
-    """All canonical forms of the values of some columns.
+    """All canonical forms of the values of some columns, one row per cell and form.
 
     Args:
         session: The open session.
         columns: Where to look.
 
     Returns:
-        Distinct rows of `form` (text) and `source` (position in `columns`); None for no columns.
+        Rows of `form` (text) and `source` (position in `columns`), not distinct, null for a missing value; None for no columns.
     """
     parts = []
     for i, column in enumerate(columns):
         table = session.parquet(column.path)
-        values = table.select(v=as_text(table[column.column], column.dtype)).distinct()
-        plain = values.select(form=canonical(values.v))
-        alone = plain.select(form=digits_alone(plain.form))
-        both = plain.union(alone, distinct=False)
-        parts.append(both.filter(both.form.notnull() & (both.form != "")).mutate(source=ibis.literal(i, "int64")).distinct())
-    return ibis.union(*parts, distinct=False) if len(parts) > 1 else (parts[0] if parts else None)
+        text = as_text(table[column.column], column.dtype)
+        parts.append(table.select(form=canonical(text), source=ibis.literal(i, "int64")))
+        alone = table.select(form=digits_alone(text), source=ibis.literal(i, "int64"))
+        parts.append(alone.filter(alone.form.notnull()))
+    return ibis.union(*parts, distinct=False) if parts else None

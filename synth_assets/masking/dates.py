@@ -29,7 +29,7 @@ def date_shift(dtype: str, max_days: int | None) -> Recipe:
     def person_digest(cell: Cell) -> ir.StringValue:
         person = cell.companion(PERSON)
         text = ibis.literal("") if person is None else person.cast("string").fill_null("")
-        return (cell.ring.key(cell.domain) + text).hexdigest("sha256")  # type: ignore[no-any-return]
+        return (cell.ring.key(cell.domain) + text).hexdigest("sha256")
 
     def days(cell: Cell) -> ir.IntegerValue:
         drawn = number(cell[0], 0, 12) % (2 * largest) - largest

@@ -6,6 +6,10 @@ and places (people.py), and drawing again where two values meet (unique.py). Eac
 
 from __future__ import annotations
 
+import itertools
+import re
+from typing import Any
+
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
@@ -16,155 +20,207 @@ from synth_assets.masking.pseudonyms import digest, number
 from synth_assets.masking.recipes import Cell, Recipe, Step
 from synth_assets.pii.patterns import CELL
 
-DIGITS, LOWER, UPPER = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 RESERVED_DOMAINS = ("example.com", "example.org", "example.net")  # RFC 2606
-_SLOTS = "".join(chr(0xE000 + i) for i in range(16))  # stand for digits while a text is filled
-_HEX_PAIRS = 32  # pairs of hex digits in a digest
+_STREAM = 30
+_LETTERS = "BCDFGHJKLMNPRSTV"  # 16, for one hex digit each: none that a VIN forbids, no vowels, so no words
 
 
-@ibis.udf.scalar.builtin(name="substring", signature=((dt.string, dt.int64, dt.int64), dt.string))
-def substring(text: str, start: int, length: int) -> str:  # type: ignore[empty-body]
+@ibis.udf.scalar.builtin(name="substring", signature=((dt.string, dt.int64, dt.int64), dt.string))  # type: ignore[untyped-decorator]
+def substring(text: Any, start: Any, length: Any) -> Any:
     """Characters from the 1-based `start`."""
 
 
 def padded(value: ir.IntegerValue, width: int) -> ir.StringValue:
-    """A whole number with leading zeros."""
-    return value.cast("string").lpad(width, "0")  # type: ignore[no-any-return]
+    """A whole number below 10**width with leading zeros."""
+    return (value + 10**width).cast("string").substr(1)
 
 
 def only_digits(text: ir.StringValue) -> ir.StringValue:
     """The digits of a text."""
-    return text.re_replace("[^0-9]", "")  # type: ignore[no-any-return]
+    return text.re_replace("[^0-9]", "")
 
 
-def fill(text: ir.StringValue, digits: ir.StringValue, *groups: int) -> ir.StringValue:
+def placed(digits: ir.StringValue, form: str) -> ir.StringValue:
+    """Digits in the places of `_` in a form such as `___-__-____`."""
+    made: ir.StringValue = ibis.literal("")
+    start = 1
+    for piece in re.findall("_+|[^_]+", form):
+        if piece[0] == "_":
+            made, start = made + substring(digits, start, len(piece)), start + len(piece)
+        else:
+            made = made + piece
+    return made
+
+
+def fill(text: ir.StringValue, digits: ir.StringValue) -> ir.StringValue:
     """The text with its digits replaced one by one; separators stay.
 
     Args:
         text: The original.
         digits: As many digits as it has; the result of an earlier step, since it is read once per character.
-        groups: Lengths of the usual groups, such as 3, 2, 4; texts of that form are filled by one translation, which is faster.
     """
-    slots = iter(_SLOTS)
-    form = "".join(rf"(\D*)\d{{{n}}}" for n in groups)
-    template = "".join(rf"\{i + 1}" + "".join(next(slots) for _ in range(n)) for i, n in enumerate(groups))
-    usual = text.re_replace(f"^{form}(\\D*)$", rf"{template}\{len(groups) + 1}").translate(_SLOTS, digits)
-    other = each_at(text.re_split("[0-9]"), lambda gap, i: gap + substring(digits, i + 1, 1)).join("")
-    cases = [(text.re_search(f"^{form}\\D*$"), usual)] if groups else []
-    return ibis.cases((~text.re_search("[^0-9]"), digits), *cases, else_=other)  # type: ignore[no-any-return]
+    filled = each_at(text.re_split("[0-9]"), lambda gap, i: gap + substring(digits, i + 1, 1)).join("")
+    return text.re_search("[^0-9]").ifelse(filled, digits)
 
 
-def shaped(text: ir.StringValue, pieces: ir.StringValue) -> ir.StringValue:
+def fifteen(cell: Cell, start: int = 0) -> ir.StringValue:
+    """Fifteen digits, even ones, from fifteen hex digits of the digest in step 0."""
+    return padded(number(cell[0], start, 15) % 10**15, 15)
+
+
+def letters(cell: Cell, count: int, start: int) -> ir.StringValue:
+    """`count` times three capital letters, cut from the digest in step 0 from a hex digit on."""
+    triples = cell.ring.words("letters", ["".join(t) for t in itertools.product(_LETTERS, repeat=3)])
+    made = element(triples, number(cell[0], start, 3))
+    for i in range(1, count):
+        made = made + element(triples, number(cell[0], start + 3 * i, 3))
+    return made
+
+
+def streams(cell: Cell) -> ir.StringValue:
+    """30 digits, then 30 capital and 30 small letters, for `shaped`."""
+    capitals = letters(cell, _STREAM // 3, 30)
+    return fifteen(cell) + fifteen(cell, 15) + capitals + capitals.lower()
+
+
+def shaped(text: ir.StringValue, material: ir.StringValue) -> ir.StringValue:
     """Every letter becomes a letter of the same case, every digit a digit, the rest stays.
 
     Args:
         text: The original.
-        pieces: 64 hex digits, of which two decide about one character; the result of an earlier step.
+        material: Result of `streams`, in an earlier step.
     """
 
     def character(c: ir.StringValue, i: ir.IntegerValue) -> ir.StringValue:
-        code = (ibis.literal("0x") + substring(pieces, 2 * (i % _HEX_PAIRS) + 1, 2)).cast("int64")
-        position = lambda letters: substring(ibis.literal(letters), 1 + code % len(letters), 1)  # noqa: E731
+        at = i % _STREAM + 1
         return ibis.cases(
-            (c.between("0", "9"), position(DIGITS)),
-            (c.between("A", "Z"), position(UPPER)),
-            (c.between("a", "z"), position(LOWER)),
-            (c.re_search(r"^\pL$"), (c == c.upper()).ifelse(position(UPPER), position(LOWER))),
+            (c.between("0", "9"), substring(material, at, 1)),
+            (c.between("A", "Z"), substring(material, at + _STREAM, 1)),
+            (c.between("a", "z"), substring(material, at + 2 * _STREAM, 1)),
+            (c.re_search(r"^\pL$"), substring(material, at + (c == c.upper()).ifelse(_STREAM, 2 * _STREAM), 1)),
             else_=c,
         )
 
-    return each_at(text.split(""), character).join("")  # type: ignore[no-any-return]
+    return each_at(text.split(""), character).join("")
 
 
-def _uuid(pieces: ir.StringValue) -> ir.StringValue:
+def _uuid(digits: ir.StringValue) -> ir.StringValue:
     """A random-looking UUID, version 4."""
-    start = pieces.substr(0, 8) + "-" + pieces.substr(8, 4) + "-4" + pieces.substr(13, 3)
-    return start + "-a" + pieces.substr(17, 3) + "-" + pieces.substr(20, 12)  # type: ignore[no-any-return]
+    start = digits.substr(0, 8) + "-" + digits.substr(8, 4) + "-4" + digits.substr(13, 3)
+    return start + "-a" + digits.substr(17, 3) + "-" + digits.substr(20, 12)
 
 
 def shape() -> Recipe:
-    """Codes of any kind: MRN, account, licence, plate, device. UUIDs stay UUIDs."""
+    """Codes of any kind: MRN, account, licence, plate, device. UUIDs stay UUIDs.
+
+    Capitals followed by digits, the most common form, are put together at once; other forms character by character.
+    """
+
+    def usual(cell: Cell) -> ir.BooleanValue:
+        return cell.text.isnull() | cell.text.re_search("^[A-Z]{0,6}[-_ ]?[0-9]{1,15}$")
+
+    def quick(cell: Cell) -> ir.StringValue:
+        head = cell.text.re_extract("^[A-Z]*", 0).length()
+        gap = cell.text.re_extract("^[A-Z]*([-_ ]?)", 1)
+        return (
+            substring(letters(cell, 2, 30), 1, head)
+            + gap
+            + substring(fifteen(cell), 1, cell.text.length() - head - gap.length())
+        )
 
     def result(cell: Cell) -> ir.StringValue:
         is_uuid = cell.text.re_search(rf"^{CELL['uuid']}$")
-        return is_uuid.ifelse(_uuid(cell[0]), shaped(cell.text, cell[0]))
+        return ibis.cases((cell[1], quick(cell)), (is_uuid, _uuid(cell[0])), else_=shaped(cell.text, cell[2]))
 
-    return (digest, result)
+    return (digest, usual, lambda cell: cell[1].ifelse(ibis.null("string"), streams(cell)), result)
 
 
-def _of_length(low: int, high: int, *made: Step, groups: tuple[int, ...] = ()) -> Recipe:
-    """Fill the digits that `made` ends in into originals with `low` to `high` digits and no letters; others keep their shape.
+def _of_length(low: int, high: int, *made: Step, forms: tuple[str, ...] = (), extension: str | None = None) -> Recipe:
+    """Numbers with `low` to `high` digits and no letters get the digits that `made` ends in; others keep their shape.
 
-    Step 0 is the digest, step 1 the original's digits, then come the steps of `made`.
+    Step 0 is the digest, step 1 whether the original is missing or has one of `forms` (put together at once), steps 2 and 3 the text
+    and the digits of other originals, without the `extension`; then come the steps of `made`.
     """
+    last = 3 + len(made)
+    nothing = ibis.null("string")
 
-    last = 1 + len(made)
+    def usual(cell: Cell) -> ir.BooleanValue:
+        found = cell.text.isnull()
+        for form in forms:
+            found = found | cell.text.like(form)
+        return found
+
+    def other(cell: Cell) -> ir.StringValue:
+        return cell[1].ifelse(nothing, cell.text.re_replace(extension, "") if extension else cell.text)
+
+    def fits(cell: Cell) -> ir.BooleanValue:
+        return cell[3].length().between(low, high) & ~cell[2].re_search(r"\pL")
 
     def cut(cell: Cell) -> ir.StringValue:
-        return substring(cell[last], 1, cell[1].length())
+        return cell[1].ifelse(nothing, substring(cell[last], 1, cell[3].length()))
+
+    def material(cell: Cell) -> ir.StringValue:
+        return (cell[1] | fits(cell)).ifelse(nothing, streams(cell))
 
     def result(cell: Cell) -> ir.StringValue:
-        fits = cell[1].length().between(low, high) & ~cell.text.re_search(r"\pL")
-        return fits.ifelse(fill(cell.text, cell[last + 1], *groups), shaped(cell.text, cell[0]))
+        at_once = [(cell.text.like(form), placed(cell[last], form)) for form in forms]
+        missing = (cell.text.isnull(), nothing)
+        return ibis.cases(
+            missing, *at_once, (fits(cell), fill(cell[2], cell[last + 1])), else_=shaped(cell.text, cell[last + 2])
+        )
 
-    return (digest, lambda cell: only_digits(cell.text), *made, cut, result)
+    return (digest, usual, other, lambda cell: only_digits(cell[2]), *made, cut, material, result)
 
 
 def ssn() -> Recipe:
     """Area 900 to 999, which is never issued, group 01 to 49, which no ITIN has either, serial 0001 to 9999."""
 
     def made(cell: Cell) -> ir.StringValue:
-        area = number(cell[0], 0, 8) % 100
-        group = number(cell[0], 8, 8) % 49 + 1
-        serial = number(cell[0], 16, 8) % 9999 + 1
-        return ibis.literal("9") + padded(area, 2) + padded(group, 2) + padded(serial, 4)
+        drawn = number(cell[0], 0, 15)
+        area, group, serial = 900 + drawn % 100, drawn // 100 % 49 + 1, drawn // 4900 % 9999 + 1
+        return ((area * 100 + group) * 10_000 + serial).cast("string")
 
-    return _of_length(9, 9, made, groups=(3, 2, 4))
+    return _of_length(9, 9, made, forms=("___-__-____",))
 
 
 def itin() -> Recipe:
     """9xx with a group of 70 to 88."""
 
     def made(cell: Cell) -> ir.StringValue:
-        area, group, serial = number(cell[0], 0, 8) % 100, number(cell[0], 8, 8) % 19 + 70, number(cell[0], 16, 8) % 10_000
-        return ibis.literal("9") + padded(area, 2) + padded(group, 2) + padded(serial, 4)
+        drawn = number(cell[0], 0, 15)
+        area, group, serial = 900 + drawn % 100, drawn // 100 % 19 + 70, drawn // 1900 % 10_000
+        return ((area * 100 + group) * 10_000 + serial).cast("string")
 
-    return _of_length(9, 9, made, groups=(3, 2, 4))
+    return _of_length(9, 9, made, forms=("___-__-____",))
 
 
 def phone() -> Recipe:
     """US numbers get an area code that exists, an exchange of 200 to 999 (no N11) and any line; others keep prefix and form.
 
-    The number may be somebody's: a reserved range that is large enough for a table does not exist. It is never one of the raw ones.
+    An extension is left out. The number may be somebody's, since no reserved range is large enough for a table; it is none of the
+    raw ones.
     """
     areas = sorted({code for state in lists.states() for code in state.area_codes})
 
-    def base(cell: Cell) -> ir.StringValue:
-        return cell.text.re_replace(r"(?i)\s*(?:x|ext\.?|#)\s*:?\s*[0-9]+\s*$", "")
-
-    def us(cell: Cell) -> ir.BooleanValue:
-        plain = (cell[2].length() == 10) & ~cell[1].startswith("+") & ~cell[1].startswith("0")
-        return plain | ((cell[2].length() == 11) & cell[2].startswith("1"))  # type: ignore[no-any-return]
-
     def american(cell: Cell) -> ir.StringValue:
-        area = element(cell.ring.words("area codes", areas), number(cell[0], 0, 8) % len(areas))
-        last_two = number(cell[0], 16, 8) % 99
-        exchange = (number(cell[0], 8, 8) % 8 + 2).cast("string") + padded(last_two + (last_two >= 11).cast("int64"), 2)
-        line = padded(number(cell[0], 24, 8) % 10_000, 4)
-        return (cell[2].length() == 11).ifelse("1", "") + area + exchange + line
-
-    def other(cell: Cell) -> ir.StringValue:
-        kept = cell[1].startswith("+").ifelse(2, 1)
-        random = padded(number(cell[0], 32, 15) % 10**15, 15) + padded(number(cell[0], 47, 15) % 10**15, 15)
-        return substring(substring(cell[2], 1, kept) + random, 1, cell[2].length())
+        drawn = number(cell[0], 0, 15)
+        area = element(cell.ring.words("area codes", areas), drawn % len(areas)).cast("int64")
+        rest = drawn // len(areas)
+        last_two = rest % 99
+        exchange = (rest // 99 % 8 + 2) * 100 + last_two + (last_two >= 11).cast("int64")
+        return ((area * 1000 + exchange) * 10_000 + rest // 792 % 10_000).cast("string")
 
     def made(cell: Cell) -> ir.StringValue:
-        return us(cell).ifelse(american(cell), other(cell))
+        plain = (cell[3].length() == 10) & ~cell[2].re_search(r"^[+0]")
+        with_country = (cell[3].length() == 11) & cell[3].startswith("1")
+        kept = substring(cell[3], 1, cell[2].startswith("+").ifelse(2, 1))
+        foreign = kept + fifteen(cell, 15) + fifteen(cell, 30)
+        return ibis.cases(
+            (cell[1] | plain, american(cell)), (with_country, ibis.literal("1") + american(cell)), else_=foreign
+        )
 
-    def result(cell: Cell) -> ir.StringValue:
-        return cell[2].length().between(7, 20).ifelse(fill(cell[1], cell[3], 3, 3, 4), shaped(cell.text, cell[0]))
-
-    return (digest, base, lambda cell: only_digits(cell[1]), made, result)
+    extension = r"(?i)\s*(?:x|ext\.?|#)\s*:?\s*[0-9]+\s*$"
+    return _of_length(7, 20, made, forms=("___-___-____", "(___) ___-____", "___.___.____"), extension=extension)
 
 
 def luhn_digit(digits: ir.StringValue, *, add: int = 0) -> ir.StringValue:
@@ -176,46 +232,44 @@ def luhn_digit(digits: ir.StringValue, *, add: int = 0) -> ir.StringValue:
         return (i % 2 == 0).ifelse(doubled, value)
 
     total = each_at(digits.reverse().split(""), weighted).sums() + add
-    return ((10 - total % 10) % 10).cast("string")  # type: ignore[no-any-return]
+    return ((10 - total % 10) % 10).cast("string")
 
 
 def card() -> Recipe:
     """The issuer's six digits and the length stay; the rest is new, with a valid check digit."""
 
     def made(cell: Cell) -> ir.StringValue:
-        random = padded(number(cell[0], 0, 15) % 10**15, 15)
-        return substring(cell[1], 1, 6) + substring(random, 1, cell[1].length() - 7)
+        return substring(cell[3], 1, 6) + substring(fifteen(cell), 1, cell[3].length() - 7)
 
-    return _of_length(12, 19, made, lambda cell: cell[2] + luhn_digit(cell[2]), groups=(4, 4, 4, 4))
+    return _of_length(12, 19, made, lambda cell: cell[4] + luhn_digit(cell[4]))
 
 
 def npi() -> Recipe:
     """National Provider Identifier: first digit kept, valid check digit (Luhn over 80840 + number, which adds 24)."""
 
     def made(cell: Cell) -> ir.StringValue:
-        body = substring(cell[1], 1, 1) + padded(number(cell[0], 0, 15) % 10**8, 8)
-        return body + luhn_digit(body, add=24)
+        return substring(cell[3], 1, 1) + substring(fifteen(cell), 1, 8)
 
-    return _of_length(10, 10, made)
+    return _of_length(10, 10, made, lambda cell: cell[4] + luhn_digit(cell[4], add=24))
 
 
 def iban() -> Recipe:
     """Country and length stay, letters and digits of the account part are new, check digits are valid (ISO 7064, mod 97-10)."""
 
     def account(cell: Cell) -> ir.StringValue:
-        return shaped(cell.text.substr(4), cell[0])
+        return shaped(cell.text.substr(4), cell[1])
 
     def numeric(cell: Cell) -> ir.StringValue:
-        tail = (cell[1] + cell.text.substr(0, 2)).upper().re_replace("[^0-9A-Z]", "")
+        tail = (cell[2] + cell.text.substr(0, 2)).upper().re_replace("[^0-9A-Z]", "")
         as_number = lambda c: c.between("0", "9").ifelse(c, (c.ascii_str() - 55).cast("string"))  # noqa: E731
         return each(tail.split(""), as_number).join("") + "00"
 
     def result(cell: Cell) -> ir.StringValue:
-        check = padded(98 - _mod_97(cell[2]), 2)
+        check = padded(98 - _mod_97(cell[3]), 2)
         is_iban = cell.text.upper().re_search(rf"^{CELL['iban']}$")
-        return is_iban.ifelse(cell.text.substr(0, 2) + check + cell[1], shaped(cell.text, cell[0]))
+        return is_iban.ifelse(cell.text.substr(0, 2) + check + cell[2], shaped(cell.text, cell[1]))
 
-    return (digest, account, numeric, result)
+    return (digest, streams, account, numeric, result)
 
 
 def _mod_97(digits: ir.StringValue) -> ir.IntegerValue:
@@ -232,12 +286,16 @@ def email() -> Recipe:
     lasts = _plain(lists.last_names())
 
     def address(cell: Cell) -> ir.StringValue:
-        first = element(cell.ring.words("e-mail first", firsts), number(cell[0], 0, 12) % len(firsts))
-        last = element(cell.ring.words("e-mail last", lasts), number(cell[0], 12, 12) % len(lasts))
-        domain = element(cell.ring.words("e-mail domain", RESERVED_DOMAINS), number(cell[0], 36, 6) % len(RESERVED_DOMAINS))
-        return first + "." + last + "." + cell[0].substr(24, 12) + "@" + domain
+        drawn = number(cell[0], 0, 12)
+        first = element(cell.ring.words("e-mail first", firsts), drawn % len(firsts))
+        last = element(cell.ring.words("e-mail last", lasts), drawn // len(firsts) % len(lasts))
+        domain = element(
+            cell.ring.words("e-mail domain", RESERVED_DOMAINS),
+            drawn // (len(firsts) * len(lasts)) % len(RESERVED_DOMAINS),
+        )
+        return first + "." + last + "." + cell[0].substr(12, 12) + "@" + domain
 
-    return (lambda cell: digest(cell, cell.text.strip().lower()), address)
+    return (lambda cell: digest(cell, cell.text.lower()), address)
 
 
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -273,6 +331,8 @@ def mac_address() -> Recipe:
         made: ir.StringValue = ibis.literal("02")
         for i in range(5):
             made = made + separator + cell[0].substr(2 * i, 2)
-        return cell.text.isnull().ifelse(ibis.null("string"), (cell.text == cell.text.upper()).ifelse(made.upper(), made))
+        return cell.text.isnull().ifelse(
+            ibis.null("string"), (cell.text == cell.text.upper()).ifelse(made.upper(), made)
+        )
 
     return (digest, address)

@@ -14,7 +14,25 @@ import ibis.expr.types as ir
 from synth_assets.config.policy import Rule
 
 # ZIP3 areas with 20,000 people or fewer at the 2000 census: HHS guidance on 45 CFR 164.514(b)(2)(i)(B)
-RESTRICTED_ZIP3 = tuple("036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split())
+RESTRICTED_ZIP3 = (
+    "036",
+    "059",
+    "063",
+    "102",
+    "203",
+    "556",
+    "692",
+    "790",
+    "821",
+    "823",
+    "830",
+    "831",
+    "878",
+    "879",
+    "884",
+    "890",
+    "893",
+)
 OLDEST = 89
 DATE_TYPES = ("date32[day]", "timestamp[us]")
 NUMBER_TYPES = ("int64", "double")
@@ -58,11 +76,11 @@ def default_way(dtype: str, entity_type: str) -> str | None:
 def _coarse(value: ir.NumericValue, way: str, rule: Rule) -> ir.NumericValue:
     if way == "bin":
         width = rule.width or 10
-        return (value / width).floor() * width  # type: ignore[no-any-return]
+        return (value / width).floor() * width
     factor = 10.0 ** -(rule.digits if rule.digits is not None else 0)
     scaled = value / factor
     whole = scaled.round() if way == "round" else (scaled >= 0).ifelse(scaled.floor(), scaled.ceil())
-    return (whole * factor).round(max(0, rule.digits or 0))  # type: ignore[no-any-return]
+    return (whole * factor).round(max(0, rule.digits or 0))
 
 
 def truncated_date(value: ir.Value, dtype: str, unit: str, *, as_of: date | None) -> ir.Value | None:
@@ -74,7 +92,6 @@ def truncated_date(value: ir.Value, dtype: str, unit: str, *, as_of: date | None
         unit: "year" or "month".
         as_of: Where given, years that imply an age over 89 on this day become the year of that age: 164.514(b)(2)(i)(C).
     """
-    letter = "Y" if unit == "year" else "M"
     oldest = None if as_of is None else as_of.year - OLDEST - 1
     if dtype == "int64":
         year = value.between(1000, 2999).ifelse(value, ibis.null("int64"))
@@ -82,11 +99,12 @@ def truncated_date(value: ir.Value, dtype: str, unit: str, *, as_of: date | None
     if dtype not in (*DATE_TYPES, "string"):
         return None
     day = value.try_cast("date") if dtype == "string" else value.cast("date")
-    start = day.truncate(letter)
+    start = ibis.date(day.year(), 1 if unit == "year" else day.month(), 1)
     if oldest is not None:
         start = (day.year() < oldest + 1).ifelse(ibis.literal(date(oldest, 1, 1)), start)
-    target = {"date32[day]": "date", "timestamp[us]": "timestamp"}.get(dtype)
-    return start.cast(target) if target else start.strftime("%Y-%m-%d")
+    if dtype == "string":
+        return start.strftime("%Y-%m-%d")
+    return start if dtype == "date32[day]" else start.cast("timestamp")
 
 
 def zip3(value: ir.Value, dtype: str) -> ir.StringValue:
@@ -94,7 +112,7 @@ def zip3(value: ir.Value, dtype: str) -> ir.StringValue:
     text = value if dtype == "string" else value.cast("int64").cast("string").lpad(5, "0")
     first = text.substr(0, 3)
     allowed = text.re_search(r"^\d{5}(?:-?\d{4})?$") & ~first.isin(RESTRICTED_ZIP3)
-    return ibis.cases((text.isnull(), ibis.null("string")), (allowed, first), else_="000")  # type: ignore[no-any-return]
+    return ibis.cases((text.isnull(), ibis.null("string")), (allowed, first), else_="000")
 
 
 def age_band(age: ir.NumericValue, width: float) -> ir.StringValue:
@@ -103,7 +121,7 @@ def age_band(age: ir.NumericValue, width: float) -> ir.StringValue:
     low = (age / step).floor().try_cast("int64") * step
     band = low.cast("string") + "-" + ibis.least(low + step - 1, OLDEST).cast("string")
     made = (age > OLDEST).ifelse(f"{OLDEST + 1}+", band)
-    return age.isnull().ifelse(ibis.null("string"), made)  # type: ignore[no-any-return]
+    return age.isnull().ifelse(ibis.null("string"), made)
 
 
 def limited(value: ir.Value, dtype: str, *, upper: float | None, lower: float | None) -> ir.Value | None:

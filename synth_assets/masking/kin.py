@@ -58,7 +58,9 @@ def join_kin(
     """
     current = base
     found: list[Kin] = []
-    waiting: list[tuple[str, Mapping[str, str], frozenset[str]]] = [(name, {c: c for c in base.columns}, frozenset({name}))]
+    waiting: list[tuple[str, Mapping[str, str], frozenset[str]]] = [
+        (name, {c: c for c in base.columns}, frozenset({name}))
+    ]
     while waiting:
         table, at, seen = waiting.pop(0)
         for key in schemas[table].foreign_keys:
@@ -91,5 +93,9 @@ def _leads(
     """Whether a table, or one above it, has wanted columns."""
     if wanted(table):
         return True
-    above = [fk.parent_table for fk in schemas[table].foreign_keys if fk.parent_table in paths and fk.parent_table not in seen]
+    above = [
+        fk.parent_table
+        for fk in schemas[table].foreign_keys
+        if fk.parent_table in paths and fk.parent_table not in seen
+    ]
     return any(_leads(schemas, paths, parent, wanted, seen | {table}) for parent in above)

@@ -21,8 +21,33 @@ from synth_assets.masking.records import ColumnPlan
 from synth_assets.pii.taxonomy import taxonomy
 
 REDACTED = "[REDACTED]"
-_IBIS_TYPES = {"int64": "int64", "double": "float64", "string": "string", "bool": "boolean", "date32[day]": "date", "timestamp[us]": "timestamp"}
+_IBIS_TYPES = {
+    "int64": "int64",
+    "double": "float64",
+    "string": "string",
+    "bool": "boolean",
+    "date32[day]": "date",
+    "timestamp[us]": "timestamp",
+}
 
+_CODES = (
+    "passport",
+    "driver_license",
+    "national_id",
+    "tax_id",
+    "account_number",
+    "dea",
+    "mrn",
+    "health_plan_id",
+    "vin",
+    "license_plate",
+    "device_id",
+    "username",
+    "customer_id",
+    "other_id",
+    "routing_number",
+    "swift",
+)
 # entity type -> the form it keeps, where the form has room for few values: these are drawn again where two meet (unique.py)
 NARROW: dict[str, Callable[[], Recipe]] = {
     "phone": formats.phone,
@@ -34,13 +59,7 @@ NARROW: dict[str, Callable[[], Recipe]] = {
     "npi": formats.npi,
     "ip_address": formats.ip_address,
     "mac_address": formats.mac_address,
-    **dict.fromkeys(
-        (
-            "passport driver_license national_id tax_id account_number dea mrn health_plan_id vin license_plate device_id username "
-            "customer_id other_id routing_number swift"
-        ).split(),
-        formats.shape,
-    ),
+    **dict.fromkeys(_CODES, formats.shape),
 }
 WIDE: dict[str, Callable[[], Recipe]] = {
     "email": formats.email,
@@ -61,11 +80,12 @@ def has_form(entity_type: str) -> bool:
     return entity_type in NARROW or entity_type in WIDE
 
 
-def is_narrow(plan: ColumnPlan) -> bool:
-    """Whether the pseudonyms of this column are few enough that two values could meet."""
-    if plan.action != "format_preserving" or plan.entity_type not in NARROW:
-        return False
-    return not (plan.dtype == "int64" and NARROW[plan.entity_type] is formats.shape)
+def narrow_form(plan: ColumnPlan) -> str | None:
+    """Name of the column's form, where its pseudonyms are few enough that two values could meet; else None."""
+    if plan.action != "format_preserving" or plan.form not in NARROW:
+        return None
+    maker = NARROW[plan.form]
+    return None if plan.dtype in DATE_TYPES or (plan.dtype == "int64" and maker is formats.shape) else maker.__name__
 
 
 def suits(plan: ColumnPlan, *, as_of: date) -> str | None:
@@ -100,7 +120,9 @@ def recipe_for(plan: ColumnPlan, *, as_of: date) -> Recipe:
         "pseudonym": lambda: pseudonyms.whole_number() if _counts(plan) else pseudonyms.hex_pseudonym(),
         "hash": pseudonyms.double_hash,
         "date_shift": lambda: date_shift(plan.dtype, rule.max_days),
-        "generalise": lambda: (_must(lambda c: generalised(c.value, plan.dtype, rule, entity_type=plan.entity_type, as_of=as_of)),),
+        "generalise": lambda: (
+            _must(lambda c: generalised(c.value, plan.dtype, rule, entity_type=plan.entity_type, as_of=as_of)),
+        ),
         "top_code": lambda: (_must(lambda c: limited(c.value, plan.dtype, upper=rule.upper, lower=rule.lower)),),
         "format_preserving": lambda: form_of(plan),
     }
@@ -116,11 +138,11 @@ def form_of(plan: ColumnPlan) -> Recipe:
     """The format-preserving recipe; whole numbers stay whole numbers, dates are shifted."""
     if plan.dtype in DATE_TYPES:
         return date_shift(plan.dtype, None)
-    if plan.dtype == "int64" and (plan.entity_type not in NARROW or NARROW[plan.entity_type] is formats.shape) and plan.entity_type != "zip":
+    maker = NARROW.get(plan.form) or WIDE.get(plan.form)
+    numeric = maker is not None and maker not in {formats.shape, *(m for t, m in WIDE.items() if t != "zip")}
+    if plan.dtype == "int64" and not numeric:
         return pseudonyms.whole_number()
-    if not has_form(plan.entity_type):
-        return pseudonyms.hex_pseudonym()
-    return (NARROW.get(plan.entity_type) or WIDE[plan.entity_type])()
+    return pseudonyms.hex_pseudonym() if maker is None else maker()
 
 
 def back_to_type(value: ir.Value, dtype: str) -> ir.Value:

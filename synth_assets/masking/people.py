@@ -6,81 +6,114 @@ What belongs here: first, last and whole names that fit the sex, streets, cities
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
 from synth_assets.generation import lists
 from synth_assets.masking.arrays import element
-from synth_assets.masking.formats import padded, shaped
+from synth_assets.masking.formats import padded, shaped, streams
 from synth_assets.masking.pseudonyms import digest, number
-from synth_assets.masking.recipes import Cell, Recipe
+from synth_assets.masking.recipes import Cell, Recipe, Step
 
 _TITLES = r"(?i)^(?:(?:mr|mrs|ms|miss|dr|prof|herr|frau|rev|sir)\.? +)+"
 _SUFFIXES = r"(?i)(?:,? +(?:jr|sr|ii|iii|iv|md|phd|m\.d|ph\.d|rn|do|esq)\.?)+$"
 _TRIES = 3
 
 
-def pick(cell: Cell, name: str, values: Sequence[str], digits: ir.StringValue, avoid: ir.StringValue) -> ir.StringValue:
-    """An entry of a list by a piece of the digest; the next one where the original holds it (case-insensitive).
+@dataclass(frozen=True)
+class _Drawing:
+    """How an entry of a list is drawn: steps `digest`, then `place` in the list, then the entry; `avoid` is the original.
 
     Args:
-        cell: For the bound list.
         name: Name of the list, for binding.
-        values: Its entries.
-        digits: At least 12 hex digits.
-        avoid: The original, in lower case.
+        entries: The list.
+        original: The text that the entry stands for.
+        start: First position and number of positions to choose from; the whole list when None.
     """
-    entries = cell.ring.words(name, values)
-    first = number(digits, 0, 12)
-    made = [element(entries, (first + i) % len(values)) for i in range(_TRIES)]
-    return ibis.cases(*((~avoid.contains(m.lower()), m) for m in made[:-1]), else_=made[-1])  # type: ignore[no-any-return]
+
+    name: str
+    entries: tuple[str, ...]
+    original: Step
+    start: Callable[[Cell], tuple[ir.IntegerValue, ir.IntegerValue]] | None = None
+
+    def entry(self, cell: Cell, digits: ir.StringValue, more: int = 0) -> ir.StringValue:
+        """The entry that the digest points to, or one further on."""
+        first, size = self.start(cell) if self.start else (0, len(self.entries))
+        return element(cell.ring.words(self.name, self.entries), first + (number(digits, 0, 12) + more) % size)
+
+    def steps(self, digits: Step, before: int) -> Recipe:
+        """Two steps: an entry, and the same or the next one that the original does not hold (whatever the letter case).
+
+        Args:
+            digits: The digest, from an earlier step.
+            before: Number of steps before these two.
+        """
+
+        def chosen(cell: Cell) -> ir.StringValue:
+            avoid = self.original(cell).lower()
+            others = [self.entry(cell, digits(cell), i) for i in range(1, _TRIES)]
+            cases = [(~avoid.contains(m.lower()), m) for m in (cell[before], *others)]
+            return ibis.cases((cell.value.isnull(), ibis.null("string")), *cases, else_=others[-1])
+
+        return (lambda cell: self.entry(cell, digits(cell)), chosen)
 
 
 def _cased(original: ir.StringValue, made: ir.StringValue) -> ir.StringValue:
-    """Capitals where the original has only capitals, small letters where it has only those; null where it is null."""
-    return ibis.cases(  # type: ignore[no-any-return]
+    """Capitals where the original has only capitals, small letters where it has only those; `made` from an earlier step."""
+    small, capital = original.re_search(r"\p{Ll}"), original.re_search(r"\p{Lu}")
+    return ibis.cases(
         (original.isnull(), ibis.null("string")),
-        ((original == original.upper()) & (original.length() > 1), made.upper()),
-        (original == original.lower(), made.lower()),
+        (~small & capital & (original.length() > 1), made.upper()),
+        (~capital & small, made.lower()),
         else_=made,
     )
 
 
-def _first(cell: Cell, original: ir.StringValue, digits: ir.StringValue) -> ir.StringValue:
-    """A first name by the sex column where there is one, else from the names of both."""
-    women, men = lists.first_names("F"), lists.first_names("M")
-    avoid = original.lower()
-    everyone = pick(cell, "first names", tuple(dict.fromkeys((*women, *men))), digits, avoid)
-    sex = cell.companion("sex")
-    if sex is None:
-        return everyone
-    letter = sex.cast("string").strip().lower().substr(0, 1)
-    return ibis.cases(  # type: ignore[no-any-return]
-        (letter.isin(["f", "w"]), pick(cell, "first names F", women, digits, avoid)),
-        (letter == "m", pick(cell, "first names M", men, digits, avoid)),
-        else_=everyone,
-    )
+def _text(cell: Cell) -> ir.StringValue:
+    return cell.text
 
 
-def _last(cell: Cell, original: ir.StringValue, digits: ir.StringValue) -> ir.StringValue:
-    return pick(cell, "last names", lists.last_names(), digits, original.lower())
+def _drawn(drawing: _Drawing, hashed: Step) -> Recipe:
+    """Digest, entry, entry that is not the original, letter case."""
+    return (hashed, *drawing.steps(lambda cell: cell[0], 1), lambda cell: _cased(cell.text, cell[2]))
 
 
-def _name_digest(cell: Cell, part: str, text: ir.StringValue) -> ir.StringValue:
+def _name_digest(part: str, text: Step) -> Step:
     """Digest of one name part; letter case and outer blanks do not matter, and parts are shared by all name columns."""
-    return (cell.ring.key(f"name/{part}") + text.strip().lower()).hexdigest("sha256")  # type: ignore[no-any-return]
+    return lambda cell: (cell.ring.key(f"name/{part}") + text(cell).strip().lower()).hexdigest("sha256")
+
+
+def _firsts(original: Step) -> _Drawing:
+    """First names: women's, then men's; those of the row's sex where there is a sex column that says F or M in some way."""
+    women, men = lists.first_names("F"), lists.first_names("M")
+
+    def start(cell: Cell) -> tuple[ir.IntegerValue, ir.IntegerValue]:
+        sex = cell.companion("sex")
+        everyone = ibis.literal(len(women) + len(men), "int64")
+        if sex is None:
+            return ibis.literal(0, "int64"), everyone
+        letter = sex.cast("string").re_extract(r"^\s*(\S)", 1).lower()
+        size = ibis.cases((letter.isin(["f", "w"]), len(women)), (letter == "m", len(men)), else_=everyone)
+        return (letter == "m").fill_null(False).ifelse(len(women), 0), size
+
+    return _Drawing("first names", (*women, *men), original, start)
+
+
+def _lasts(original: Step) -> _Drawing:
+    return _Drawing("last names", lists.last_names(), original)
 
 
 def first_name() -> Recipe:
-    """A first name."""
-    return (lambda cell: _name_digest(cell, "first", cell.text), lambda cell: _cased(cell.text, _first(cell, cell.text, cell[0])))
+    """A first name that fits the sex."""
+    return _drawn(_firsts(_text), _name_digest("first", _text))
 
 
 def last_name() -> Recipe:
     """A last name."""
-    return (lambda cell: _name_digest(cell, "last", cell.text), lambda cell: _cased(cell.text, _last(cell, cell.text, cell[0])))
+    return _drawn(_lasts(_text), _name_digest("last", _text))
 
 
 def person_name() -> Recipe:
@@ -98,43 +131,45 @@ def person_name() -> Recipe:
     def last(cell: Cell) -> ir.StringValue:
         return cell[0].contains(",").ifelse(cell[0].re_extract(r"^\s*([^,]*)", 1), cell[0].re_extract(r"(\S+)$", 1))
 
+    def whole(cell: Cell) -> ir.Value:
+        return cell[0]
+
     def result(cell: Cell) -> ir.StringValue:
-        a, b = _first(cell, cell[0], cell[3]), _last(cell, cell[0], cell[4])
-        made = ibis.cases((cell[1] == "", b), (cell[0].contains(","), b + ", " + a), else_=a + " " + b)
-        return _cased(cell.text, made)
+        a, b = cell[6], cell[8]
+        return ibis.cases((cell[1] == "", b), (cell[0].contains(","), b + ", " + a), else_=a + " " + b)
 
     return (
         plain,
         first,
         last,
-        lambda cell: _name_digest(cell, "first", cell[1]),
-        lambda cell: _name_digest(cell, "last", cell[2]),
+        _name_digest("first", lambda cell: cell[1]),
+        _name_digest("last", lambda cell: cell[2]),
+        *_firsts(whole).steps(lambda cell: cell[3], 5),
+        *_lasts(whole).steps(lambda cell: cell[4], 7),
         result,
+        lambda cell: _cased(cell.text, cell[9]),
     )
 
 
 def street_address() -> Recipe:
     """House number and street."""
+    street = _Drawing("streets", lists.streets(), _text)
 
     def result(cell: Cell) -> ir.StringValue:
-        street = pick(cell, "streets", lists.streets(), cell[0], cell.text.lower())
-        return _cased(cell.text, (number(cell[0], 12, 8) % 9998 + 1).cast("string") + " " + street)
+        return (number(cell[0], 12, 8) % 9998 + 1).cast("string") + " " + cell[2]
 
-    return (digest, result)
+    return (digest, *street.steps(lambda cell: cell[0], 1), result, lambda cell: _cased(cell.text, cell[3]))
 
 
 def city() -> Recipe:
     """A US city; that it fits the state or the ZIP code is not promised."""
     names = tuple(dict.fromkeys(c.name for c in lists.cities()))
-    return (
-        lambda cell: digest(cell, cell.text.strip().lower()),
-        lambda cell: _cased(cell.text, pick(cell, "cities", names, cell[0], cell.text.lower())),
-    )
+    return _drawn(_Drawing("cities", names, _text), lambda cell: digest(cell, cell.text.strip().lower()))
 
 
 def company() -> Recipe:
     """An invented firm."""
-    return (digest, lambda cell: _cased(cell.text, pick(cell, "firms", lists.companies(), cell[0], cell.text.lower())))
+    return _drawn(_Drawing("firms", lists.companies(), _text), digest)
 
 
 def zip_code() -> Recipe:
@@ -146,12 +181,15 @@ def zip_code() -> Recipe:
     def end(cell: Cell) -> ir.IntegerValue:  # 1 to 99 further than the original, so never the same
         return (cell[1].substr(3, 2).try_cast("int64") + number(cell[0], 0, 8) % 99 + 1) % 100
 
+    def usual(cell: Cell) -> ir.BooleanValue:
+        return cell[1].isnull() | cell[1].re_search(r"^\d{5}(?:-\d{4})?$")
+
+    def material(cell: Cell) -> ir.StringValue:
+        return cell[3].ifelse(ibis.null("string"), streams(cell))
+
     def result(cell: Cell) -> ir.StringValue:
         short = cell[1].substr(0, 3) + padded(cell[2], 2)
-        return ibis.cases(
-            (cell[1].re_search(r"^\d{5}$"), short),
-            (cell[1].re_search(r"^\d{5}-\d{4}$"), short + "-" + padded(number(cell[0], 8, 8) % 10_000, 4)),
-            else_=shaped(cell[1], cell[0]),
-        )
+        long = short + "-" + padded(number(cell[0], 8, 8) % 10_000, 4)
+        return ibis.cases((cell[3] & (cell[1].length() == 10), long), (cell[3], short), else_=shaped(cell[1], cell[4]))
 
-    return (digest, five, end, result)
+    return (digest, five, end, usual, material, result)

@@ -44,7 +44,12 @@ def plan_table(
     """
     unit = (schema.name, unit_column) if unit_column else None
     plans = plan_tables(
-        {schema.name: verdicts}, policy, schemas={schema.name: schema}, overrides={schema.name: overrides or {}}, unit=unit, as_of=as_of
+        {schema.name: verdicts},
+        policy,
+        schemas={schema.name: schema},
+        overrides={schema.name: overrides or {}},
+        unit=unit,
+        as_of=as_of,
     )
     return plans[schema.name]
 
@@ -118,37 +123,50 @@ class _Planner:
         if problem is None:
             return plan
         if plan.overridden:
-            raise ConfigError(f"{problem}.", column=place[1], key="action", remedy="Choose another action for this column.")
+            raise ConfigError(
+                f"{problem}.", column=place[1], key="action", remedy="Choose another action for this column."
+            )
         rule = Rule(action=self.policy.unclassified)
-        return plan.model_copy(update={"rule": rule, "reason": f"{plan.reason}; {problem}, so it is withheld", "withheld": True})
+        return plan.model_copy(
+            update={"rule": rule, "reason": f"{plan.reason}; {problem}, so it is withheld", "withheld": True}
+        )
 
     def _decide(self, place: Place) -> ColumnPlan:
         said = self._override(place)
         if said is not None:
-            return self._plan(place, self._with_parameters(place, said), "override: the configuration says so", overridden=True)
+            return self._plan(
+                place, self._with_parameters(place, said), "override: the configuration says so", overridden=True
+            )
         group = self.groups.get(place)
         if group is not None:
             inherited = self._override(group[0])
             if inherited is not None:
-                return self._plan(place, self._with_parameters(group[0], inherited), f"override of its key {'.'.join(group[0])}", overridden=True)
+                return self._plan(
+                    place,
+                    self._with_parameters(group[0], inherited),
+                    f"override of its key {'.'.join(group[0])}",
+                    overridden=True,
+                )
             if any(self._rule(p)[0].action != "keep" for p in group):
                 reason = f"key: pseudonyms by domain, so that joins survive (policy {self.policy.name})"
                 return self._plan(place, Rule(action=self.policy.keys), reason)
         rule, reason, withheld = self._rule(place)
         return self._plan(place, rule, reason, withheld=withheld)
 
-    def _plan(self, place: Place, rule: Rule, reason: str, *, overridden: bool = False, withheld: bool = False) -> ColumnPlan:
+    def _plan(
+        self, place: Place, rule: Rule, reason: str, *, overridden: bool = False, withheld: bool = False
+    ) -> ColumnPlan:
         table, column = place
-        verdict = self._usable(place)
-        entity_type = verdict.entity_type if verdict else "none"
         dtype = self.schemas[table].column(column).dtype
-        if rule.action == "format_preserving" and not has_form(entity_type) and dtype in {"string", "int64"}:
+        form = self._entity_type(self.groups.get(place, (place,))[0])
+        if rule.action == "format_preserving" and not has_form(form) and dtype in {"string", "int64"}:
             reason += "; there is no form to keep for this type, so a plain pseudonym"
             rule = Rule(action="pseudonym")
         return ColumnPlan(
             column=column,
             dtype=dtype,
-            entity_type=entity_type,
+            entity_type=self._entity_type(place),
+            form=form,
             rule=rule,
             domain=self._domain(place),
             key=place in self.groups,
@@ -167,11 +185,15 @@ class _Planner:
         if rule.action == action:
             return rule
         parameters = {"top_code": {"upper": 90.0}}.get(action, {})  # the only action that cannot do without one
-        return Rule(action=action, **parameters)  # type: ignore[arg-type]
+        return Rule(action=action, **parameters)
 
     def _usable(self, place: Place) -> ColumnVerdict | None:
         verdict = self.verdicts.get(place)
         return verdict if verdict is not None and verdict.confidence >= self.policy.minimum_confidence else None
+
+    def _entity_type(self, place: Place) -> str:
+        verdict = self._usable(place)
+        return verdict.entity_type if verdict else "none"
 
     def _rule(self, place: Place) -> tuple[Rule, str, bool]:
         """The policy's rule for a column by its verdict alone, the reason, and whether the column is withheld."""
@@ -190,8 +212,7 @@ class _Planner:
 
     def _domain(self, place: Place) -> str:
         root = self.groups.get(place, (place,))[0]
-        verdict = self._usable(root)
-        entity_type = verdict.entity_type if verdict else "none"
+        entity_type = self._entity_type(root)
         if entity_type in _NO_DOMAIN:
             return f"key:{'.'.join(root)}"
         return _SHARED_DOMAINS.get(entity_type, entity_type)

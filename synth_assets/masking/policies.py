@@ -54,4 +54,8 @@ def _find(name: str, configs_dir: Path | None) -> Path:
         if path.is_file():
             return path
     known = ", ".join(policy_names(configs_dir))
-    raise ConfigError(f"there is no policy {name!r}.", key="policy", remedy=f"Known policies: {known}; or give the path of a YAML file.")
+    raise ConfigError(
+        f"there is no policy {name!r}.",
+        key="policy",
+        remedy=f"Known policies: {known}; or give the path of a YAML file.",
+    )

@@ -60,31 +60,34 @@ class Prepared:
         return roles | ({PERSON: PERSON_COLUMN} if PERSON_COLUMN in self.table.columns else {})
 
 
-def prepare(session: Session, tables: Mapping[str, MaskInput], name: str) -> Prepared:
+def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, numbered: bool) -> Prepared:
     """Read a table and put beside it what its plan needs.
 
     Args:
         session: The open session.
         tables: All tables of the dataset.
         name: The one to prepare.
+        numbered: Whether `ROW` is needed in any case.
     """
     own = tables[name]
     texts = any(c.action == "scrub" for c in own.plan.columns)
-    named = any(c.entity_type in {"person_name", "first_name"} and c.action == "format_preserving" for c in own.plan.columns)
+    named = any(
+        c.entity_type in {"person_name", "first_name"} and c.action == "format_preserving" for c in own.plan.columns
+    )
     dated = any(c.action in _DATED and c.dtype != "int64" for c in own.plan.columns)
-    sex = sex_column(own.plan)
+    sex = sexes(own.plan).get(SEX)
     goal = own.plan.person_route[-1].parent_table if own.plan.person_route else None
 
     def wanted(table: str) -> frozenset[str]:
         plan = tables[table].plan
         columns = {c.column for c in plan.columns if texts and is_told(c.entity_type)}
-        columns |= {s for s in [sex_column(plan)] if s and (texts or (named and sex is None))}
+        columns |= set(sexes(plan).values()) if texts or (named and sex is None) else set()
         columns |= set(own.plan.person) if dated and table == goal else set()
         return frozenset(columns)
 
     base = session.parquet(own.path)
-    needs_row = bool(own.schema.foreign_keys) or (dated and not own.plan.person)
-    base = base.mutate(**{ROW: ibis.row_number()}) if needs_row else base
+    if numbered or own.schema.foreign_keys or (dated and not own.plan.person):
+        base = base.mutate(**{ROW: ibis.row_number()})
     table, kin = join_kin(
         session,
         base,
@@ -95,13 +98,14 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str) -> Pre
     )
     if dated:
         table = table.mutate(**{PERSON_COLUMN: _person(table, own, kin, tables)})
-    above = [k.columns[s] for k in kin for s in [sex_column(tables[k.table].plan)] if s in k.columns]
+    above = [k.columns[s] for k in kin for s in sexes(tables[k.table].plan).values() if s in k.columns]
     return Prepared(table, kin, sex or next(iter(above), None))
 
 
-def sex_column(plan: MaskingPlan) -> str | None:
-    """The column of a table that holds the sex, or None."""
-    return next((c.column for c in plan.columns if c.entity_type == SEX), None)
+def sexes(plan: MaskingPlan) -> dict[str, str]:
+    """The role of the sex -> the first column of a table that holds it; empty where there is none."""
+    found = next((c.column for c in plan.columns if c.entity_type == SEX), None)
+    return {} if found is None else {SEX: found}
 
 
 def _person(table: ir.Table, own: MaskInput, kin: tuple[Kin, ...], tables: Mapping[str, MaskInput]) -> ir.StringValue:
@@ -111,13 +115,13 @@ def _person(table: ir.Table, own: MaskInput, kin: tuple[Kin, ...], tables: Mappi
         goal = own.plan.person_route[-1].parent_table
         found = next((k for k in kin if k.table == goal and set(names) <= set(k.columns)), None)
         if found is None:
-            return table[ROW].cast("string")  # type: ignore[no-any-return]
+            return table[ROW].cast("string")
         schema = tables[goal].schema
         parts = [as_text(table[found.columns[c]], schema.column(c).dtype).fill_null("") for c in names]
     elif names:
         parts = [as_text(table[c], schema.column(c).dtype).fill_null("") for c in names]
     else:
-        return table[ROW].cast("string")  # type: ignore[no-any-return]
+        return table[ROW].cast("string")
     text = parts[0]
     for part in parts[1:]:
         text = text + "\x1f" + part

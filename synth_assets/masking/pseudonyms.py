@@ -17,7 +17,9 @@ from synth_assets.masking.recipes import Cell, Recipe, Step
 from synth_assets.storage.secrets import SecretKey
 
 PSEUDONYM_DIGITS = 32  # 128 bits
-WHOLE_NUMBERS = 2**32  # integers in [0, 2**32) are permuted into [2**32, 2**33): injective, and never one of the raw ones
+WHOLE_NUMBERS = (
+    2**32
+)  # integers in [0, 2**32) are permuted into [2**32, 2**33): injective, and never one of the raw ones
 _ROUNDS = 8
 _HALF_BITS = 16
 
@@ -25,7 +27,7 @@ _HALF_BITS = 16
 def digest(cell: Cell, text: ir.StringValue | None = None, *, part: str = "") -> ir.StringValue:
     """sha256(K || value) as 64 hex digits; K belongs to the cell's domain and, where given, to one part of it."""
     key = cell.ring.key(f"{cell.domain}{part}")
-    return (key + (cell.text if text is None else text)).hexdigest("sha256")  # type: ignore[no-any-return]
+    return (key + (cell.text if text is None else text)).hexdigest("sha256")
 
 
 def number(digits: ir.StringValue, start: int, length: int) -> ir.IntegerValue:
@@ -36,7 +38,7 @@ def number(digits: ir.StringValue, start: int, length: int) -> ir.IntegerValue:
         start: First digit, from 0.
         length: 1 to 15 digits (4 bits each), so that it fits an int64.
     """
-    return (ibis.literal("0x") + digits.substr(start, length)).cast("int64")  # type: ignore[no-any-return]
+    return (ibis.literal("0x") + digits.substr(start, length)).cast("int64")
 
 
 def hex_pseudonym() -> Recipe:
@@ -62,10 +64,10 @@ def whole_number() -> Recipe:
     mask = 2**_HALF_BITS - 1
 
     def raw(cell: Cell) -> ir.IntegerValue:
-        return cell.value if cell.target.dtype == "int64" else cell.value.try_cast("int64")  # type: ignore[no-any-return, return-value]
+        return cell.value if cell.target.dtype == "int64" else cell.value.try_cast("int64")
 
     def small(cell: Cell) -> ir.BooleanValue:
-        return (raw(cell) >= 0) & (raw(cell) < WHOLE_NUMBERS)  # type: ignore[no-any-return]
+        return (raw(cell) >= 0) & (raw(cell) < WHOLE_NUMBERS)
 
     def left(cell: Cell) -> ir.Value:
         return small(cell).ifelse(raw(cell), 0) >> _HALF_BITS

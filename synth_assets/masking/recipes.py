@@ -121,5 +121,5 @@ def as_text(value: ir.Value, dtype: str) -> ir.StringValue:
     """A value of any canonical type as text; the same text wherever the same value stands."""
     if dtype == "double":
         whole = value.try_cast("int64")
-        return (whole.cast("float64") == value).ifelse(whole.cast("string"), value.cast("string"))  # type: ignore[no-any-return]
-    return value if dtype == "string" else value.cast("string")  # type: ignore[return-value, no-any-return]
+        return (whole.cast("float64") == value).ifelse(whole.cast("string"), value.cast("string"))
+    return value if dtype == "string" else value.cast("string")

@@ -23,6 +23,7 @@ class ColumnPlan(Frozen):
         column: Name of the column.
         dtype: Its storage type in the raw table.
         entity_type: What the classification says it is; "none" where there is no usable verdict.
+        form: The entity type whose form a format-preserving pseudonym keeps; that of the topmost parent for columns of keys.
         rule: Action and parameters.
         domain: Name of the pseudonym domain; equal values in one domain get equal pseudonyms in every table.
         key: Whether the column is part of a primary or foreign key whose joins must survive.
@@ -34,6 +35,7 @@ class ColumnPlan(Frozen):
     column: str
     dtype: str
     entity_type: str = "none"
+    form: str = "none"
     rule: Rule
     domain: str
     key: bool = False

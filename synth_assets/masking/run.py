@@ -17,8 +17,8 @@ from synth_assets.masking.canonical import RawColumn
 from synth_assets.masking.generalise import DATE_TYPES
 from synth_assets.masking.keyring import KeyRing, release_key
 from synth_assets.masking.kin import MARK
-from synth_assets.masking.operators import back_to_type, is_narrow, recipe_for
-from synth_assets.masking.prepare import ROW, SEX, MaskInput, Prepared, prepare, sex_column
+from synth_assets.masking.operators import back_to_type, form_of, narrow_form, recipe_for
+from synth_assets.masking.prepare import ROW, MaskInput, Prepared, prepare, sexes
 from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate_steps
 from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
 from synth_assets.masking.scrub import Mention, is_told, scrub, with_words
@@ -44,8 +44,8 @@ def mask_tables(
 ) -> dict[str, MaskSummary]:
     """Mask tables of one dataset together.
 
-    Give all tables of the dataset at once: parents are needed for texts and dates of their children, and pseudonyms with little room are
-    drawn so that they meet no value of any table. Rows keep their order.
+    Give all tables of the dataset at once: parents are needed for texts and dates of their children, and pseudonyms with little room
+    are drawn so that they meet no value of any table. Rows keep their order.
 
     Args:
         tables: Table -> input.
@@ -105,19 +105,24 @@ class _Job:
                 yield RawColumn(name, plan.column, plan.dtype, table.path), plan
 
     def _narrow_domains(self) -> list[Domain]:
-        found: dict[tuple[str, str], list[RawColumn]] = {}
+        columns: dict[tuple[str, str], list[RawColumn]] = {}
+        recipes: dict[tuple[str, str], Recipe] = {}
         for column, plan in self._columns():
-            if is_narrow(plan):
-                found.setdefault((plan.domain, plan.entity_type), []).append(column)
-        return [Domain(domain, entity_type, columns) for (domain, entity_type), columns in found.items()]
+            form = narrow_form(plan)
+            if form is not None:
+                columns.setdefault((plan.domain, form), []).append(column)
+                recipes[plan.domain, form] = form_of(plan)
+        return [Domain(domain, form, recipes[domain, form], found) for (domain, form), found in columns.items()]
 
     def _identifiers(self) -> list[RawColumn]:
         """Raw columns whose values no narrow pseudonym may meet; none of their forms is an e-mail address."""
-        return [c for c, p in self._columns() if taxonomy()[p.entity_type].unique_by_nature and p.entity_type != "email"]
+        return [
+            c for c, p in self._columns() if taxonomy()[p.entity_type].unique_by_nature and p.entity_type != "email"
+        ]
 
     def redrawn(self, name: str) -> int:
         """Pseudonyms drawn again in the domains of a table."""
-        domains = {(c.domain, c.entity_type) for c in self.tables[name].plan.columns if is_narrow(c)}
+        domains = {(c.domain, narrow_form(c)) for c in self.tables[name].plan.columns}
         return sum(e.count for key, e in self.exceptions.items() if key in domains)
 
     def masked(self, name: str) -> ir.Table:
@@ -125,12 +130,20 @@ class _Job:
         plan = self.tables[name].plan
         kept = [c for c in plan.columns if c.action != "drop"]
         if not kept:
-            raise InputError("the plan drops every column.", key=f"tables.{name}", remedy="Override the action of at least one column.")
-        ready = prepare(self.session, self.tables, name)
+            raise InputError(
+                "the plan drops every column.",
+                key=f"tables.{name}",
+                remedy="Override the action of at least one column.",
+            )
+        moved = self.redrawn(name) > 0
+        ready = prepare(self.session, self.tables, name, numbered=moved)
         names = {c.column: f"{MARK}out{i}" for i, c in enumerate(kept)}
         texts = [c for c in kept if c.action == "scrub"]
-        orders = {names[c.column]: self._order(c, plan, c.column, ready.companions()) for c in kept if c.action != "scrub"}
-        table, mentions = ready.table, []
+        orders = {
+            names[c.column]: self._order(c, plan, c.column, ready.companions()) for c in kept if c.action != "scrub"
+        }
+        table: ir.Table = ready.table
+        mentions: list[Mention] = []
         if texts:
             sources, mentions, more = self._mentions(name, ready, names)
             table, orders = table.mutate(**sources), orders | more
@@ -138,7 +151,7 @@ class _Job:
         table = with_words(table, mentions) if texts else table
         recipe = scrub(mentions)
         table = cook(table, {names[c.column]: (Target(c.column, c.domain, self.ring, c.dtype), recipe) for c in texts})
-        if ready.kin:  # a join may have changed the order of rows
+        if ready.kin or moved:  # a join does not keep the order of rows
             table = table.order_by(ROW)
         return table.select(**{c.column: table[names[c.column]] for c in kept})
 
@@ -150,7 +163,7 @@ class _Job:
     def _mentions(
         self, name: str, ready: Prepared, names: Mapping[str, str]
     ) -> tuple[dict[str, ir.Value], list[Mention], dict[str, _Order]]:
-        """What the texts of a row may tell: columns with raw values as text, the mentions, and orders for pseudonyms of parents' values."""
+        """What texts of a row may tell: columns with raw values as text, the mentions, orders for pseudonyms of parents' values."""
         sources: dict[str, ir.Value] = {}
         mentions: list[Mention] = []
         orders: dict[str, _Order] = {}
@@ -165,7 +178,9 @@ class _Job:
                 add(plan, plan.column, names.get(plan.column))
         for i, kin in enumerate(ready.kin):
             of = self.tables[kin.table].plan
-            companions = ready.companions() | {SEX: kin.columns[s] for s in [sex_column(of)] if s in kin.columns}
+            companions = ready.companions() | {
+                role: kin.columns[c] for role, c in sexes(of).items() if c in kin.columns
+            }
             for column, joined in kin.columns.items():
                 plan = of.column(column)
                 if is_told(plan.entity_type) and plan.action != "scrub":
@@ -179,13 +194,17 @@ class _Job:
         """All results but the scrubbed texts: recipes, then exceptions, then the storage type of the raw column."""
         table = cook(table, {n: (o.target, o.recipe) for n, o in orders.items()})
         for i, (name, order) in enumerate(orders.items()):
-            exceptions = self.exceptions.get((order.plan.domain, order.plan.entity_type)) if is_narrow(order.plan) else None
+            exceptions = self.exceptions.get((order.plan.domain, narrow_form(order.plan) or ""))
             if exceptions is not None:
                 other = exceptions.table.rename({f"{MARK}v{i}": "v", f"{MARK}p{i}": "p"})
                 text = as_text(table[order.target.source], order.target.dtype)
                 table = table.left_join(other, [text == other[f"{MARK}v{i}"]])
-                table = table.mutate(**{name: ibis.coalesce(table[f"{MARK}p{i}"], table[name])}).drop(f"{MARK}v{i}", f"{MARK}p{i}")
-        typed = {n: back_to_type(table[n], o.plan.dtype) for n, o in orders.items() if _is_text_of_number(table[n], o.plan)}
+                table = table.mutate(**{name: ibis.coalesce(table[f"{MARK}p{i}"], table[name])}).drop(
+                    f"{MARK}v{i}", f"{MARK}p{i}"
+                )
+        typed = {
+            n: back_to_type(table[n], o.plan.dtype) for n, o in orders.items() if _is_text_of_number(table[n], o.plan)
+        }
         return table.mutate(**typed) if typed else table
 
 

@@ -1,4 +1,4 @@
-"""Free text: the row's own identifying values and those of its parents are replaced by the pseudonyms of their columns, then known forms.
+"""Free text: the row's own identifying values and those of its parents become the pseudonyms of their columns, then known forms go.
 
 What belongs here: replacing inside running text. What does not: names of people who stand in no column; those need a language model or
 a person, and docs/masking.md says so. Whole values go first, the longest kinds before shorter ones, then single words, then forms.
@@ -27,14 +27,27 @@ _OWN, _NEW = "\x1fown words", "\x1fnew words"
 _MOST_VALUES = 200
 _LONGEST_FIRST = {"url": 0, "email": 1, "street_address": 2}
 _IDS = frozenset({"customer_id", "other_id"})
-_FORMS = "url email mac_address iban date ip_address ssn card_number phone mrn street_address person_name".split()
+_FORMS = (
+    "url",
+    "email",
+    "mac_address",
+    "iban",
+    "date",
+    "ip_address",
+    "ssn",
+    "card_number",
+    "phone",
+    "mrn",
+    "street_address",
+    "person_name",
+)
 _LONG_NUMBER = r"\b(?:[A-Za-z]{1,4}-?)?\d{7,}\b"
 _OLD_AGE = r"(?i)\b(?:9\d|1[0-4]\d)([- ]?(?:years?|yrs?|y)[- ]?(?:old|/?o)\b)"
 
 Pass = Callable[[ir.Table, ir.Value], ir.Value]
 
 
-@ibis.udf.scalar.builtin(name="replace", signature=((dt.string, dt.string, dt.string), dt.string))
+@ibis.udf.scalar.builtin(name="replace", signature=((dt.string, dt.string, dt.string), dt.string))  # type: ignore[untyped-decorator]
 def _replace(text: str, old: str, new: str) -> str: ...  # type: ignore[empty-body]
 
 
@@ -71,7 +84,8 @@ def token(entity_type: str) -> str:
 def with_words(table: ir.Table, mentions: Sequence[Mention]) -> ir.Table:
     """Put beside every row the words to look for in its texts, and what replaces each: two arrays of equal length.
 
-    A word gets the pseudonym's word at its place; where there are fewer, the first one; without a pseudonym, a token.
+    A word gets the pseudonym's word at its place, counted from the end; where there are fewer, the first one; without a pseudonym, a
+    token.
 
     Args:
         table: Holds the raw values and their pseudonyms.
@@ -91,12 +105,18 @@ def with_words(table: ir.Table, mentions: Sequence[Mention]) -> ir.Table:
         new = _aligned(own, table[made]) if made in split else _tokens(own, mention.entity_type)
         paired[made] = new
     table = table.mutate(**paired)
-    joined = {side: chained([table[f"{side}{i}"] for i in range(len(parts))]) if parts else nothing for side in (_OWN, _NEW)}
+    joined = {
+        side: chained([table[f"{side}{i}"] for i in range(len(parts))]) if parts else nothing for side in (_OWN, _NEW)
+    }
     return table.mutate(**joined)
 
 
 def _aligned(own: ir.ArrayValue, made: ir.ArrayValue) -> ir.ArrayValue:
-    return each_at(own, lambda _, i: ibis.coalesce(element(made, i), element(made, ibis.literal(0)), ""))
+    """Words counted from the end, since titles and middle names stand before a last name."""
+    return each_at(
+        own,
+        lambda _, i: ibis.coalesce(element(made, i - own.length() + made.length()), element(made, ibis.literal(0)), ""),
+    )
 
 
 def _tokens(own: ir.ArrayValue, entity_type: str) -> ir.ArrayValue:
@@ -115,7 +135,9 @@ def scrub(mentions: Sequence[Mention]) -> Recipe:
     if any(m.entity_type in NAMES | PLACES for m in mentions):
         passes += [lambda _, text: text.re_replace(f"({WORD})", rf"{_EDGE}\1{_EDGE}"), _without_words]
     passes += [_without_form(entity_type) for entity_type in _FORMS]
-    passes += [lambda _, text: text.re_replace(_LONG_NUMBER, "[NUMBER]").re_replace(_OLD_AGE, r"90+\1").replace(_NEW_WORD, "")]
+    passes += [
+        lambda _, text: text.re_replace(_LONG_NUMBER, "[NUMBER]").re_replace(_OLD_AGE, r"90+\1").replace(_NEW_WORD, "")
+    ]
     passes += [_show(m, mark) for m, mark in marked]
     return (lambda cell: cell.value.re_replace(_MARKS, ""), *(_step(i, p) for i, p in enumerate(passes)))
 

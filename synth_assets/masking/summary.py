@@ -16,7 +16,13 @@ from synth_assets.masking.records import ColumnPlan, ColumnSummary, MaskingPlan,
 from synth_assets.tables.engine import Session
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
 
-_DTYPES = {pa.int64(): "int64", pa.float64(): "double", pa.string(): "string", pa.bool_(): "bool", pa.date32(): "date32[day]"}
+_DTYPES = {
+    pa.int64(): "int64",
+    pa.float64(): "double",
+    pa.string(): "string",
+    pa.bool_(): "bool",
+    pa.date32(): "date32[day]",
+}
 _KINDS_OF = {
     "int64": (ColumnKind.NUMBER, ColumnKind.CATEGORY, ColumnKind.ID),
     "double": (ColumnKind.NUMBER,),
@@ -52,9 +58,18 @@ def summarise(
         CheckFailedError: the masked table has another number of rows.
     """
     before = _counts(session, raw, [c.column for c in plan.columns])
-    after = _counts(session, masked, [c.column for c in plan.columns if c.action != "drop"])
+    after = _counts(session, masked, [c.column for c in plan.columns if c.action not in {"drop", "keep"}])
+    after |= {
+        name: n
+        for c in plan.columns
+        if c.action == "keep"
+        for name, n in before.items()
+        if name[2:] == c.column and name[1] == ":"
+    }
     if before["rows"] != after["rows"]:
-        raise CheckFailedError(f"masking changed the number of rows of table {plan.table!r} from {before['rows']} to {after['rows']}.")
+        raise CheckFailedError(
+            f"masking changed the number of rows of table {plan.table!r} from {before['rows']} to {after['rows']}."
+        )
     output = masked_schema(masked, schema, after["rows"])
     dtypes = {c.name: c.dtype for c in output.columns}
     columns = tuple(_column(c, dtypes.get(c.column), before, after) for c in plan.columns)
@@ -99,7 +114,9 @@ def _column(plan: ColumnPlan, dtype: str | None, before: dict[str, int], after: 
         distinct_after=distinct_after,
         information_loss=0.0
         if plan.action == "keep"
-        else information_loss(rows - nulls, distinct, 0 if nulls_after is None else rows - nulls_after, distinct_after or 0),
+        else information_loss(
+            rows - nulls, distinct, 0 if nulls_after is None else rows - nulls_after, distinct_after or 0
+        ),
     )
 
 
@@ -147,4 +164,6 @@ def masked_schema(masked: Path, schema: TableSchema, rows: int) -> TableSchema:
 def _column_schema(raw: ColumnSchema, dtype: str) -> ColumnSchema:
     kinds = _KINDS_OF[dtype]
     kind = raw.kind if raw.kind in kinds else kinds[0]
-    return raw.model_copy(update={"dtype": dtype, "kind": kind, "decimals": raw.decimals if dtype == "double" else None})
+    return raw.model_copy(
+        update={"dtype": dtype, "kind": kind, "decimals": raw.decimals if dtype == "double" else None}
+    )

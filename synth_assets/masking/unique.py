@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+import ibis
 import ibis.expr.types as ir
 
 from synth_assets.masking.canonical import RawColumn, canonical, raw_forms
 from synth_assets.masking.keyring import KeyRing
-from synth_assets.masking.operators import NARROW
 from synth_assets.masking.pseudonyms import hex_pseudonym
-from synth_assets.masking.recipes import Target, as_text, cook
+from synth_assets.masking.recipes import Recipe, Target, as_text, cook
 from synth_assets.tables.engine import Session
 
 ATTEMPTS = 6
@@ -26,10 +26,18 @@ _serial = count()
 
 @dataclass(frozen=True)
 class Domain:
-    """Columns that share one narrow form."""
+    """Columns that share keys and one narrow form.
+
+    Args:
+        name: Pseudonym domain.
+        form: Name of the form (`operators.narrow_form`).
+        recipe: The form.
+        columns: Where its values stand.
+    """
 
     name: str
-    entity_type: str
+    form: str
+    recipe: Recipe
     columns: Sequence[RawColumn]
 
 
@@ -54,74 +62,76 @@ def draw_again(
     Args:
         session: The open session; temporary tables live in it.
         ring: Keys.
-        domains: The narrow domains, one per (domain, entity type).
+        domains: The narrow domains, one per (domain, form).
         identifiers: All raw columns whose values must not be met.
 
     Returns:
-        (domain, entity type) -> exceptions. The same raw tables give the same ones.
+        (domain, form) -> exceptions. The same raw tables give the same ones.
     """
     if not domains:
         return {}
     forms = raw_forms(session, identifiers)
-    real = None if forms is None else _keep(session, forms.select("form").distinct())
-    found = {(d.name, d.entity_type): _exceptions(session, ring, d, real) for d in domains}
+    real = None if forms is None else _keep(session, forms.select(h=forms.form.hash()))
+    found = {(d.name, d.form): _exceptions(session, ring, d, real) for d in domains}
     return {key: exceptions for key, exceptions in found.items() if exceptions.count}
 
 
 def _exceptions(session: Session, ring: KeyRing, domain: Domain, real: ir.Table | None) -> Exceptions:
-    drawn = _keep(session, _draw(ring, domain, _values(session, domain), 0))
-    unlucky = _keep(session, _met(drawn, real))
-    taken, parts = drawn.anti_join(unlucky, "v"), []
+    first = _keep(session, _draw(ring, domain, _values(session, domain), 0).select("v", "h"))
+    unlucky = _keep(session, _unlucky(first, real).select("v").distinct())
+    taken, parts = first.select("h"), []
     for attempt in range(1, ATTEMPTS + 1):
         if not int(unlucky.count().execute()):
             break
-        again = _keep(session, _draw(ring, domain, unlucky.select("v"), attempt))
-        met = _met(again, real)
-        bad = met.union(again.semi_join(taken, "p"), distinct=True)
+        again = _keep(session, _draw(ring, domain, unlucky, attempt))
+        bad = _unlucky(again, real).select("v").union(again.semi_join(taken, "h").select("v"), distinct=True)
         unlucky = _keep(session, bad)
         parts.append(_keep(session, again.anti_join(unlucky, "v")))
-        taken = taken.union(parts[-1], distinct=False)
+        taken = taken.union(parts[-1].select("h"), distinct=False)
     else:
-        target = Target("v", domain.name, ring)
-        parts.append(_keep(session, cook(unlucky.select("v"), {"p": (target, hex_pseudonym())})))
+        parts.append(
+            _keep(
+                session,
+                cook(unlucky, {"p": (Target("v", domain.name, ring), hex_pseudonym())}).mutate(h=ibis.null("int64")),
+            )
+        )
     if not parts:
         return Exceptions(unlucky, 0)
-    table = parts[0]
-    for part in parts[1:]:
-        table = table.union(part, distinct=False)
-    kept = _keep(session, table)
+    kept = _keep(
+        session,
+        ibis.union(*[p.select("v", "p") for p in parts], distinct=False)
+        if len(parts) > 1
+        else parts[0].select("v", "p"),
+    )
     return Exceptions(kept, int(kept.count().execute()))
 
 
 def _values(session: Session, domain: Domain) -> ir.Table:
-    """The distinct texts of a domain, in one column `v`."""
+    """The texts of a domain, in one column `v`; a value may stand many times."""
     parts = []
     for column in domain.columns:
         table = session.parquet(column.path)
-        values = table.select(v=as_text(table[column.column], column.dtype)).distinct()
+        values = table.select(v=as_text(table[column.column], column.dtype))
         parts.append(values.filter(values.v.notnull()))
-    table = parts[0]
-    for part in parts[1:]:
-        table = table.union(part, distinct=True)
-    return table
+    return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
 
 
 def _draw(ring: KeyRing, domain: Domain, values: ir.Table, attempt: int) -> ir.Table:
+    """Value `v`, pseudonym `p`, and `h`: 64 bits that stand for its canonical form; where forms share them, one is drawn in vain."""
     target = Target("v", domain.name, ring, attempt=attempt)
-    return cook(values, {"p": (target, NARROW[domain.entity_type]())}).select("v", "p")
+    drawn = cook(values, {"p": (target, domain.recipe)})
+    return drawn.select("v", "p", h=canonical(drawn.p).hash())
 
 
-def _met(drawn: ir.Table, real: ir.Table | None) -> ir.Table:
-    """Rows whose pseudonym stands twice, or is a real identifier."""
-    counts = drawn.group_by("p").aggregate(n=drawn.count())
-    twice = drawn.semi_join(counts.filter(counts.n > 1), "p")
-    if real is None:
-        return twice
-    spelled = drawn.mutate(form=canonical(drawn.p))
-    meets = spelled.semi_join(real, "form").drop("form")
-    return twice.union(meets, distinct=True)
+def _unlucky(drawn: ir.Table, real: ir.Table | None) -> ir.Table:
+    """Rows whose pseudonym is also that of another value, or is a real identifier."""
+    value = drawn.v.hash()
+    groups = drawn.group_by("h").aggregate(low=value.min(), high=value.max())
+    met = groups.filter(groups.low != groups.high).select("h")
+    met = met if real is None else met.union(groups.semi_join(real, "h").select("h"), distinct=False)
+    return drawn.semi_join(met, "h")
 
 
 def _keep(session: Session, table: ir.Table) -> ir.Table:
     """Materialise an expression as a temporary table of the session (it spills to disk when memory is short)."""
-    return session.backend.create_table(f"masking_keep_{next(_serial)}", table, temp=True)  # type: ignore[no-any-return]
+    return session.backend.create_table(f"masking_keep_{next(_serial)}", table, temp=True)

@@ -13,13 +13,15 @@ from synth_assets.masking.arrays import each, extract_all
 WORD = r"[\pL\pM\pN]+"
 NAMES = frozenset({"person_name", "first_name", "last_name"})
 PLACES = frozenset({"street_address", "city", "county"})
-_TITLES = "mr mrs ms miss dr prof sir jr sr ii iii iv md phd rn do esq van von der den del de la le da di bin al el".split()
-_COMMON = (
+_TITLE_WORDS = (
+    "mr mrs ms miss dr prof sir jr sr ii iii iv md phd rn do esq van von der den del de la le da di bin al el"
+)
+_COMMON_WORDS = (
     "street road avenue lane drive court place square terrace boulevard highway parkway circle trail route apartment suite unit floor "
     "north south east west upper lower saint fort port mount lake city town village county beach park springs falls hill hills valley "
     "heights river center centre main first second third fourth fifth sixth seventh eighth ninth tenth building room plaza alley "
     "crescent close gardens green grove view ridge straße strasse platz rue calle post"
-).split()
+)
 
 
 def words_of(text: ir.StringValue) -> ir.ArrayValue:
@@ -33,11 +35,11 @@ def name_words(text: ir.StringValue, entity_type: str) -> ir.ArrayValue:
     Of names: two letters or more, no titles. Of places: four letters or more, no digits, no common parts of addresses.
     """
     place = entity_type in PLACES
-    shortest = 4 if place else 2
-    boring = [*_COMMON, *_TITLES] if place else _TITLES
-
-    def keep(word: ir.StringValue) -> ir.StringValue:
-        tells = (word.length() >= shortest) & ~word.isin(boring)
-        return (tells & ~word.re_search(r"\pN") if place else tells).ifelse(word, "")
-
-    return each(words_of(text), keep)  # type: ignore[no-any-return]
+    boring = (_TITLE_WORDS + " " + _COMMON_WORDS if place else _TITLE_WORDS).split()
+    words = words_of(text)
+    if place:
+        return each(words, lambda w: ((w.length() >= 4) & ~w.isin(boring) & ~w.re_search(r"\pN")).ifelse(w, ""))
+    alone = each(words, lambda w: (w.length() >= 2).ifelse(w, ""))  # a last name such as Do or Le
+    return (words.length() == 1).ifelse(
+        alone, each(words, lambda w: ((w.length() >= 2) & ~w.isin(boring)).ifelse(w, ""))
+    )
