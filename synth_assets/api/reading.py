@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from synth_assets.pii.records import ColumnVerdict
     from synth_assets.tables.engine import Engine
 
-    Table = Path | str | pd.DataFrame
+    Table = Path | str | TableConfig | pd.DataFrame
 
 Progress = Callable[[str], None]
 
@@ -59,7 +59,7 @@ def ingested(
     """Read a file or frame into canonical form; the folder is removed at the end.
 
     Args:
-        table: File, folder, address or frame.
+        table: File, folder, address, frame, or a `TableConfig` (a database query, an encoding, texts that mean missing).
         name: Name of the table; the file's stem when None.
         columns: What is known about columns; declared kinds win over inferred ones.
 
@@ -70,26 +70,42 @@ def ingested(
     from synth_assets.tables.sources import ingest
 
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
-        source = _source(table, Path(scratch))
-        known = {n: c.model_copy(update={"inferred": False}) for n, c in (columns or {}).items()}
-        kinds = {n: ColumnConfig(kind=c.kind, categories=c.categories) for n, c in known.items()}
-        config = TableConfig(source=source, columns=kinds)
+        config = _config(table, Path(scratch), columns or {})
         folder = Path(scratch) / "table"
-        schema = ingest(
-            source, name=name or stem_of(table), base_dir=Path.cwd(), out=folder, engine=engine_of(), table=config
-        )
+        try:
+            schema = ingest(
+                config.source,
+                name=name or stem_of(table),
+                base_dir=Path.cwd(),
+                out=folder,
+                engine=engine_of(),
+                table=config,
+            )
+        except SourceError as error:
+            if error.file is None or not error.file.startswith(scratch):
+                raise
+            raise SourceError(
+                error.message, file="frame", row=error.row, column=error.column, remedy=error.remedy
+            ) from None
         yield Ingested(folder, schema)
 
 
-def _source(table: Table, scratch: Path) -> SourceConfig:
+def _config(table: Table, scratch: Path, columns: Mapping[str, ColumnConfig]) -> TableConfig:
+    """The table as the reader takes it, with the declared kinds."""
+    given = table if isinstance(table, TableConfig) else TableConfig(source=_source(table, scratch))
+    path = given.source.path
+    if path is not None and "://" not in path:
+        local = Path(os.path.abspath(path))  # noqa: PTH100  keeps symbolic links
+        if not local.exists():
+            raise SourceError("the file does not exist.", file=str(local), remedy="Check its name.")
+    kinds = {n: ColumnConfig(kind=c.kind, categories=c.categories) for n, c in {**given.columns, **columns}.items()}
+    return given.model_copy(update={"columns": kinds})
+
+
+def _source(table: Path | str | pd.DataFrame, scratch: Path) -> SourceConfig:
     if isinstance(table, str | Path):
         text = str(table)
-        if "://" in text:
-            return SourceConfig(path=text)
-        path = Path(os.path.abspath(text))  # noqa: PTH100  keeps symbolic links
-        if not path.exists():
-            raise SourceError("the file does not exist.", file=str(path), remedy="Check its name.")
-        return SourceConfig(path=str(path))
+        return SourceConfig(path=text if "://" in text else os.path.abspath(text))  # noqa: PTH100  keeps symbolic links
     file = scratch / "frame.parquet"
     _write_frame(table, file)
     return SourceConfig(path=str(file))
@@ -131,11 +147,19 @@ def verdicts_of(data: Ingested, columns: Mapping[str, ColumnConfig] | None = Non
     return classify_table(data.folder, data.schema, engine_of(), table_name=data.schema.name, overrides=known)
 
 
+def path_of(table: Table) -> str | None:
+    """The path or address of a file; None of frames and database queries."""
+    if isinstance(table, TableConfig):
+        return table.source.path
+    return str(table) if isinstance(table, str | Path) else None
+
+
 def stem_of(table: Table) -> str:
     """The name of a table without another one."""
-    if not isinstance(table, str | Path):
-        return "frame"
-    return Path(str(table).partition("?")[0]).name.split(".")[0] or "table"
+    path = path_of(table)
+    if path is None:
+        return "table" if isinstance(table, TableConfig) else "frame"
+    return Path(path.partition("?")[0]).name.split(".")[0] or "table"
 
 
 def frame_of(folder: Path) -> pd.DataFrame:
@@ -164,5 +188,6 @@ def destination(out: Path | str | None, source: Table) -> Path | None:
     if out is None:
         return None
     path = Path(os.path.abspath(out))  # noqa: PTH100  keeps symbolic links
-    check_file(path, sources=[Path(source)] if isinstance(source, str | Path) and "://" not in str(source) else [])
+    read = path_of(source)
+    check_file(path, sources=[] if read is None or "://" in read else [Path(read)])
     return path

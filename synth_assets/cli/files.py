@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synth_assets.cli.options import (
+    DelimiterOption,
+    EncodingOption,
     FileArgument,
     HomeOption,
     JsonOption,
+    NullValueOption,
     OutOption,
+    SheetOption,
     home_of,
     nearest_home,
+    table_of,
     telling_of_first_key,
 )
 from synth_assets.cli.output import emit_json, narrow, note, path_line, show, steps, table
 
 if TYPE_CHECKING:
     from synth_assets.api import Synthesis
-    from synth_assets.profiling.records import ColumnProfile
+    from synth_assets.pii.records import ColumnVerdict
+    from synth_assets.profiling.records import ColumnProfile, TableProfile
 
 
 def profile(
@@ -28,13 +34,18 @@ def profile(
     public: Annotated[
         bool, typer.Option("--public", help="The form to share: no extreme, nothing of fewer than 11 rows.")
     ] = False,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    null_value: NullValueOption = None,
+    sheet: SheetOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Statistics of every column, without identifying values."""
     from synth_assets import api
 
+    source = table_of(file, encoding, delimiter, null_value, sheet)
     with steps(quiet=as_json) as progress:
-        found = api.profile(file, progress=progress)
+        found = api.profile(source, progress=progress)
     found = found.public() if public else found
     if as_json:
         emit_json(found)
@@ -42,37 +53,58 @@ def profile(
     rows = [[c.name, c.kind.value, c.count, c.missing, c.distinct, *_figures(c)] for c in found.columns]
     total = "fewer than 11" if found.row_count is None else f"{found.row_count:,}"
     title = f"{found.name}: {total} rows, {len(found.columns)} columns"
-    heads = ["column", "kind", "filled", "missing", "distinct", "min", "median", "mean", "max", "most frequent"]
-    show(table(title, heads, rows), "")
-    if found.duplicates is not None:
-        show(f"Rows that repeat an earlier one: {found.duplicates:,}")
-    if found.anonymity is not None:
-        show(
-            f"Columns that may single people out together: {', '.join(found.anonymity.quasi)} (k = {found.anonymity.k})"
-        )
-    hidden = [c.name for c in found.columns if c.identifying]
-    if hidden:
-        show(f"Values withheld, since they identify people: {', '.join(hidden)}")
+    heads = ["column", "kind", "filled", "missing", "distinct", *FIGURES, "most frequent"]
+    show(table(title, heads, rows, right=FIGURES), "")
+    for line in _remarks(found):
+        show(line)
     return 0
+
+
+FIGURES = ("min", "median", "mean", "max")
+FEWEST_ROWS = 11  # a value of fewer rows says more about somebody than about the column
 
 
 def _figures(column: ColumnProfile) -> list[Any]:
     """Smallest, median, mean, largest; and the most frequent value with its share."""
     stats: Any = column.number or column.time
     numbers = [None if stats is None else getattr(stats, n) for n in ("minimum", "median", "mean", "maximum")]
-    if not column.top_values or not column.count:
+    if not column.top_values or not column.count or column.top_values[0].rows < FEWEST_ROWS:
         return [*numbers, None]
     first = column.top_values[0]
+    share = first.rows / column.count
     value = first.value if len(first.value) <= 24 else first.value[:23] + "…"
-    return [*numbers, f"{value} ({first.rows / column.count:.0%})"]
+    return [*numbers, f"{value} ({share:.0%})" if share >= 0.01 else None]
 
 
-def classify(file: FileArgument, as_json: JsonOption = False) -> int:
+def _remarks(found: TableProfile) -> list[str]:
+    """What concerns several columns."""
+    sets = () if found.uniqueness is None else found.uniqueness.sets or found.uniqueness.strongest
+    lines = [f"{found.duplicates:,} rows repeat an earlier row."] if found.duplicates else []
+    lines += [
+        f"{one.unique_fraction:.1%} of the rows are alone with their {' + '.join(one.columns)}."
+        for one in sets[:3]
+        if one.unique_fraction is not None and one.unique_fraction >= 0.001
+    ]
+    hidden = [c.name for c in found.columns if c.identifying]
+    if hidden:
+        lines.append(f"Values withheld, since they identify people: {', '.join(hidden)}.")
+    return lines
+
+
+def classify(
+    file: FileArgument,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    null_value: NullValueOption = None,
+    sheet: SheetOption = None,
+    as_json: JsonOption = False,
+) -> int:
     """What each column holds about people, and why we think so."""
     from synth_assets import api
 
+    source = table_of(file, encoding, delimiter, null_value, sheet)
     with steps(quiet=as_json) as progress:
-        verdicts = api.classify(file, progress=progress)
+        verdicts = api.classify(source, progress=progress)
     if as_json:
         emit_json(verdicts)
         return 0
@@ -85,12 +117,18 @@ def classify(file: FileArgument, as_json: JsonOption = False) -> int:
             f"{v.confidence:.2f}",
             v.recommended_action,
             v.hipaa_identifier,
-            "; ".join(v.evidence[:reasons]),
+            "; ".join(_reasons(v)[:reasons]),
         ]
         for v in verdicts
     ]
     show(table("", ["column", "entity type", "class", "conf.", "action", "HIPAA", "why"], rows))
     return 0
+
+
+def _reasons(verdict: ColumnVerdict) -> list[str]:
+    """The evidence, strongest first; plain counts only where there is nothing else."""
+    telling = [e for e in verdict.evidence if not e.startswith("counts:")]
+    return telling or list(verdict.evidence)
 
 
 def mask(
@@ -99,6 +137,10 @@ def mask(
     policy: Annotated[
         str, typer.Option(metavar="NAME", help="Policy: hipaa_safe_harbor, dev_test, one of your own, or a YAML file.")
     ] = "hipaa_safe_harbor",
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    null_value: NullValueOption = None,
+    sheet: SheetOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -106,10 +148,11 @@ def mask(
     from synth_assets import api
     from synth_assets.api.reading import destination
 
-    destination(out, file)
+    source = table_of(file, encoding, delimiter, null_value, sheet)
+    destination(out, source)
     base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
     with telling_of_first_key(base), steps(quiet=as_json) as progress:
-        path, summary = api.mask(file, out.absolute(), policy=policy, home=base, progress=progress)
+        path, summary = api.mask(source, out.absolute(), policy=policy, home=base, progress=progress)
     if as_json:
         emit_json({"out": str(path), "rows": summary.rows, "summary": summary})
         return 0
@@ -132,7 +175,9 @@ def _policy_exists(policy: str, home: Path | None) -> bool:
 def generate(
     schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="YAML of the schema, see configs/schemas.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write.")],
-    rows: Annotated[int | None, typer.Option(metavar="N", help="Rows of the first table (default: the schema's).", min=1)] = None,
+    rows: Annotated[
+        int | None, typer.Option(metavar="N", help="Rows of the first table (default: the schema's).", min=1)
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Same seed, same bytes.", min=0)] = 7,
     fmt: Annotated[str, typer.Option("--format", metavar="FORMAT", help="csv, parquet or jsonl.")] = "csv",
     as_json: JsonOption = False,
@@ -170,23 +215,30 @@ def synthesize(
     target: Annotated[
         str | None, typer.Option(metavar="COL", help="Column to serve first (default: the domain's target).")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of weights and sampling; never of the noise.", min=0)] = 7,
+    seed: Annotated[
+        int, typer.Option(metavar="S", help="Seed of weights and sampling; never of the noise.", min=0)
+    ] = 7,
     population: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose budget pays (default: the file's stem).")
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure and pay again although the same measurement is stored.")
     ] = False,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    null_value: NullValueOption = None,
+    sheet: SheetOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train on a file and write a synthetic table."""
     from synth_assets import api
 
+    source = table_of(file, encoding, delimiter, null_value, sheet)
     base = home_of(home)
     with steps(quiet=as_json) as progress:
         made = api.synthesize(
-            file, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
+            source, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
             domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
             fresh=fresh, home=base, progress=progress,
         )  # fmt: skip

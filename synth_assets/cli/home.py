@@ -25,7 +25,9 @@ def init(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="YAML", help="YAML to write (default: FILE with .yaml).")
     ] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the dataset (default: from the file's name).")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the dataset (default: from the file's name).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Draft a dataset's YAML from a file, for a person to review."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from synth_assets.cli.output import note
+from synth_assets.config.dataset import SourceConfig, TableConfig
 from synth_assets.config.runtime import PRIVATE_HOME, Settings, find_home
 from synth_assets.errors import InputError
 
@@ -26,9 +27,33 @@ FileArgument = Annotated[
     str,
     typer.Argument(metavar="FILE", help="CSV, TSV, Parquet, JSON, JSONL or Excel file, folder, or https:// address."),
 ]
+EncodingOption = Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the text (default: found out).")]
+DelimiterOption = Annotated[str | None, typer.Option(metavar="SIGN", help="Sign between cells (default: found out).")]
+NullValueOption = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="A text that means missing, such as NA; may be repeated.")
+]
+SheetOption = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of a workbook (default: the first).")]
 OutOption = Annotated[
     Path, typer.Option("-o", "--out", metavar="OUT", help="File to write: .csv, .tsv, .json, .jsonl or .parquet.")
 ]
+
+
+def table_of(
+    file: str, encoding: str | None, delimiter: str | None, null_value: list[str] | None, sheet: str | None
+) -> str | TableConfig:
+    """The file, with what the command line says about how to read it.
+
+    Raises:
+        InputError: the delimiter is more than one sign.
+    """
+    if not (encoding or delimiter or null_value or sheet):
+        return file
+    sign = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter)
+    if sign is not None and len(sign) != 1:
+        raise InputError("a delimiter is one sign.", key="--delimiter", remedy="Write tab for a tabulator.")
+    path = file if "://" in file else str(Path(file).absolute())
+    source = SourceConfig(path=path, encoding=encoding, delimiter=sign, sheet=sheet)
+    return TableConfig(source=source, null_values=tuple(null_value or ()))
 
 
 def home_of(home: Path | None) -> Path:

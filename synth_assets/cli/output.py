@@ -10,10 +10,11 @@ import contextlib
 import io
 import json
 import logging
+import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,7 +88,7 @@ def _plain(value: Any) -> Any:
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    if isinstance(value, float) and not -1e308 < value < 1e308:
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
@@ -107,23 +108,44 @@ def note(text: str) -> None:
 
 @contextmanager
 def steps(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Progress of long work on stderr: the running step with its time, a line per finished step; on a terminal only.
+    """What a person sees on stderr while work goes on: notes on the file, and on a terminal the running step with its time.
 
     Args:
-        quiet: Say nothing on a terminal either.
+        quiet: Say nothing.
 
     Yields:
         What to call with the name of each step as it begins.
     """
-    if quiet or not errors.is_terminal:
+    if quiet:
         yield lambda _: None
         return
     shown = _Steps()
+    log, notes = logging.getLogger("synth_assets"), _Notes()
+    level = log.level
+    log.addHandler(notes)
+    log.setLevel(logging.INFO)
     try:
-        yield shown.begin
+        yield shown.begin if errors.is_terminal else lambda _: None
         shown.end()
     finally:
         shown.stop()
+        log.removeHandler(notes)
+        log.setLevel(level)
+
+
+class _Notes(logging.Handler):
+    """What our own readers say about a file, on stderr; the same line once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        text = record.getMessage()
+        if text not in self.said:
+            self.said.add(text)
+            note(text)
 
 
 class _Steps:
@@ -145,10 +167,11 @@ class _Steps:
     def end(self) -> None:
         if self.name is None:
             return
-        line = f"  {self.name}, {time.perf_counter() - self.started:.1f} s"
+        seconds, line = time.perf_counter() - self.started, f"  {self.name}"
         self.name = None
         self.stop()
-        errors.print(Text(line, style="dim"), soft_wrap=True)
+        if seconds >= 1:
+            errors.print(Text(f"{line}, {seconds:.1f} s", style="dim"), soft_wrap=True)
 
     def stop(self) -> None:
         if self.task is not None:
@@ -157,12 +180,21 @@ class _Steps:
         self.bar.stop()
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """A table with right-aligned numbers; None is shown as a dash."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Collection[str] = ()) -> Table:
+    """A table; None is shown as a dash.
+
+    Args:
+        title: Line above it; none where it is empty.
+        columns: Heads.
+        rows: Cells.
+        right: Heads of columns to align at the right, besides those that hold numbers only.
+    """
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(r[i], int | float | None) for r in rows)
-        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        made.add_column(column, justify="right" if numeric or column in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_cell(v) for v in row))
     return made
@@ -185,9 +217,18 @@ def _cell(value: Any) -> Text:
         return Text("yes" if value else "")
     if isinstance(value, int):
         return Text(f"{value:,}")
-    if isinstance(value, float):
-        return Text(f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}")
+    if isinstance(value, float) and math.isfinite(value):
+        return Text(figure(value))
     return Text(str(value))
+
+
+def figure(value: float) -> str:
+    """A number for people: no exponent where it can be read without, four digits that tell."""
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3e}"
+    return f"{value:.4g}"
 
 
 def path_line(label: str, path: Path | str) -> Text:
