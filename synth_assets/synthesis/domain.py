@@ -135,7 +135,9 @@ def _cell_kind(column: ColumnSchema) -> CellKind:
 
 
 def _known(domain: ColumnDomain) -> ColumnPlan:
-    return ColumnPlan(name=domain.name, kind=domain.kind, dtype=domain.dtype, source="declared", domain=domain)
+    return ColumnPlan(
+        name=domain.name, kind=domain.kind, dtype=domain.dtype, source="declared", domain=domain, minus=domain.minus
+    )
 
 
 def _declared_span(kind: CellKind, low: ColumnConfig, high: ColumnConfig, name: str) -> float | None:

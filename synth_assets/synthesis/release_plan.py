@@ -229,8 +229,8 @@ def derived(prefix: str, name: str, taken: set[str]) -> str:
 
 def _context(parent: _Draft, child: str, taken: set[str]) -> dict[str, str]:
     """Columns of the parent that stand beside a child's: its target, its number of these children, then the others in order."""
-    own = [c.name for c in parent.columns if c.minus is None]
-    first = [c for c in (parent.target, *(f for f, name in parent.fan_outs.items() if name == child)) if c is not None]
+    own = [c.name for c in parent.columns if c.minus is None]  # a difference means nothing without its other column
+    first = [t for t in own if t == parent.target] + [f for f, name in parent.fan_outs.items() if name == child]
     chosen = list(dict.fromkeys([*first, *own]))[:MAX_CONTEXT]
     return {derived("^", name, taken): name for name in chosen}
 

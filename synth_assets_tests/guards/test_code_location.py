@@ -34,7 +34,13 @@ def load(home: Path, code: str) -> subprocess.CompletedProcess:
     """Run a line of Python in a fresh interpreter that stands in the home."""
     environment = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(chain.ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
