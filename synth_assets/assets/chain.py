@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -19,11 +22,31 @@ from synth_assets.assets.split import build_split
 from synth_assets.assets.synthetic import build_synthetic
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.runtime import LoadedDataset
+from synth_assets.errors import ConfigError
+
+BUILT_IN = frozenset({"dp_marginals"})
 
 
 def build_dataset(dataset: LoadedDataset, configs_folder: Path | None = None) -> list[dg.AssetsDefinition]:
-    """Every asset of one dataset; the same function for every YAML."""
-    return list(_assets(Wiring(dataset, configs_folder)))
+    """Every asset of one dataset; the same function for every YAML.
+
+    Raises:
+        ConfigError: the dataset names no synthesizer whose package is installed.
+    """
+    return list(_assets(Wiring(_installed(dataset), configs_folder)))
+
+
+def _installed(dataset: LoadedDataset) -> LoadedDataset:
+    """The dataset without the synthesizers whose package is absent; one line in the log says which and why."""
+    config = dataset.config
+    here = tuple(s for s in config.synthesizers if s.name in BUILT_IN or importlib.util.find_spec("sdv") is not None)
+    if len(here) == len(config.synthesizers):
+        return dataset
+    reason = f"dataset {config.name}: gaussian_copula is left out, since SDV is not installed (pip install 'synth-assets[sdv]')"
+    if not here:
+        raise ConfigError(f"{reason}; no other synthesizer is named.", file=str(dataset.file), key="synthesizers")
+    logging.getLogger("dagster").warning(reason)
+    return replace(dataset, config=config.model_copy(update={"synthesizers": here}))
 
 
 def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
