@@ -33,6 +33,7 @@ GRAPH_WINDOW = {"width": 3200, "height": 1900}
 VERTICAL = "localStorage.setItem('asset-graph-direction', JSON.stringify('vertical'))"
 NODES = "[...document.querySelectorAll('svg foreignObject')].map(e => e.getBoundingClientRect().toJSON())"
 LOCATIONS = "{workspaceOrError {... on Workspace {locationEntries {name}}}}"
+CONTROLS = "button:has([aria-label^=zoom]), button:has([aria-label=settings]), button:has([aria-label=config]), [class*=Slider]"
 MARGIN = 40
 REPORT_WINDOW = {"width": 1320, "height": 940}
 START_SECONDS = 120
@@ -123,6 +124,7 @@ def picture_of_graph(browser: Any, address: str) -> bytes:
     page.goto(f"{address}/locations/{location_of(address)}/asset-groups/{DATASET}/lineage")
     page.wait_for_selector("text=pii_classification", timeout=90_000)
     page.wait_for_timeout(6000)  # states of the assets arrive one after the other
+    page.add_style_tag(content=f"{CONTROLS} {{ visibility: hidden }}")
     nodes = [n for n in page.evaluate(NODES) if n["width"] > 0]
     left, top = min(n["left"] for n in nodes) - MARGIN, min(n["top"] for n in nodes) - MARGIN
     right, bottom = max(n["right"] for n in nodes) + MARGIN, max(n["bottom"] for n in nodes) + MARGIN
