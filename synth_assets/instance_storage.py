@@ -25,7 +25,9 @@ class EnvironmentStorage(DagsterStorage):
         return {"base_dir": str}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> DagsterStorage:
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> DagsterStorage:
         """The storage that the environment asks for."""
         if url := os.environ.get(URL_VARIABLE):
             from dagster_postgres.storage import DagsterPostgresStorage

@@ -23,6 +23,8 @@ from synth_assets.storage.hashing import hash_json, hash_parts
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 FRESH_TAG = "synth_assets/fresh"
+ORIGIN_TAG = "synth_assets/by"
+COMMAND_LINE = "cli"
 VERDICT = "verdict"
 REUSE = "reuse"
 
@@ -104,8 +106,10 @@ class Stage:
         self.context = context
         self.config = config
         self.store: ArtifactStore = store.open()
-        if store.lease().acquire(config.name, context.run_id):
+        before = store.lease().acquire(config.name, context.run_id)
+        if before is not None:
             self.store.clear_staging(config.name)
+            _bury(context.instance, before)
 
     @property
     def fresh(self) -> bool:
@@ -207,6 +211,13 @@ class Stage:
         count = 0 if reset else int(before["count"]) + 1
         self.store.write_note(job.zone, self.config.name, job.asset, REUSE, {"count": count})
         return count
+
+
+def _bury(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Mark a run of the command line as failed whose process was killed: nothing else would ever end it in Dagster's history."""
+    run = instance.get_run_by_id(run_id) if run_id else None
+    if run is not None and not run.is_finished and run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
+        instance.report_run_failed(run, "The process of this run ended before the run did.")
 
 
 def read_verified(store: ArtifactStore, zone: Zone, dataset: str, asset: str) -> ArtifactRef:

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.asset_keys import STAGES
-from synth_assets.assets.stage import FRESH_TAG
+from synth_assets.assets.stage import COMMAND_LINE, FRESH_TAG, ORIGIN_TAG
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
 from synth_assets.storage.lease import WriterLease
@@ -115,7 +115,7 @@ def run_chain(
             _record(result, entry.dagster_event, steps)
             progress(result)
 
-    tags = {"synth_assets/by": "cli", **({FRESH_TAG: "true"} if fresh else {})}
+    tags = {ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
     with dg.DagsterInstance.get() as instance:
         instance.add_event_listener(result.run_id, listen)
         job = defs.resolve_implicit_global_asset_job_def()

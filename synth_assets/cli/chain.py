@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,7 +76,8 @@ def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fr
     from synth_assets.definitions import build_defs
 
     prepare_home(base)
-    defs = build_defs(settings, datasets=[dataset])
+    with _naming(config):
+        defs = build_defs(settings, datasets=[dataset])
     register_dataset(settings, config)
     started = time.perf_counter()
     with telling_of_first_key(base):
@@ -88,6 +91,19 @@ def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fr
     else:
         _print_closing(result, time.perf_counter() - started)
     return result.exit_code
+
+
+@contextmanager
+def _naming(config: Path) -> Iterator[None]:
+    """Errors about the configuration name its file."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.file is not None:
+            raise
+        raise ConfigError(
+            error.message, file=str(config), row=error.row, column=error.column, key=error.key, remedy=error.remedy
+        ) from None
 
 
 def _check_stages(stages: list[str] | None) -> None:
@@ -138,9 +154,9 @@ def error_of(result: ChainRun) -> dict[str, Any] | None:
     blocking = [c for c in result.failed_checks if c.blocking]
     if blocking:
         first = blocking[0]
-        message = f"the blocking check {first.check!r} of {first.asset} failed: {first.description}"
+        message = f"a blocking check failed: {first.asset}.{first.check}: {first.description}"
         more = f" ({len(blocking) - 1} more)" if len(blocking) > 1 else ""
-        remedy = "Nothing downstream was published; mend the cause and run again."
+        remedy = "What stands behind it was not published."
         return {"code": "check_failed", "message": message + more, **dict.fromkeys(_PLACES), "remedy": remedy}
     return {
         "code": "unexpected",
@@ -164,12 +180,12 @@ def _print_closing(result: ChainRun, seconds: float) -> None:
     for name, path in (*exported, ("report", told["report"])):
         if path:
             show(path_line(name, path))
-    for check in (c for c in result.failed_checks if not c.blocking):
-        errors.print(
-            Text("warning: ", style="yellow") + Text(f"{check.asset}.{check.check}: {check.description}"),
-            soft_wrap=True,
-        )
     error = error_of(result)
+    for check in result.failed_checks:
+        word, style = ("blocked", "bold red") if check.blocking else ("warning", "yellow")
+        line = f"{check.asset}.{check.check}: {check.description}"
+        if error is None or line not in error["message"]:
+            errors.print(Text(f"{word}: ", style=style) + Text(line), soft_wrap=True)
     if error is not None:
         errors.print(Text("error: ", style="bold red") + Text(error_line(error)), soft_wrap=True)
 
@@ -177,7 +193,9 @@ def _print_closing(result: ChainRun, seconds: float) -> None:
 def _run_facts(result: ChainRun, told: dict[str, Any], seconds: float) -> list[tuple[str, Any]]:
     states = [a.state for a in result.assets.values()]
     done = f"{states.count('done')} of {len(states)}"
-    others = ", ".join(f"{states.count(s)} {s}" for s in ("failed", "skipped", "waiting") if s in states)
+    unrun = states.count("skipped") + states.count("waiting")
+    counts = {"failed": states.count("failed"), "not run": unrun}
+    others = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
     rows: list[tuple[str, Any]] = [
         ("dataset", result.dataset),
         ("assets", done + (f" ({others})" if others else "")),

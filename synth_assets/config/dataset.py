@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -58,7 +59,9 @@ class SourceConfig(Config):
     url: str | None = Field(default=None, description="SQLAlchemy URL; ${NAME} is read from the environment.")
     query: str | None = Field(default=None, description="SQL query; with `url`.")
     table: str | None = Field(default=None, description="Table name; with `url`, in place of `query`.")
-    generate: str | None = Field(default=None, description="Generator schema (YAML), relative to the YAML; makes the table anew.")
+    generate: str | None = Field(
+        default=None, description="Generator schema (YAML), relative to the YAML; makes the table anew."
+    )
     rows: int | None = Field(default=None, ge=1, description="Rows of the root table; with `generate`.")
     format: Literal["csv", "tsv", "parquet", "json", "jsonl", "excel"] | None = Field(
         default=None, description="Sniffed when absent."
@@ -210,6 +213,15 @@ class DatasetConfig(Config):
     def _owners(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(OWNER.fullmatch(owner) for owner in value):
             raise ValueError("an owner is an e-mail address or team:name")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("this is no IANA time zone, such as UTC or Europe/Berlin") from None
         return value
 
     @model_validator(mode="before")

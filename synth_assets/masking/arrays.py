@@ -32,6 +32,10 @@ def _list_position(array: Any, item: Any) -> Any: ...
 def _list_concat(left: Any, right: Any) -> Any: ...
 
 
+@ibis.udf.scalar.builtin(name="list_concat", signature=((dt.Array(dt.int64), dt.Array(dt.int64)), dt.Array(dt.int64)))  # type: ignore[untyped-decorator]
+def _list_concat_integers(left: Any, right: Any) -> Any: ...
+
+
 @ibis.udf.scalar.builtin(name="regexp_extract_all", signature=((dt.string, dt.string), _TEXTS))  # type: ignore[untyped-decorator]
 def _extract_all(text: Any, pattern: Any) -> Any: ...
 
@@ -58,6 +62,17 @@ def each_at(array: ir.ArrayValue, make: Callable[[ir.Value, ir.IntegerValue], ir
     return ops.ArrayMap(array, param=item, index=at, body=make(item.to_expr(), at.to_expr())).to_expr()
 
 
+def only(array: ir.ArrayValue, keep: Callable[[ir.Value], ir.BooleanValue]) -> ir.ArrayValue:
+    """The elements for which `keep` holds."""
+    item = _argument(array, "item", array.type().value_type)
+    return ops.ArrayFilter(array, param=item, index=None, body=keep(item.to_expr())).to_expr()
+
+
+def holds(array: ir.ArrayValue, item: ir.StringValue) -> ir.BooleanValue:
+    """Whether a text stands in a list; False for a missing list."""
+    return (_list_position(array, item) > 0).fill_null(False)
+
+
 def element(array: ir.ArrayValue, position: ir.IntegerValue) -> ir.StringValue:
     """The text at a position, from 0; null beyond the end."""
     return _list_extract(array, position + 1)
@@ -73,6 +88,15 @@ def chained(arrays: Sequence[ir.ArrayValue]) -> ir.ArrayValue:
     made = arrays[0]
     for more in arrays[1:]:
         made = _list_concat(made, more)
+    return made
+
+
+def hashes_joined(arrays: Sequence[ir.ArrayValue]) -> ir.ArrayValue:
+    """The hashes of all texts of some lists, in one list; null for a missing text."""
+    hashed = [each(array, lambda text: text.isnull().ifelse(ibis.null("int64"), text.hash())) for array in arrays]
+    made = hashed[0]
+    for more in hashed[1:]:
+        made = _list_concat_integers(made, more)
     return made
 
 

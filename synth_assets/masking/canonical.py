@@ -17,7 +17,21 @@ from synth_assets.masking.recipes import as_text
 from synth_assets.tables.engine import Session
 
 SHORTEST = 5  # letters and digits; shorter identifiers stand in every text by chance
-LONG_NUMBER = 9  # digits that identify without their letters
+SHORTEST_NUMBER = 7  # digits; house numbers, ZIP codes and amounts are shorter
+LONG_NUMBER = 9  # digits that identify without their letters, and inside other text
+_TEN = "^([0-9]{3})([0-9]{3})([0-9]{4})$"
+_NINE = "^([0-9]{3})([0-9]{2})([0-9]{4})$"
+_GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
+    "ssn": ((_NINE, r"\1|\2|\3"),),
+    "itin": ((_NINE, r"\1|\2|\3"),),
+    "phone": ((_TEN, r"\1|\2|\3"), (_TEN, r"\1|\2\3"), (_TEN, r"\1\2|\3")),
+    "fax": ((_TEN, r"\1|\2|\3"), (_TEN, r"\1|\2\3"), (_TEN, r"\1\2|\3")),
+    "card_number": (
+        ("^([0-9]{4})([0-9]{4})([0-9]{4})([0-9]{4})$", r"\1|\2|\3|\4"),
+        ("^([0-9]{4})([0-9]{6})([0-9]{5})$", r"\1|\2|\3"),
+    ),
+    "iban": (("(.{4})", r"\1|"),),
+}
 
 
 @dataclass(frozen=True)
@@ -42,20 +56,46 @@ def digits_alone(text: ir.StringValue) -> ir.StringValue:
 
 
 def raw_forms(session: Session, columns: Sequence[RawColumn]) -> ir.Table | None:
-    """All canonical forms of the values of some columns, one row per cell and form.
+    """The canonical forms of the values of some columns, and the digits of those that also have letters.
 
     Args:
         session: The open session.
         columns: Where to look.
 
     Returns:
-        Rows of `form` (text) and `source` (position in `columns`), not distinct, null for a missing value; None for no columns.
+        One column `form`, a row per cell and form, not distinct, null for a missing value; None for no columns.
     """
     parts = []
-    for i, column in enumerate(columns):
+    for column in columns:
         table = session.parquet(column.path)
         text = as_text(table[column.column], column.dtype)
-        parts.append(table.select(form=canonical(text), source=ibis.literal(i, "int64")))
-        alone = table.select(form=digits_alone(text), source=ibis.literal(i, "int64"))
-        parts.append(alone.filter(alone.form.notnull()))
+        alone = table.select(form=digits_alone(text))
+        parts += [table.select(form=canonical(text)), alone.filter(alone.form.notnull())]
     return ibis.union(*parts, distinct=False) if parts else None
+
+
+def grouped(text: ir.StringValue) -> ir.StringValue:
+    """Letters and digits in lower case, `|` for whatever stands between them; a country code 1 in front is left out."""
+    return text.lower().re_replace(r"[^\pL\pN]+", "|").re_replace(r"^\|?(?:1\|)?|\|$", "")
+
+
+def spellings(text: ir.StringValue, entity_type: str) -> ir.ArrayValue:
+    """All spellings under which an identifier is looked for.
+
+    As it stands, without separators, parted between letters and digits, parted as numbers of its kind usually are, digits alone. Groups
+    are compared as groups: that 02139-1234 has the digits of somebody's SSN is chance.
+    """
+    plain = canonical(text)
+    parted = plain.re_replace(r"(\pL)([0-9])", r"\1|\2").re_replace(r"([0-9])(\pL)", r"\1|\2")
+    usual = [plain.re_replace(form, groups) for form, groups in _GROUPS.get(entity_type, ())]
+    return ibis.array([plain, grouped(text), parted, digits_alone(text), *usual])
+
+
+def is_searchable(spelling: ir.StringValue) -> ir.BooleanValue:
+    """Whether a spelling can be looked for: five letters and digits with a letter, seven digits, or four numbers in a row (IP)."""
+    with_letter = spelling.re_search(r"\pL") & (spelling.length() >= SHORTEST)
+    return (
+        with_letter
+        | spelling.re_search(rf"^(?:[0-9]\|?){{{SHORTEST_NUMBER},}}$")
+        | spelling.re_search(r"^[0-9]+(?:\|[0-9]+){3}$")
+    )

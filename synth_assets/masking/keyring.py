@@ -5,8 +5,8 @@ What belongs here: deriving one key per pseudonym domain and binding it. What do
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from itertools import count
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -27,25 +27,16 @@ def _text_variable(variable: str) -> str: ...  # type: ignore[empty-body]
 def _list_variable(variable: str) -> list[str]: ...  # type: ignore[empty-body]
 
 
-class KeyRing:
-    """The key of one release domain inside one session.
+class WordLists:
+    """Lookup lists inside one session.
 
     Args:
         session: The open engine session; the variables live and end with it.
-        key: Key of the release domain, see `release_key`.
     """
 
-    def __init__(self, session: Session, key: SecretKey) -> None:
-        self._session, self._key = session, key
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._bound: dict[str, str] = {}
-        self._serial = count()
-
-    def key(self, domain: str) -> ir.StringScalar:
-        """The key of a pseudonym domain as an expression: 32 hex digits, always that long."""
-        name = f"key {domain}"
-        if name not in self._bound:
-            self._bind(name, f"'{domain_key(self._key, domain)}'")
-        return _text_variable(self._bound[name])
 
     def words(self, name: str, values: Sequence[str]) -> ir.ArrayValue:
         """A lookup list as an expression; bound once per name."""
@@ -56,10 +47,30 @@ class KeyRing:
         return _list_variable(self._bound[name])
 
     def _bind(self, name: str, sql: str) -> None:
-        variable = f"masking_{next(self._serial)}"
+        variable = f"masking_{uuid.uuid4().hex[:12]}"
         with withhold_values("binding a masking key"):
             self._session.backend.raw_sql(f"SET VARIABLE {variable} = {sql}")
         self._bound[name] = variable
+
+
+class KeyRing(WordLists):
+    """The keys of one release domain, and lookup lists, inside one session.
+
+    Args:
+        session: The open engine session.
+        key: Key of the release domain, see `release_key`.
+    """
+
+    def __init__(self, session: Session, key: SecretKey) -> None:
+        super().__init__(session)
+        self._key = key
+
+    def key(self, domain: str) -> ir.StringScalar:
+        """The key of a pseudonym domain as an expression: 32 hex digits, always that long."""
+        name = f"key {domain}"
+        if name not in self._bound:
+            self._bind(name, f"'{domain_key(self._key, domain)}'")
+        return _text_variable(self._bound[name])
 
 
 def release_key(key: SecretKey, release_domain: str) -> SecretKey:

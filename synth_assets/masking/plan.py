@@ -20,6 +20,8 @@ from synth_assets.tables.schema import ForeignKey, TableSchema
 
 Place = tuple[str, str]  # table, column
 _NO_DOMAIN = {"none"}
+# types whose class the classifier takes from the table alone; a table below one of persons tells of persons
+_BY_TABLE = {"event_date", "free_text", "diagnosis_text"}
 _SHARED_DOMAINS = {"first_name": "name", "last_name": "name", "person_name": "name", "fax": "phone"}
 
 
@@ -82,8 +84,8 @@ def plan_tables(
     Raises:
         ConfigError: an override names a column that is not there, or an action that cannot work on it.
     """
-    maker = _Planner(verdicts, policy, schemas, overrides or {}, as_of or datetime.now(UTC).date())
-    return {name: maker.table(name, unit) for name in schemas}
+    maker = _Planner(verdicts, policy, schemas, overrides or {}, unit, as_of or datetime.now(UTC).date())
+    return {name: maker.table(name) for name in schemas}
 
 
 class _Planner:
@@ -95,19 +97,25 @@ class _Planner:
         policy: PolicyConfig,
         schemas: Mapping[str, TableSchema],
         overrides: Mapping[str, Mapping[str, ColumnConfig]],
+        unit: Place | None,
         as_of: date,
     ) -> None:
         self.policy, self.schemas, self.overrides, self.as_of = policy, schemas, overrides, as_of
         self.verdicts = {(t, v.column): v for t, vs in verdicts.items() for v in vs}
         self.groups = key_groups(schemas)
+        self.units = {name: unit or self._guess_unit(name) for name in schemas}
+        self.personal = {
+            name for name, u in self.units.items() if u is not None and route(schemas, name, u[0]) is not None
+        }
         for table, columns in overrides.items():
             for column in columns:
                 if table in schemas and column not in schemas[table].names:
                     raise ConfigError("the table has no such column.", column=column, key=f"tables.{table}.columns")
 
-    def table(self, name: str, unit: Place | None) -> MaskingPlan:
+    def table(self, name: str) -> MaskingPlan:
+        """The plan of one table."""
         schema = self.schemas[name]
-        person, way = self._person(name, unit)
+        person, way = self._person(name)
         return MaskingPlan(
             table=name,
             policy=self.policy.name,
@@ -202,8 +210,9 @@ class _Planner:
         if verdict is None:
             why = "no verdict" if place not in self.verdicts else f"confidence below {self.policy.minimum_confidence:g}"
             return Rule(action=self.policy.unclassified), f"withheld: {why}", True
-        entity = taxonomy()[verdict.entity_type]
-        business = verdict.identifier_class == "none" and entity.identifier_class != "none"
+        default = taxonomy()[verdict.entity_type].identifier_class
+        of_person = verdict.entity_type in _BY_TABLE and place[0] in self.personal
+        business = verdict.identifier_class == "none" and default != "none" and not of_person
         rule = self.policy.entity_types.get(verdict.entity_type)
         if rule is not None and not (business and self.policy.business_data == "keep"):
             return rule, f"policy {name}: {verdict.entity_type}", False
@@ -217,9 +226,9 @@ class _Planner:
             return f"key:{'.'.join(root)}"
         return _SHARED_DOMAINS.get(entity_type, entity_type)
 
-    def _person(self, name: str, unit: Place | None) -> tuple[tuple[str, ...], tuple[ForeignKey, ...]]:
+    def _person(self, name: str) -> tuple[tuple[str, ...], tuple[ForeignKey, ...]]:
         """Columns that name the person of a row, and the way to them."""
-        unit = unit or self._guess_unit(name)
+        unit = self.units[name]
         way = None if unit is None else route(self.schemas, name, unit[0])
         if unit is None or way is None:
             return self.schemas[name].primary_key, ()

@@ -50,7 +50,9 @@ def rounded_up(value: float, digits: int = 3) -> str:
     """A bound to some significant digits, never below its value."""
     step = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
     shown = math.ceil(round(value / step, 6)) * step
-    return f"{shown:.{digits}g}" if shown < 10**digits else f"{shown:,.0f}" if shown < 1e9 else f"{shown:.{digits - 1}e}"
+    return (
+        f"{shown:.{digits}g}" if shown < 10**digits else f"{shown:,.0f}" if shown < 1e9 else f"{shown:.{digits - 1}e}"
+    )
 
 
 def left_text(value: float) -> str:

@@ -31,13 +31,14 @@ class WriterLease:
         self.folder = folder
         self.wait_seconds = wait_seconds
 
-    def acquire(self, dataset: str, run_id: str) -> bool:
+    def acquire(self, dataset: str, run_id: str) -> str | None:
         """Take or keep the lease of a dataset for a run.
 
         The steps of one run may live in several processes; they share the lease through the run id in the file.
 
         Returns:
-            True where the run has just begun to write, so that nobody else can have files in the making.
+            None where the run holds the lease already. Else the run that held it before ("" for none): it has ended, so whatever it
+            left in the making is nobody's.
 
         Raises:
             ServiceUnavailableError: another run holds it; the message names that run.
@@ -48,10 +49,10 @@ class WriterLease:
             while True:
                 before = path.read_text().strip() if path.exists() else ""
                 if self._try(path, run_id):
-                    return before != run_id
+                    return None if before == run_id else before
                 holder = path.read_text().strip()
                 if holder == run_id:
-                    return False
+                    return None
                 if time.monotonic() >= deadline:
                     raise ServiceUnavailableError(
                         f"the dataset {dataset!r} is being written by run {holder or 'unknown'}.",

@@ -45,7 +45,12 @@ def test_categories_are_texts(load):
         (SHORT + "targett: x\n", 5, "targett", "Did you mean `target`"),
         (SHORT + "budget:\n  epsilon: 0\n", 6, "budget.epsilon", "greater than 0"),
         (SHORT + "budget:\n  epsilonn: 1\n", 6, "budget.epsilonn", "not known"),
-        (SHORT + "synthesizers:\n  - {name: dp_marginals, epsilon: -1}\n", 6, "synthesizers.0.epsilon", "greater than 0"),
+        (
+            SHORT + "synthesizers:\n  - {name: dp_marginals, epsilon: -1}\n",
+            6,
+            "synthesizers.0.epsilon",
+            "greater than 0",
+        ),
         (SHORT + "name: again\n", 5, None, "stands twice"),
         ("name: Bad-Name\nsource: {path: x}\n", 1, "name", "lower-case"),
         ("name: x\n", 1, None, "at least one table"),

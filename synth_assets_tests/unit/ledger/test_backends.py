@@ -39,7 +39,7 @@ def test_a_finished_transaction_is_there_after_reopening_and_a_broken_one_is_not
     store.prepare("test", [make_table])
     with store.writing("a") as connection:
         add(connection, 5)
-    with pytest.raises(KeyError), store.writing("a") as connection:  # noqa: PT012  the write before the fault is the point
+    with pytest.raises(KeyError), store.writing("a") as connection:
         add(connection, 70)
         raise KeyError
     assert total(open_ledger_store(location)) == 5

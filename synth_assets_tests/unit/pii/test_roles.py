@@ -27,7 +27,13 @@ def roles(columns, verdicts, configs=None, **schema):
 def test_keys_identifiers_and_modelled_columns_are_told_apart():
     found = roles(
         [column("id"), column("parent"), column("email"), column("sex"), column("note", ColumnKind.TEXT)],
-        [verdict("id"), verdict("parent"), verdict("email", "email", "direct"), verdict("sex", "sex", "quasi"), verdict("note", "free_text", "sensitive")],
+        [
+            verdict("id"),
+            verdict("parent"),
+            verdict("email", "email", "direct"),
+            verdict("sex", "sex", "quasi"),
+            verdict("note", "free_text", "sensitive"),
+        ],
         primary_key=("id",),
         foreign_keys=(ForeignKey(columns=("parent",), parent_table="p", parent_columns=("id",)),),
     )
@@ -43,7 +49,9 @@ def test_a_column_without_a_verdict_is_made_anew():
 def test_a_declared_domain_makes_a_text_modelled_but_never_a_direct_identifier():
     declared = {"a": ColumnConfig(categories=("x", "y")), "b": ColumnConfig(categories=("x", "y"))}
     found = roles(
-        [column("a", ColumnKind.TEXT), column("b", ColumnKind.TEXT)], [verdict("a"), verdict("b", "email", "direct")], declared
+        [column("a", ColumnKind.TEXT), column("b", ColumnKind.TEXT)],
+        [verdict("a"), verdict("b", "email", "direct")],
+        declared,
     )
     assert found.modelled == ("a",)
     assert found.identifiers == {"b": "email"}
@@ -66,5 +74,7 @@ def test_every_column_has_exactly_one_role_and_no_direct_identifier_is_modelled(
 
 
 def test_texts_and_ids_count_as_identifying():
-    found = identifying_columns([verdict("a", "free_text", "sensitive"), verdict("b", "email", "direct"), verdict("c", "sex", "quasi")])
+    found = identifying_columns(
+        [verdict("a", "free_text", "sensitive"), verdict("b", "email", "direct"), verdict("c", "sex", "quasi")]
+    )
     assert found == {"a", "b"}

@@ -33,22 +33,22 @@ def test_a_second_run_fails_with_the_holders_run_id(tmp_path, holder):
 
 
 def test_another_step_of_the_same_run_may_write(tmp_path, holder):
-    assert WriterLease(tmp_path, wait_seconds=0.3).acquire("ds", "run-a") is False
+    assert WriterLease(tmp_path, wait_seconds=0.3).acquire("ds", "run-a") is None
 
 
 def test_a_killed_holder_frees_the_lease(tmp_path, holder):
     holder.kill()
     holder.join()
-    WriterLease(tmp_path, wait_seconds=5).acquire("ds", "run-b")
+    assert WriterLease(tmp_path, wait_seconds=5).acquire("ds", "run-b") == "run-a"
 
 
 def test_other_datasets_are_free(tmp_path, holder):
     WriterLease(tmp_path, wait_seconds=0.3).acquire("other", "run-b")
 
 
-def test_a_run_is_told_once_that_it_is_the_first_to_write(tmp_path):
+def test_a_run_is_told_once_who_wrote_before_it(tmp_path):
     lease = WriterLease(tmp_path)
-    assert [lease.acquire("ds", run) for run in ("run-a", "run-a", "run-b")] == [True, False, True]
+    assert [lease.acquire("ds", run) for run in ("run-a", "run-a", "run-b")] == ["", None, "run-a"]
     lease.release("ds")
 
 

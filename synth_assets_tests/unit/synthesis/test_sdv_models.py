@@ -52,14 +52,20 @@ def spec(tmp_path_factory):
     rng = np.random.default_rng(3)
     people, visits, claims = 120, 300, 400
     pid = [f"P{i}" for i in range(people)]
-    person = pd.DataFrame({"pid": pid, "age": rng.integers(0, 90, people), "sex": rng.choice(["F", "M"], people), "boss": pid})
+    person = pd.DataFrame(
+        {"pid": pid, "age": rng.integers(0, 90, people), "sex": rng.choice(["F", "M"], people), "boss": pid}
+    )
     visit = pd.DataFrame({"vid": range(visits), "pid": rng.choice(pid, visits), "cost": rng.integers(1, 900, visits)})
-    claim = pd.DataFrame({"cid": range(claims), "vid": rng.integers(0, visits, claims), "paid": rng.integers(1, 99, claims)})
+    claim = pd.DataFrame(
+        {"cid": range(claims), "vid": rng.integers(0, visits, claims), "paid": rng.integers(1, 99, claims)}
+    )
     claim["pid"] = visit.pid.to_numpy()[claim.vid]
     tables = []
     for name, frame in {"person": person, "visit": visit, "claim": claim}.items():
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / f"{name}.parquet")
-        tables.append(TableSpec(table=SCHEMAS[name], path=folder / f"{name}.parquet", columns=MODELLED[name], unit_column=None))
+        tables.append(
+            TableSpec(table=SCHEMAS[name], path=folder / f"{name}.parquet", columns=MODELLED[name], unit_column=None)
+        )
     return ReleaseSpec(tables=tuple(tables))
 
 

@@ -31,7 +31,9 @@ def test_a_cycle_is_named():
 
 
 def test_the_shortest_way_wins():
-    found = route(schemas(table("claim", "visit", "person"), table("visit", "person"), table("person")), "claim", "person")
+    found = route(
+        schemas(table("claim", "visit", "person"), table("visit", "person"), table("person")), "claim", "person"
+    )
     assert [k.parent_table for k in found] == ["person"]
 
 

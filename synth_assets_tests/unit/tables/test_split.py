@@ -57,7 +57,11 @@ def split(frames: dict[str, pd.DataFrame], folder: Path, *, holdout: float = 0.2
         tables[name] = SplitTable(path, SCHEMAS[name], SCHEMAS[name].names)
     out = folder / "out"
     counts = split_tables(tables, out, unit=("person", "pid"), holdout=holdout, key=secret, engine=Engine(threads=1))
-    read = {(n, side): pd.read_parquet(out / n / side / "part-00000.parquet") for n in frames for side in ("train", "holdout")}
+    read = {
+        (n, side): pd.read_parquet(out / n / side / "part-00000.parquet")
+        for n in frames
+        for side in ("train", "holdout")
+    }
     return counts, read
 
 
@@ -91,7 +95,10 @@ def test_the_unit_token_is_one_to_one_with_the_person(frames, tmp_path):
 
 def test_adding_and_reordering_rows_moves_nobody(frames, tmp_path):
     _, before = split(frames, tmp_path / "a")
-    more = {**frames, "person": pd.concat([frames["person"], pd.DataFrame({"pid": range(PEOPLE, 2 * PEOPLE), "age": 1})])}
+    more = {
+        **frames,
+        "person": pd.concat([frames["person"], pd.DataFrame({"pid": range(PEOPLE, 2 * PEOPLE), "age": 1})]),
+    }
     more["person"] = more["person"].sample(frac=1, random_state=3)
     _, after = split(more, tmp_path / "b")
     old = after["person", "holdout"].pid
@@ -126,7 +133,9 @@ def test_equal_rows_without_a_key_stand_on_one_side(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"a": [i % 40 for i in range(400)]}), path)
     schema = TableSchema(name="t", columns=columns("a"))
-    split_tables({"t": SplitTable(path, schema, ("a",))}, tmp_path / "o", unit=None, holdout=0.5, key=KEY, engine=Engine())
+    split_tables(
+        {"t": SplitTable(path, schema, ("a",))}, tmp_path / "o", unit=None, holdout=0.5, key=KEY, engine=Engine()
+    )
     sides = [set(pd.read_parquet(tmp_path / "o" / "t" / s / "part-00000.parquet").a) for s in ("train", "holdout")]
     assert sides[0] and sides[1] and not sides[0] & sides[1]
 
