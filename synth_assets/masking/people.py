@@ -152,18 +152,21 @@ def person_name() -> Recipe:
 
 
 def street_address() -> Recipe:
-    """House number and street."""
-    street = _Drawing("streets", lists.streets(), _text)
+    """House number, street name and suffix."""
+    street = _Drawing("street names", lists.names("street_names"), _text)
+    suffixes = lists.names("street_suffixes")
 
     def result(cell: Cell) -> ir.StringValue:
-        return (number(cell[0], 12, 8) % 9998 + 1).cast("string") + " " + cell[2]
+        drawn = number(cell[0], 12, 8)
+        suffix = element(cell.ring.words("street suffixes", suffixes), drawn // 9998 % len(suffixes))
+        return (drawn % 9998 + 1).cast("string") + " " + cell[2] + " " + suffix
 
     return (digest, *street.steps(lambda cell: cell[0], 1), result, lambda cell: _cased(cell.text, cell[3]))
 
 
 def city() -> Recipe:
-    """A US city; that it fits the state or the ZIP code is not promised."""
-    names = tuple(dict.fromkeys(c.name for c in lists.cities()))
+    """A US city of one word; that it fits the state or the ZIP code is not promised."""
+    names = tuple(dict.fromkeys(c.name for c in lists.cities() if c.name.isalpha()))
     return _drawn(_Drawing("cities", names, _text), lambda cell: digest(cell, cell.text.strip().lower()))
 
 
