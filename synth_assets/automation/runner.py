@@ -125,6 +125,7 @@ def run_chain(
             )  # fmt: skip
         finally:
             release_lease(dataset)
+    _set(result, [a.name for a in result.assets.values() if a.state == "waiting"], "skipped")
     if result.error is not None:
         result.exit_code = int(result.error.pop("exit_code", 1))
     elif any(c.blocking for c in result.failed_checks):
