@@ -19,7 +19,6 @@ from synth_assets.masking.canonical import (
     LONG_NUMBER,
     SHORTEST_NUMBER,
     RawColumn,
-    canonical,
     grouped,
     is_searchable,
     spellings,
@@ -32,7 +31,7 @@ from synth_assets.pii.patterns import TEXT
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.taxonomy import taxonomy
 from synth_assets.tables.engine import Engine, Session
-from synth_assets.tables.schema import TableSchema
+from synth_assets.tables.schema import ColumnSchema, TableSchema
 
 SEARCHED = frozenset({"string", "int64", "double"})
 _LONGEST_RUN = 6  # a spaced IBAN of 22 characters has six groups
@@ -130,21 +129,19 @@ def _identifiers_left(
         for c in seen.schemas[table].columns
         if identifies(seen.verdicts.get(table, {}).get(c.name))
     ]
-    places = [
-        (t, c.name, c.dtype) for t in tables for c in seen.summaries[t].output_schema.columns if c.dtype in SEARCHED
-    ]
+    places = {t: [c for c in seen.summaries[t].output_schema.columns if c.dtype in SEARCHED] for t in tables}
+    searched = sum(len(found) for found in places.values())
     if not columns:
-        return [], 0, 0, len(places)
+        return [], 0, 0, searched
     parts = [_spelled(session, column, entity_type, i) for i, (column, entity_type) in enumerate(columns)]
     known = ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
+    sources = [column for column, _ in columns]
     with session.held(known) as held:
         told = held.group_by("value").aggregate(looked=held.h.notnull().any())
         sizes = told.aggregate(found=told.looked.sum(), short=(~told.looked).sum()).to_pyarrow().to_pylist()[0]
-        with session.held(
-            _without_words(session, held.filter(held.h.notnull()).select("h", "source").distinct())
-        ) as forms:
-            found = [f for place in places for f in _in_column(session, seen, forms, [c for c, _ in columns], place)]
-    return found, int(sizes["found"] or 0), int(sizes["short"] or 0), len(places)
+        with session.held(_without_words(session, held)) as forms:
+            found = [f for t in tables if places[t] for f in _in_table(session, seen, forms, sources, t, places[t])]
+    return found, int(sizes["found"] or 0), int(sizes["short"] or 0), searched
 
 
 def _spelled(session: Session, column: RawColumn, entity_type: str, source: int) -> ir.Table:
@@ -159,10 +156,11 @@ def _spelled(session: Session, column: RawColumn, entity_type: str, source: int)
     )
 
 
-def _without_words(session: Session, forms: ir.Table) -> ir.Table:
-    """Spellings that are no ordinary names: the user name `maria` stands in every table of made-up names."""
+def _without_words(session: Session, spelled: ir.Table) -> ir.Table:
+    """The hashes to look for; none of an ordinary name: the user name `maria` stands in every table of made-up names."""
     listed = WordLists(session).words("words of names", sorted(made_up_words()))
-    words = forms.limit(1).select(word=listed.unnest())
+    words = spelled.limit(1).select(word=listed.unnest())
+    forms = spelled.filter(spelled.h.notnull()).select("h", "source").distinct()
     return forms.anti_join(words.select(h=words.word.hash()), "h")
 
 
@@ -173,32 +171,34 @@ def identifies(verdict: ColumnVerdict | None) -> bool:
     )
 
 
-def _in_column(
-    session: Session, seen: Evidence, forms: ir.Table, columns: Sequence[RawColumn], place: tuple[str, str, str]
+def _in_table(
+    session: Session,
+    seen: Evidence,
+    forms: ir.Table,
+    columns: Sequence[RawColumn],
+    table: str,
+    places: Sequence[ColumnSchema],
 ) -> list[LeakFinding]:
-    """Cells of one masked column that hold a raw identifier, by the raw column it comes from."""
-    table, column, dtype = place
+    """Cells of a masked table that hold a raw identifier, by masked column and the raw column it comes from."""
     source = session.parquet(seen.masked[table])
-    texts = source.select(text=as_text(source[column], dtype))
-    cells = texts.group_by("text").aggregate(cells=texts.count())
-    cells = cells.filter(cells.text.notnull())
-    if dtype == "string":
-        spread = _spread(cells)
-    else:
-        numbers = cells.filter(cells.text.length() >= LONG_NUMBER)
-        spread = numbers.select("cells", text=numbers.text.hash(), h=canonical(numbers.text).hash())
-    met = spread.join(forms, "h").distinct(on=["text", "source"])
-    hits = met.group_by("source").aggregate(cells=met.cells.sum())
+    parts = []
+    for i, place in enumerate(places):
+        texts = source.select(text=as_text(source[place.name], place.dtype))
+        texts = texts.filter(texts.text.notnull() if place.dtype == "string" else texts.text.length() >= LONG_NUMBER)
+        parts.append(texts.group_by("text").aggregate(cells=texts.count()).mutate(place=ibis.literal(i, "int64")))
+    spread = _spread(ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0])
+    met = spread.join(forms, "h").distinct(on=["text", "place", "source"])
+    hits = met.group_by("place", "source").aggregate(cells=met.cells.sum())
     return [
         LeakFinding(
             kind="identifier",
             raw_table=columns[h["source"]].table,
             raw_column=columns[h["source"]].column,
             table=table,
-            column=column,
+            column=places[h["place"]].name,
             cells=int(h["cells"]),
         )
-        for h in hits.order_by("source").to_pyarrow().to_pylist()
+        for h in hits.order_by("place", "source").to_pyarrow().to_pylist()
     ]
 
 
@@ -206,7 +206,7 @@ def _spread(cells: ir.Table) -> ir.Table:
     """One row per cell and spelling that it may hold: the whole, words, words joined by punctuation, numbers in groups.
 
     Args:
-        cells: `text` and `cells`.
+        cells: `text`, `place` and `cells`; the last two are kept.
     """
     nothing = ibis.literal([], "array<string>")
     lower, with_digit = cells.text.lower(), cells.text.re_search("[0-9]")
@@ -227,8 +227,10 @@ def _spread(cells: ir.Table) -> ir.Table:
         for n in range(2, _LONGEST_RUN + 1)
     ]
     parted = [each(step[c], grouped) for c in ("compounds", "mails", "numbers")]
-    hashed = step.select("cells", text=step.text.hash(), forms=hashes_joined([step.whole, step.words, *parted, *runs]))
-    spread = hashed.select("cells", "text", h=hashed.forms.unnest())
+    hashed = step.select(
+        "cells", "place", text=step.text.hash(), forms=hashes_joined([step.whole, step.words, *parted, *runs])
+    )
+    spread = hashed.select("cells", "place", "text", h=hashed.forms.unnest())
     return spread.filter(spread.h.notnull())
 
 

@@ -152,8 +152,8 @@ def person_name() -> Recipe:
 
 
 def street_address() -> Recipe:
-    """House number, street name and suffix."""
-    street = _Drawing("street names", lists.names("street_names"), _text)
+    """House number, street name of one word, suffix."""
+    street = _Drawing("street names", tuple(n for n in lists.names("street_names") if n.isalpha()), _text)
     suffixes = lists.names("street_suffixes")
 
     def result(cell: Cell) -> ir.StringValue:
