@@ -147,7 +147,7 @@ def fit(
     if joint:
         problem.aim(mixture, measurements.targets, measurements.pairs)
         for part in range(PARTS):
-            mixture.optimise(options.final_steps, problem.entropy, part / PARTS, (part + 1) / PARTS)
+            mixture.optimise(problem.final_steps, problem.entropy, part / PARTS, (part + 1) / PARTS)
             report("fit", (part + 1) / PARTS)
     probabilities = mixture.probabilities().cpu().numpy()
     tables = {

@@ -39,7 +39,7 @@ class MarginalOptions(Record):
         entropy: Weight of the entropy term.
         stage_steps: Steps of the fit after each round of selection.
         warm_steps: Steps of the fit to one-way tables, before the first round.
-        final_steps: Steps of the fit from stored measurements.
+        final_steps: Steps of the fit from stored measurements, at the noise per row of the tuning; see `Problem.final_steps`.
     """
 
     share_domain: float = Field(default=0.20, gt=0, lt=1)

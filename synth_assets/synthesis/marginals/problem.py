@@ -17,6 +17,7 @@ from synth_assets.synthesis.marginals.mixture import Mixture, PairTable
 from synth_assets.synthesis.marginals.options import MarginalOptions
 
 ENTROPY_REFERENCE = 0.04  # variance per row at which `options.entropy` was tuned
+STEPS_REFERENCE = 0.07  # variance per row at which `options.final_steps` was tuned
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class Problem:
             ones,
             np.where(known, (self.sigma_pair / sigma) ** 2 / cells, 0.0),
         )
+
+    @property
+    def final_steps(self) -> int:
+        """Steps of the final fit: more where the tables are precise, fewer where they are mostly noise."""
+        effort = (STEPS_REFERENCE * self.one.rows / self.sigma_pair**2) ** 0.2
+        return round(self.options.final_steps * min(max(effort, 0.7), 2.0))
 
     @property
     def entropy(self) -> float:
