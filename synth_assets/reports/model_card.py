@@ -109,7 +109,7 @@ def model_card(data: ReportInput, name: str) -> ModelCard:
     by_reason: dict[str, list[str]] = {}
     for column, reason in audit.inputs.left_out.items():
         by_reason.setdefault(reason, []).append(column)
-    partial = [f"{key}: {text}" for key, text in audit.reasons.items() if key not in ORDER]
+    partial = [f"{_words(key)}: {text}" for key, text in audit.reasons.items() if key not in ORDER]
     return ModelCard(
         name=name,
         method=METHODS.get(name, name),
@@ -121,6 +121,11 @@ def model_card(data: ReportInput, name: str) -> ModelCard:
         left_out=tuple((reason, ", ".join(columns)) for reason, columns in by_reason.items()),
         limits=(*audit.inputs.notes, *partial),
     )
+
+
+def _words(key: str) -> str:
+    """A key of the audit's reasons, such as privacy.singling_out.visits, as words."""
+    return key.replace("_", " ").replace(".", ", ").capitalize()
 
 
 def _module(audit: AuditResult, name: Module, *, several: bool) -> ModuleCard:
