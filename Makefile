@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
+DATA ?= ../shared/data
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
@@ -45,8 +46,10 @@ nightly: setup ## Every test, with more examples
 screenshots: setup ## Take the pictures of the README (needs Chromium and a finished demo)
 	@$(BIN)/python scripts/screenshots.py
 
-bench: setup ## Run the benchmarks (needs the public tables, see benchmarks/README.md)
-	@for script in synthesis masking classification; do $(BIN)/python benchmarks/$$script.py; done
+bench: setup ## Run the benchmarks; DATA is the folder with the public tables
+	@$(BIN)/python benchmarks/synthesis.py "$(DATA)" $(if $(BENCH),--bench "$(BENCH)")
+	@$(BIN)/python benchmarks/masking.py
+	@SYNTH_ASSETS_SHARED_DATA="$(DATA)" $(BIN)/python benchmarks/classification.py
 
 constraints: ## Write constraints.txt from the versions in .venv
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu//' > constraints.txt
