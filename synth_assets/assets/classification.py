@@ -59,7 +59,7 @@ def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, {t: r.content_hash for t, r in raws.items()}, section, VERSION,
                 lambda folder: _classify(wiring, stage.store, raws, engine, folder),
             )  # fmt: skip
-            events = stage.deliver(job, lambda ref: _describe(read_verdicts(stage.store, ref)))
+            events = stage.deliver(job, lambda ref: _describe(wiring, stage.store, ref))
         yield from events
 
     return pii_classification
@@ -104,8 +104,17 @@ def _classify(
     return {"columns": sum(len(v) for v in verdicts.values())}
 
 
-def _describe(verdicts: Mapping[str, tuple[ColumnVerdict, ...]]) -> dict[str, Any]:
-    public = [(t, v.public()) for t, found in verdicts.items() for v in found]
+def _describe(wiring: Wiring, store: ArtifactStore, ref: ArtifactRef) -> dict[str, Any]:
+    """Columns of all tables as `table.column` with a tag, their lineage, and the verdicts as a table."""
+    schemas = read_schemas(store, ref)
+    public = [(t, v.public()) for t, found in read_verdicts(store, ref).items() for v in found]
+    columns = [
+        dg.TableColumn(
+            f"{t}.{v.column}", type=schemas[t].column(v.column).dtype, description=v.entity_type, tags={"pii": v.identifier_class}
+        )
+        for t, v in public
+    ]  # fmt: skip
+    sources = {f"{t}.{v.column}": [(wiring.keys.key(wiring.keys.raw(t)), v.column)] for t, v in public}
     counts = {c: sum(v.identifier_class == c for _, v in public) for c in ("direct", "quasi", "sensitive")}
     shown = [
         {
@@ -120,4 +129,6 @@ def _describe(verdicts: Mapping[str, tuple[ColumnVerdict, ...]]) -> dict[str, An
         "quasi_identifiers": counts["quasi"],
         "sensitive_columns": counts["sensitive"],
         "verdicts": metadata.rows(shown),
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        **metadata.lineage(sources),
     }

@@ -1,6 +1,7 @@
 """Stage 6: noisy counts, the only asset between the data and the marginal model. Budget is reserved before the first read."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,12 +145,12 @@ def _measure(
 def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "BudgetLedger") -> dict[str, Any]:
     status = budget.status(report.population)
     return {
-        "epsilon_spent": report.spent.epsilon,
-        "epsilon_zcdp": report.spent.epsilon_simple,
+        "epsilon_spent": metadata.epsilon(report.spent.epsilon),
+        "epsilon_zcdp": metadata.epsilon(report.spent.epsilon_simple),
         "delta": report.spent.delta,
         "privacy_level": report.level,
         "unit_of_privacy": report.unit,
-        "budget_left": status.left,
+        "budget_left": math.floor(status.left * 1e4) / 1e4,
         "budget": status.epsilon,
         "non_dp_inputs": metadata.rows([{"input": i} for i in report.non_dp_inputs]),
         **metadata.columns_from(ref.info["columns"], wiring.keys.key(wiring.keys.split)),

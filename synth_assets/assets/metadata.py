@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,6 +54,11 @@ def columns_from(names: Sequence[str], source: dg.AssetKey) -> dict[str, Any]:
     """Columns, as `table.column`, that an asset without rows knows of, each from the column of the same name in its source."""
     known = dg.TableSchema(columns=[dg.TableColumn(name, type="modelled") for name in names])
     return {"dagster/column_schema": known, **lineage({name: [(source, name)] for name in names})}
+
+
+def epsilon(value: float) -> float:
+    """An epsilon with four digits, rounded up: what is shown is never less than what was spent."""
+    return math.ceil(value * 1e4) / 1e4
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue | None:

@@ -56,7 +56,7 @@ def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsD
                 Zone.RELEASE, asset, {"measurements": source.content_hash}, section, VERSION,
                 lambda folder: _fit_private(stage.store.path(source), source, config.seed, folder),
             )  # fmt: skip
-            spent = {"epsilon_spent": source.info["spent"]["epsilon"]}
+            spent = {"epsilon_spent": metadata.epsilon(source.info["spent"]["epsilon"])}
             events = stage.deliver(job, lambda ref: {**spent, **_describe(ref, keys.key(keys.measurements))})
         yield from events
 
