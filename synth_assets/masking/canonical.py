@@ -79,16 +79,21 @@ def grouped(text: ir.StringValue) -> ir.StringValue:
     return text.lower().re_replace(r"[^\pL\pN]+", "|").re_replace(r"^\|?(?:1\|)?|\|$", "")
 
 
-def spellings(text: ir.StringValue, entity_type: str) -> ir.ArrayValue:
+def spellings(text: ir.StringValue, plain: ir.StringValue, own: ir.StringValue, entity_type: str) -> ir.ArrayValue:
     """All spellings under which an identifier is looked for.
 
     As it stands, without separators, parted between letters and digits, parted as numbers of its kind usually are, digits alone. Groups
     are compared as groups: that 02139-1234 has the digits of somebody's SSN is chance.
+
+    Args:
+        text: The identifier.
+        plain: Its canonical form.
+        own: Its groups.
+        entity_type: What it is.
     """
-    plain = canonical(text)
     parted = plain.re_replace(r"(\pL)([0-9])", r"\1|\2").re_replace(r"([0-9])(\pL)", r"\1|\2")
     usual = [plain.re_replace(form, groups) for form, groups in _GROUPS.get(entity_type, ())]
-    return ibis.array([plain, grouped(text), parted, digits_alone(text), *usual])
+    return ibis.array([plain, own, parted, digits_alone(text), *usual])
 
 
 def is_searchable(spelling: ir.StringValue) -> ir.BooleanValue:

@@ -19,6 +19,7 @@ from synth_assets.masking.canonical import (
     LONG_NUMBER,
     SHORTEST_NUMBER,
     RawColumn,
+    canonical,
     grouped,
     is_searchable,
     spellings,
@@ -39,6 +40,9 @@ _WORD = r"[\pL\pN]+"
 _LONG_WORD = rf"[\pL\pN]*\pL[\pL\pN]*|[0-9]{{{LONG_NUMBER},}}"
 _COMPOUND = r"[\pL\pN]+(?:[^\pL\pN\s]+[\pL\pN]+)+"
 _ALONE = rf"(?:^|[\s(,;:#=])[0-9]{{{SHORTEST_NUMBER},}}(?:$|[\s),;:.])"
+_SEVERAL = r"[\s:/=?&;,|<>]"  # more than one word: a running text, an address, a pair
+_MANY_PIECES = r"^[^@]*(?:[^\pL\pN@]+[\pL\pN]+){3}"
+_NOTHING = ibis.literal([], "array<string>")
 _MANY_DIGITS = rf"(?:[0-9][^0-9]*){{{LONG_NUMBER}}}"
 
 
@@ -149,7 +153,9 @@ def _spelled(session: Session, column: RawColumn, entity_type: str, source: int)
     table = session.parquet(column.path)
     values = table.select(v=as_text(table[column.column], column.dtype)).distinct()
     values = values.filter(values.v.notnull())
-    spelled = values.select(value=values.v.hash(), form=spellings(values.v, entity_type).unnest())
+    values = values.mutate(plain=canonical(values.v), own=grouped(values.v))
+    forms = spellings(values.v, values.plain, values.own, entity_type).unique()
+    spelled = values.select(value=values.v.hash(), form=forms.unnest())
     looked = is_searchable(spelled.form).fill_null(False)
     return spelled.select(
         "value", h=looked.ifelse(spelled.form.hash(), ibis.null("int64")), source=ibis.literal(source, "int64")
@@ -208,30 +214,40 @@ def _spread(cells: ir.Table) -> ir.Table:
     Args:
         cells: `text`, `place` and `cells`; the last two are kept.
     """
-    nothing = ibis.literal([], "array<string>")
+    is_text = cells.text.re_search(_SEVERAL) | cells.text.re_search(_MANY_PIECES)
+    short = cells.filter(~is_text)
+    words = short.text.re_search(r"[^\pL\pN]").ifelse(extract_all(short.text.lower(), _LONG_WORD), _NOTHING)
+    short = short.select("cells", "place", "text", forms=hashes_joined([ibis.array([grouped(short.text)]), words]))
+    parts = [
+        part.select("cells", "place", text=part.text.hash(), h=part.forms.unnest())
+        for part in (short, _in_text(cells.filter(is_text)))
+    ]
+    spread = parts[0].union(parts[1], distinct=False)
+    return spread.filter(spread.h.notnull())
+
+
+def _in_text(cells: ir.Table) -> ir.Table:
+    """`text`, `place`, `cells` of running texts, and the hashes of all that one of them may hold as `forms`."""
     lower, with_digit = cells.text.lower(), cells.text.re_search("[0-9]")
     step = cells.mutate(
-        whole=ibis.array([grouped(cells.text)]),
         words=extract_all(lower, _LONG_WORD),
         compounds=extract_all(lower, _COMPOUND),
-        mails=lower.contains("@").ifelse(extract_all(lower, TEXT["email"]), nothing),
-        numbers=with_digit.ifelse(extract_all(lower.replace(" ", "  "), _ALONE), nothing),
-        run1=with_digit.ifelse(extract_all(lower, _WORD), nothing),
+        mails=lower.contains("@").ifelse(extract_all(lower, TEXT["email"]), _NOTHING),
+        numbers=with_digit.ifelse(extract_all(lower.replace(" ", "  "), _ALONE), _NOTHING),
+        run1=with_digit.ifelse(extract_all(lower, _WORD), _NOTHING),
         many=cells.text.re_search(_MANY_DIGITS),
     )
     for length in range(2, _LONGEST_RUN + 1):
         longer = _longer(step[f"run{length - 1}"], step["run1"], length)
-        step = step.mutate(**{f"run{length}": longer if length == 2 else step.many.ifelse(longer, nothing)})
+        step = step.mutate(**{f"run{length}": longer if length == 2 else step.many.ifelse(longer, _NOTHING)})
     runs = [
         each(step[f"run{n}"], lambda run: _tells(run).ifelse(run, ibis.null("string")))
         for n in range(2, _LONGEST_RUN + 1)
     ]
     parted = [each(step[c], grouped) for c in ("compounds", "mails", "numbers")]
-    hashed = step.select(
-        "cells", "place", text=step.text.hash(), forms=hashes_joined([step.whole, step.words, *parted, *runs])
+    return step.select(
+        "cells", "place", "text", forms=hashes_joined([ibis.array([grouped(step.text)]), step.words, *parted, *runs])
     )
-    spread = hashed.select("cells", "place", "text", h=hashed.forms.unnest())
-    return spread.filter(spread.h.notnull())
 
 
 def _longer(runs: ir.ArrayValue, words: ir.ArrayValue, length: int) -> ir.ArrayValue:
