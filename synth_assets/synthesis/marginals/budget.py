@@ -119,7 +119,8 @@ def plan_table(
         eps^2 / 8-zCDP (Bun, Steinke 2016; Cesar, Rogers 2021).
     """
     needs_domain = shape.bounds + shape.categories
-    rest = rho * (1 - options.share_domain) if needs_domain else rho
+    share_domain = options.share_domain * math.sqrt(min(1.0, needs_domain / max(1, shape.columns - shape.given)))
+    rest = rho * (1 - share_domain)
     pairs = pair_count(shape, rest, options) if pairs is None else pairs
     shares = {
         "one": options.share_ones,
@@ -137,7 +138,7 @@ def plan_table(
             return None
         return effective_sigma(shape.max_per_unit * math.sqrt(count / (2 * share * rest)))
 
-    domain = shape.max_per_unit * math.sqrt(needs_domain / (2 * options.share_domain * rho)) if needs_domain else None
+    domain = shape.max_per_unit * math.sqrt(needs_domain / (2 * share_domain * rho)) if needs_domain else None
     sigma_one = sigma(shares["one"], shape.ones)
     return TableBudget(
         shape=shape,

@@ -15,7 +15,8 @@ class MarginalOptions(Record):
     """Defaults were tuned on public tables; they are not tuned per data set.
 
     Attributes:
-        share_domain: Share of the budget (rho) for bounds and categories that nobody declared; nothing where all are declared.
+        share_domain: Share of the budget (rho) for bounds and categories where nobody declared any; times the square root of the
+            undeclared fraction of the columns else.
         share_ones: Share of the rest for one-way tables.
         share_target: Share for the tables of every column with the target.
         share_roundness: Share for how often numbers are multiples of 10, 100, ...

@@ -80,7 +80,7 @@ class Problem:
     def final_steps(self) -> int:
         """Steps of the final fit: more where the tables are precise, fewer where they are mostly noise."""
         effort = (STEPS_REFERENCE * self.one.rows / self.sigma_pair**2) ** 0.2
-        return round(self.options.final_steps * min(max(effort, 0.7), 2.0))
+        return int(self.options.final_steps * min(max(effort, 0.7), 2.0))
 
     @property
     def entropy(self) -> float:
