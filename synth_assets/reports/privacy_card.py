@@ -71,8 +71,8 @@ def privacy_card(privacy: PrivacyReport | None) -> PrivacyCard | None:
         return None
     used = privacy.budget_epsilon - privacy.budget_left
     budget = (
-        f"Population {privacy.population}: {epsilon_text(used)} of {privacy.budget_epsilon:g} is used by all releases together, "
-        f"{left_text(privacy.budget_left)} is left."
+        f"Population {privacy.population}: {epsilon_text(used)} of {privacy.budget_epsilon:g} is used by all releases together "
+        f"(composed at the budget's own delta), {left_text(privacy.budget_left)} is left."
     )
     picture = gauge(used, privacy.budget_epsilon, privacy.spent.epsilon, label=budget)
     return PrivacyCard(
