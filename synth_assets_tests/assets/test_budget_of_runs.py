@@ -1,0 +1,211 @@
+"""The budget in runs of the chain: refused before anything is read, won by exactly one of two, never forgotten."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synth_assets.api import open_budget
+from synth_assets.storage.artifacts import Zone
+from synth_assets_tests import chain
+
+ROWS = 600
+
+
+def people(
+    home: Path, name: str, *, epsilon: float, budget: float, population: str | None = None, seed: int = 1
+) -> None:
+    """A small single-table dataset of made-up people with a declared domain."""
+    rng = np.random.default_rng(seed)
+    lines = [f"{i},{rng.integers(18, 90)},{'FM'[rng.integers(2)]},{rng.integers(2)}" for i in range(ROWS)]
+    folder = home / "configs" / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.csv").write_text("\n".join(["person_id,age,sex,ill", *lines, ""]))
+    config = {
+        "name": name,
+        "source": {"path": f"{name}.csv"},
+        "primary_key": "person_id",
+        "columns": {
+            "age": {"kind": "number", "lower": 0, "upper": 120},
+            "sex": {"kind": "category", "categories": ["F", "M"]},
+            "ill": {"kind": "category", "categories": ["0", "1"]},
+        },
+        "budget": {"epsilon": budget, "delta": 1e-5},
+        "synthesizers": [{"name": "dp_marginals", "epsilon": epsilon}],
+    }
+    chain.write_dataset(home, config | ({"population": population} if population else {}))
+
+
+UNTIL_MEASURED = ["raw", "pii_classification", "split", "dp_measurements"]
+RUN = """
+import sys, time
+from pathlib import Path
+from synth_assets_tests import chain
+home, name, stages, at = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(","), float(sys.argv[4])
+import synth_assets.synthesis.charged, synth_assets.tables.engine_marginals, torch  # so that both are ready at the same time
+time.sleep(max(0.0, at - time.time()))
+done = chain.run(home, name, stages=stages)
+print(done.exit_code, done.error["code"] if done.error else "")
+"""
+HANG = """
+import sys, time
+from pathlib import Path
+from synth_assets_tests import chain
+import synth_assets.synthesis.release_measure as release_measure
+home = Path(sys.argv[1])
+real = release_measure.measure
+def hang(source, *args, **options):
+    source.counts([()])
+    (home / "reading").touch()
+    time.sleep(600)
+release_measure.measure = hang
+chain.run(home, "people", stages=sys.argv[2].split(","))
+"""
+
+
+def start(home: Path, code: str, *arguments: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(chain.ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(home), *arguments], cwd=home, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def spied(monkeypatch) -> list[str]:
+    """Every way to rows that is taken while the measurements step runs."""
+    import synth_assets.synthesis.charged as charged
+    from synth_assets.tables.engine import Engine
+
+    taken: list[str] = []
+    inside: list[str] = []
+    measure, session = charged.measure_charged, Engine.session
+
+    def measured(*args, **options):
+        inside.append("step")
+        try:
+            return measure(*args, **options)
+        finally:
+            inside.pop()
+
+    def opened(self):
+        if inside:
+            taken.append("session")
+        return session(self)
+
+    monkeypatch.setattr(charged, "measure_charged", measured)
+    monkeypatch.setattr(Engine, "session", opened)
+    return taken
+
+
+def test_a_budget_that_does_not_suffice_is_refused_before_any_data_is_read(tmp_path: Path, spied: list[str]) -> None:
+    home = tmp_path / "home"
+    people(home, "people", epsilon=2, budget=1)
+    done = chain.run(home, "people")
+    assert done.exit_code == 4
+    assert done.error["code"] == "budget"
+    assert "No data was read" in done.error["message"]
+    assert spied == []
+    assert done.assets["masked_people"].state == "done"  # what needs no budget goes on
+    assert {done.assets[a].state for a in ("model_dp_marginals", "audit_dp_marginals", "report", "export_csv")} == {
+        "skipped"
+    }
+    status = open_budget(home).status("people")
+    assert (status.spent, status.reserved, status.releases) == (0, 0, ())
+    people(home, "people", epsilon=0.9, budget=1)
+    again = chain.run(home, "people", stages=["dp_measurements"])
+    assert again.exit_code == 0
+    assert spied == ["session"]
+    assert 0 < again.assets["dp_measurements"].metadata["epsilon_spent"] <= 0.9
+
+
+def test_an_exceeded_budget_leaves_the_earlier_release_and_its_readers_alone(home: Path) -> None:
+    before = chain.store(home).current(Zone.RELEASE, "clinic", "dp_measurements")
+    chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=9))
+    done = chain.run(home, stages=["dp_measurements"])
+    assert done.exit_code == 4
+    assert chain.store(home).current(Zone.RELEASE, "clinic", "dp_measurements") == before
+    chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=6))
+    assert all(a.reused for a in chain.run(home, stages=["dp_measurements", "model"]).assets.values())
+
+
+def test_two_runs_that_compete_for_the_last_of_a_budget_exactly_one_wins(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for seed, name in enumerate(("first", "second")):
+        people(home, name, epsilon=0.95, budget=1, population="town", seed=seed)
+    for name in ("first", "second"):
+        assert chain.run(home, name, stages=UNTIL_MEASURED[:-1]).exit_code == 0
+    at = str(time.time() + 12)
+    runs = [start(home, RUN, name, "dp_measurements", at) for name in ("first", "second")]
+    told = [run.communicate(timeout=250) for run in runs]
+    assert sorted(out.strip() for out, _ in told) == ["0", "4 budget"], told
+    status = open_budget(home).status("town")
+    assert [r.state for r in status.releases] == ["settled"]
+    assert status.spent + status.left == pytest.approx(1)
+    written = [chain.store(home).find(Zone.RELEASE, n, "dp_measurements") for n in ("first", "second")]
+    assert sum(w is not None for w in written) == 1
+
+
+@pytest.mark.parametrize("lost", ["ledger gone", "ledger of somebody else"])
+def test_releases_without_their_ledger_are_an_error_and_no_fresh_start(home: Path, lost: str) -> None:
+    shutil.rmtree(home / "var" / "ledger")
+    if lost == "ledger of somebody else":
+        open_budget(home).declare("others", "row", 10, 1e-5)
+    done = chain.run(home)
+    assert done.exit_code == 3
+    assert done.error["code"] == "release_refused"
+    assert "ledger" in done.error["message"]
+    assert done.assets["model_dp_marginals"].state == "skipped"
+    assert open_budget(home).is_new == (lost == "ledger gone")
+
+
+def test_a_ledger_that_is_older_than_the_release_is_an_error(home: Path) -> None:
+    older = home / "older"
+    shutil.copytree(home / "var" / "ledger", older)
+    chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=2))
+    assert chain.run(home, stages=["dp_measurements"]).exit_code == 0
+    shutil.rmtree(home / "var" / "ledger")
+    older.rename(home / "var" / "ledger")
+    done = chain.run(home, stages=["dp_measurements"])
+    assert (done.exit_code, done.error["code"]) == (3, "release_refused")
+
+
+def test_a_run_killed_while_it_reads_has_spent_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    people(home, "people", epsilon=1, budget=3)
+    killed = start(home, HANG, ",".join(UNTIL_MEASURED))
+    deadline = time.monotonic() + 200
+    while not (home / "reading").exists():
+        assert killed.poll() is None, killed.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    killed.kill()
+    killed.communicate()
+
+    status = open_budget(home).status("people")
+    assert [r.state for r in status.releases] == ["reading"]
+    assert status.reserved > 0.5
+    assert status.left < 3 - 0.5
+    assert chain.store(home).find(Zone.RELEASE, "people", "dp_measurements") is None
+    released = home / "var" / "release"
+    assert not released.exists() or not [p for p in released.rglob("*") if p.is_file()]
+    left_over = list((home / "var").rglob(".staging-*"))
+    assert all(p.is_relative_to(home / "var" / "restricted") for p in left_over)
+
+    done = chain.run(home, "people", stages=[*UNTIL_MEASURED, "model"])
+    assert done.exit_code == 0
+    assert done.assets["split"].reused
+    assert not list((home / "var").rglob(".staging-*"))
+    after = open_budget(home).status("people")
+    assert sorted(r.state for r in after.releases) == ["reading", "settled"]
+    assert after.left < status.left
+    with chain.instance(home) as instance:
+        states = {run.status.value for run in instance.get_runs()}
+    assert states == {"SUCCESS", "FAILURE"}  # the killed run does not look alive for ever
