@@ -2,8 +2,8 @@
 
     python benchmarks/masking.py [--rows 1000000] [--policy hipaa_safe_harbor] [--faker-rows 20000]
 
-Each contender runs in a process of its own; the figure is cells (rows x columns) per CPU second of that process. `plain` is a rewrite of
-the same table by the same engine without masks (the floor that reading and writing set); `faker` is what scripts do: pandas with a
+Each contender runs in a process of its own; the figure is cells (rows x columns) per CPU second of that process. `plain` is a
+rewrite of the same table by the same engine without masks (the floor of reading and writing); `faker` is what scripts do: pandas with a
 dictionary from each distinct value to a Faker value. Faker comes with SDV; it is used here only.
 """
 
