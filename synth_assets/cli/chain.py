@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from synth_assets.cli.live import LiveChain
 from synth_assets.cli.options import HomeOption, JsonOption, home_of, nearest_home, telling_of_first_key
-from synth_assets.cli.output import emit_json, errors, facts, path_line, show, table
+from synth_assets.cli.output import emit_json, facts, line, path_line, show, table
 from synth_assets.config.runtime import LoadedDataset, Settings
 from synth_assets.config.runtime import register as register_dataset
 from synth_assets.errors import ConfigError, InputError
@@ -86,6 +85,8 @@ def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fr
         else:
             with LiveChain() as live:
                 result = run_chain(defs, dataset.config.name, stages=stages, fresh=fresh, progress=live.show)
+    if result.error is not None and result.error.get("code") == ConfigError.code and result.error.get("file") is None:
+        result.error["file"] = str(config)
     if as_json:
         emit_json(summary(result))
     else:
@@ -183,11 +184,11 @@ def _print_closing(result: ChainRun, seconds: float) -> None:
     error = error_of(result)
     for check in result.failed_checks:
         word, style = ("blocked", "bold red") if check.blocking else ("warning", "yellow")
-        line = f"{check.asset}.{check.check}: {check.description}"
-        if error is None or line not in error["message"]:
-            errors.print(Text(f"{word}: ", style=style) + Text(line), soft_wrap=True)
+        text = f"{check.asset}.{check.check}: {check.description}"
+        if error is None or text not in error["message"]:
+            line(word, text, style=style)
     if error is not None:
-        errors.print(Text("error: ", style="bold red") + Text(error_line(error)), soft_wrap=True)
+        line("error", error_line(error), style="bold red")
 
 
 def _run_facts(result: ChainRun, told: dict[str, Any], seconds: float) -> list[tuple[str, Any]]:
@@ -211,7 +212,7 @@ def _run_facts(result: ChainRun, told: dict[str, Any], seconds: float) -> list[t
 def error_line(error: dict[str, Any]) -> str:
     """The error's fields as one line."""
     fields = {k: error.get(k) for k in ("file", "row", "column", "key", "remedy")}
-    return " ".join(str(InputError(str(error["message"]), **fields)).split())
+    return str(InputError(str(error["message"]), **fields))
 
 
 COMMANDS = (demo, run)

@@ -27,8 +27,8 @@ from rich.text import Text
 
 from synth_assets.errors import SynthAssetsError
 
-console = Console(highlight=False)
-errors = Console(highlight=False, stderr=True)
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(highlight=False, markup=False, emoji=False, stderr=True)
 ONE_LINE = 10_000  # columns where nobody reads on a terminal: every row of a table is one line, no path is cut
 
 
@@ -56,6 +56,7 @@ def _bind(out: Console, stream: TextIO) -> None:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows "?"
     out.file = stream
+    out.is_interactive = out.is_terminal and not out.is_dumb_terminal
     out._width = None if out.is_terminal else ONE_LINE  # noqa: SLF001  the setter takes no None, and None is what follows the window
 
 
@@ -98,12 +99,22 @@ def emit_error(error: SynthAssetsError, *, as_json: bool) -> None:
     if as_json:
         emit_json(error.as_dict())
     else:
-        errors.print(Text("error: ", style="bold red") + Text(" ".join(str(error).split())), soft_wrap=True)
+        line("error", str(error), style="bold red")
+
+
+def line(word: str, text: str, *, style: str = "yellow") -> None:
+    """One line on stderr."""
+    errors.print(Text(f"{word}: ", style=style) + Text(visible(text)), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """One line on stderr that is no error."""
-    errors.print(Text("note: ", style="yellow") + Text(text), soft_wrap=True)
+    line("note", text)
+
+
+def visible(text: str) -> str:
+    """Text on one line, without signs that steer a terminal: names of files and columns come from elsewhere."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
 
 
 @contextmanager
@@ -156,7 +167,7 @@ class _Steps:
         self.started = time.perf_counter()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self.bar = Progress(*columns, console=errors, transient=True, redirect_stdout=False, redirect_stderr=False)
-        self.task: TaskID | None = None
+        self.task: TaskID | None = None  # None while nothing moves
 
     def begin(self, name: str) -> None:
         self.end()
@@ -167,17 +178,17 @@ class _Steps:
     def end(self) -> None:
         if self.name is None:
             return
-        seconds, line = time.perf_counter() - self.started, f"  {self.name}"
+        seconds, name = time.perf_counter() - self.started, self.name
         self.name = None
         self.stop()
         if seconds >= 1:
-            errors.print(Text(f"{line}, {seconds:.1f} s", style="dim"), soft_wrap=True)
+            errors.print(Text(f"  {name}, {seconds:.1f} s", style="dim"), soft_wrap=True)
 
     def stop(self) -> None:
         if self.task is not None:
             self.bar.remove_task(self.task)
+            self.bar.stop()
             self.task = None
-        self.bar.stop()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Collection[str] = ()) -> Table:
@@ -219,7 +230,7 @@ def _cell(value: Any) -> Text:
         return Text(f"{value:,}")
     if isinstance(value, float) and math.isfinite(value):
         return Text(figure(value))
-    return Text(str(value))
+    return Text(visible(str(value)))
 
 
 def figure(value: float) -> str:
@@ -233,4 +244,4 @@ def figure(value: float) -> str:
 
 def path_line(label: str, path: Path | str) -> Text:
     """A label and a path that can be copied whole."""
-    return Text(f"{label}: ", style="bold") + Text(str(path))
+    return Text(f"{label}: ", style="bold") + Text(visible(str(path)))

@@ -43,7 +43,9 @@ def _texts(value: Any) -> Any:
     """YAML reads `categories: [1, 2]` as numbers; categories are texts."""
     if not isinstance(value, list | tuple):
         return value
-    return tuple(str(v) if isinstance(v, int | float) and not isinstance(v, bool) else v for v in value)
+    if any(isinstance(v, bool) for v in value):
+        raise ValueError("YAML reads yes, no, on, off, true and false as booleans; write such categories in quotes")
+    return tuple(str(v) if isinstance(v, int | float) else v for v in value)
 
 
 class Config(BaseModel):

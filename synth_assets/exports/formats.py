@@ -7,6 +7,8 @@ are left alone, and the metadata counts what was changed. Column names, order, a
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,8 +23,11 @@ from synth_assets.storage import atomic
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import TableSchema
 
-FORMULA_START = r"^[=+\-@\t\r]"
-PLAIN_NUMBER = r"^[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?%?$"
+FORMULA_START = (
+    r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"  # the last four: their wide forms (East Asian keyboards)
+)
+PLAIN_NUMBER = r"^([+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?%?|\+[0-9][0-9 ().-]{6,20})$"  # or a telephone number
+_PYTHON_START = re.sub(r"\\x\{(\w+)\}", r"\\u\1", FORMULA_START)
 PROVENANCE_KEY = b"synth_assets"
 XSD = {
     "int64": "integer",
@@ -47,12 +52,18 @@ def write_table(
         provenance: What to record about the table's origin: in the Parquet footer, the JSON's `provenance`, or a sidecar of the CSV.
 
     Raises:
-        InputError: the suffix names no known format.
+        InputError: the suffix names no known format, or the file cannot be written.
     """
     writer = _writer(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with engine.session() as session:
-        writer(session, session.parquet(source), out, schema, dict(provenance or {}))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with engine.session() as session:
+            writer(session, session.parquet(source), out, schema, dict(provenance or {}))
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise InputError(
+            f"the file cannot be written ({why}).", file=str(out), remedy="Name another place, or make room."
+        ) from None
 
 
 def check_suffix(out: Path) -> None:
@@ -84,7 +95,9 @@ def _writer(out: Path) -> Writer:
 def _csv(
     session: Session, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any], delimiter: str = ","
 ) -> None:
-    session.write_csv(_spelled(_safe(table, schema), schema), out, delimiter=delimiter)
+    shown = _spelled(_safe(table, schema), schema)
+    armed = [n for n in schema.names if re.match(_PYTHON_START, n) and not re.match(PLAIN_NUMBER, n)]
+    session.write_csv(shown.rename({f"'{n}": n for n in armed}), out, delimiter=delimiter)
     escaped = _escaped_cells(table, schema)
     record = {
         "@context": "http://www.w3.org/ns/csvw",

@@ -6,6 +6,8 @@ A key whose values are all whole numbers, numbers, booleans or strings keeps tha
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,10 @@ _NUMBERS = _INTEGERS | {"DOUBLE"}
 _SQL: dict[StagedType, str] = {"int64": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN", "string": "VARCHAR"}
 _KEYS_PER_QUERY = 100
 _OBJECT_BYTES = 64 * 1024**2
+_HEAD_BYTES = 1024**2  # in which the rows of a document must begin
+_TAIL_BYTES = 64  # in which it must end
+_DATA = re.compile(rb'"data"\s*:\s*\[\s*\{')
+_END = re.compile(rb"\]\s*\}\s*$")
 
 
 def read_json(
@@ -39,6 +45,7 @@ def read_json(
         SourceError: the text is no JSON, or holds something else than objects; names the line.
     """
     text = _without_bom(as_utf8(path, declared=encoding, workspace=workspace, label=label), workspace)
+    text = _rows_of_document(text, workspace)
     layout = _layout(text.path, label)
     objects = f"read_json_objects('{_literal(text.path)}', format='{layout}', maximum_object_size={_OBJECT_BYTES})"
     parsed = workspace / f"{path.name}.objects.parquet"
@@ -82,6 +89,35 @@ def _without_bom(text: TextFile, workspace: Path) -> TextFile:
         while block := source.read(16 * 1024**2):
             target.write(block)
     return TextFile(copy, 0, text.encoding, text.notes)
+
+
+def _rows_of_document(text: TextFile, workspace: Path) -> TextFile:
+    """The array of a document `{..., "data": [...]}`, as our own export and the table schema of other tools write it."""
+    with text.path.open("rb") as source:
+        head = source.read(_HEAD_BYTES)
+        found = _DATA.search(head)
+        first, _, others = head.partition(b"\n")
+        if found is None or not _is_object(head[: found.end() - 1] + b"]}") or (others.strip() and _is_object(first)):
+            return text
+        source.seek(max(0, text.path.stat().st_size - _TAIL_BYTES))
+        if _END.search(source.read()) is None:
+            return text
+        copy = workspace / f"{text.path.name}.data"
+        source.seek(head.index(b"[", found.start()))
+        with copy.open("wb") as target:
+            shutil.copyfileobj(source, target, 16 * 1024**2)
+    with copy.open("rb+") as target:
+        start = max(0, copy.stat().st_size - _TAIL_BYTES)
+        target.seek(start)
+        target.truncate(start + target.read().rindex(b"]") + 1)
+    return TextFile(copy, 0, text.encoding, text.notes)
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _layout(path: Path, label: str) -> Literal["array", "newline_delimited"]:

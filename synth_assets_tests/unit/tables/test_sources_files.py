@@ -182,6 +182,22 @@ def test_json_texts_keep_their_spelling_and_mixed_values_become_text(read: Any) 
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        '{"schema": {"fields": [{"name": "a"}]}, "data": [{"a": 1}, {"a": 2}]}',
+        '{\n "provenance": {"note": "[\\"data\\": [{"},\n "data" : [\n  {"a": 1},\n  {"a": 2}\n ]\n}\n',
+        '\ufeff{"data":[{"a":1},{"a":2}]}',
+    ],
+)
+def test_a_json_document_with_its_rows_under_data_is_a_table(read: Any, content: str) -> None:
+    assert read.text(content, "t.json").rows == [(1,), (2,)]
+
+
+def test_objects_with_a_key_data_are_rows_where_each_stands_on_its_own_line(read: Any) -> None:
+    assert read.text('{"data":[{"a":1}]}\n{"data":[{"a":2}]}\n', "t.jsonl").rows == [('[{"a":1}]',), ('[{"a":2}]',)]
+
+
+@pytest.mark.parametrize(
     ("content", "row"),
     [
         ('{"a":1}\n{"a":2\n{"a":3}\n', 2),

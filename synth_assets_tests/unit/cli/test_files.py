@@ -1,0 +1,246 @@
+"""profile, classify, mask, generate, synthesize and audit of files: what they print, what they write, and their JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from synth_assets_tests.unit.cli.conftest import ROWS, Command, people_text
+
+SCHEMA = """
+name: shop
+tables:
+  customers:
+    rows: 20
+    primary_key: customer_id
+    columns:
+      customer_id: {type: sequence}
+      email: {type: email}
+"""
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_profile_counts_rows_and_hides_what_identifies(cli: Command, people: Path) -> None:
+    told = cli("profile", "people.csv", "--json").json
+    columns = {c["name"]: c for c in told["columns"]}
+    assert told["row_count"] == ROWS
+    assert list(columns) == list(rows_of(people)[0])
+    assert columns["ssn"]["identifying"]
+    assert columns["ssn"]["distinct"] == ROWS
+    ages = [int(r["age"]) for r in rows_of(people)]
+    assert (columns["age"]["number"]["minimum"], columns["age"]["number"]["maximum"]) == (min(ages), max(ages))
+
+    shown = cli("profile", "people.csv")
+    for text in (json.dumps(told), shown.out):
+        assert "@mail" not in text
+        assert "-10-" not in text  # the middle of an SSN
+    assert "Values withheld" in shown.out
+    assert shown.err == ""
+
+
+def test_profile_of_a_tiny_table_still_counts(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "tiny.csv").write_text("a,b\n1,x\n2,\n")
+    told = cli("profile", "tiny.csv", "--json").json
+    assert told["row_count"] == 2
+    assert [c["missing"] for c in told["columns"]] == [0, 1]
+    assert cli("profile", "tiny.csv", "--public", "--json").json["row_count"] is None
+    assert "fewer than 11 rows" in cli("profile", "tiny.csv", "--public").out
+
+
+def test_texts_that_mean_missing_can_be_named(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "gaps.csv").write_text("a;b\n" + "1;x\n2;y\n3;?\n" * 20 + "NA;x\n")
+    shown = cli("profile", "gaps.csv")
+    assert "null_values" in shown.err
+    told = cli("profile", "gaps.csv", "--null-value", "NA", "--null-value", "?", "--delimiter", ";", "--json")
+    assert [(c["kind"], c["missing"]) for c in told.json["columns"]] == [("number", 1), ("category", 20)]
+    assert told.err == ""
+
+
+def test_classify_has_one_record_per_column(cli: Command, people: Path) -> None:
+    told = cli("classify", "people.csv", "--json").json
+    found = {v["column"]: (v["entity_type"], v["identifier_class"]) for v in told}
+    assert list(found) == list(rows_of(people)[0])
+    assert found["email"] == ("email", "direct")
+    assert found["ssn"] == ("ssn", "direct")
+    assert found["age"] == ("age", "quasi")
+    for verdict in told:
+        assert set(verdict) >= {"column", "entity_type", "identifier_class", "confidence", "evidence"}
+        assert 0 <= verdict["confidence"] <= 1
+        assert verdict["evidence"]
+    shown = cli("classify", "people.csv").out.splitlines()
+    assert len(shown) == 1 + len(found)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "parquet", "tsv"])
+def test_mask_writes_what_the_suffix_says_and_tells_of_the_first_key(
+    cli: Command, people: Path, tmp_path: Path, suffix: str
+) -> None:
+    answer = cli("mask", "people.csv", "-o", f"deep/masked.{suffix}", "--policy", "dev_test")
+    out = tmp_path / "deep" / f"masked.{suffix}"
+    key = tmp_path / ".synth_assets" / "var" / "keys" / "master.key"
+    assert answer.code == 0, answer.err
+    assert answer.err.splitlines() == [
+        f"note: made a development key for pseudonyms in {key}; keep it: without it they cannot be made again."
+    ]
+    assert f"masked: {out}" in answer.out
+    assert key.stat().st_mode & 0o077 == 0
+    assert cli("profile", out, "--json").json["row_count"] == ROWS
+    raw = rows_of(people)
+    content = out.read_bytes().decode(errors="replace")
+    assert not any(r["email"] in content or r["ssn"] in content for r in raw)
+
+
+def test_masking_again_with_the_same_home_gives_the_same_bytes(cli: Command, people: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        told = cli("mask", "people.csv", "-o", f"{name}.csv", "--json")
+        assert (told.json["out"], told.json["rows"]) == (str(tmp_path / f"{name}.csv"), ROWS)
+    assert told.err == ""  # the key was there already
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    cli("mask", "people.csv", "-o", "c.csv", "--home", "other")
+    assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "c.csv").read_bytes()
+
+
+def test_a_policy_of_ones_own_is_found_by_file_and_by_name(cli: Command, people: Path, tmp_path: Path) -> None:
+    text = "name: mine\nclasses: {direct: drop, quasi: drop, sensitive: drop, none: keep}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert cli("mask", "people.csv", "-o", "a.csv", "--policy", "mine.yaml").code == 0
+    (tmp_path / "home" / "configs" / "policies").mkdir(parents=True)
+    (tmp_path / "home" / "configs" / "policies" / "own.yaml").write_text(text.replace("mine", "own"))
+    assert cli("mask", "people.csv", "-o", "b.csv", "--policy", "own", "--home", "home").code == 0
+    assert set(rows_of(tmp_path / "b.csv")[0]) <= {"person_id", "readmitted"}
+
+
+def test_a_failed_leak_check_is_exit_3_and_nothing_is_written(
+    cli: Command, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_assets.masking.records import LeakFinding, LeakReport
+
+    finding = LeakFinding(
+        kind="identifier", raw_table="people", raw_column="email", table="people", column="notes", cells=3
+    )
+    report = LeakReport(
+        passed=False, findings=(finding,), identifiers=9, too_short=0, columns_searched=1, names_checked=0
+    )
+    monkeypatch.setattr("synth_assets.masking.leakcheck.check_leaks", lambda *_, **__: report)
+    (tmp_path / "masked.csv").write_text("old\n")
+    told = cli("mask", "people.csv", "-o", "masked.csv", "--json")
+    assert told.code == 3
+    assert (told.error["code"], told.error["column"]) == ("check_failed", "notes")
+    assert "'email'" in told.error["message"]
+    assert (tmp_path / "masked.csv").read_text() == "old\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".synth_assets", "masked.csv", "people.csv"]
+
+
+def test_generate_makes_the_same_bytes_from_the_same_seed(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SCHEMA)
+    told = cli("generate", "shop.yaml", "-o", "a", "--rows", "50", "--seed", "9", "--json").json
+    assert told == {"files": {"customers": str(tmp_path / "a" / "customers.csv")}, "seed": 9}
+    assert len(rows_of(tmp_path / "a" / "customers.csv")) == 50
+    shown = cli("generate", "shop.yaml", "-o", "b", "--rows", "50", "--seed", "9")
+    assert shown.out == f"customers: {tmp_path / 'b' / 'customers.csv'}\n"
+    assert (tmp_path / "a" / "customers.csv").read_bytes() == (tmp_path / "b" / "customers.csv").read_bytes()
+    cli("generate", "shop.yaml", "-o", "b", "--format", "JSONL")
+    assert (tmp_path / "b" / "customers.jsonl").read_text().count("\n") == 20
+
+
+@pytest.fixture
+def domain(tmp_path: Path) -> Path:
+    columns = {
+        "age": {"kind": "num", "lower": 18, "upper": 90},
+        "sex": {"kind": "cat", "categories": ["F", "M"]},
+        "readmitted": {"kind": "cat", "categories": ["yes", "no"]},
+    }
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps({"target": "readmitted", "columns": columns}))
+    return path
+
+
+def test_synthesize_charges_the_stem_once_and_says_so(cli: Command, people: Path, domain: Path, tmp_path: Path) -> None:
+    call = ["synthesize", "people.csv", "-o", "made.csv", "--domain", "schema.json", "--epsilon", "4"]
+    first = cli(*call, "--json")
+    assert (first.code, first.err) == (0, "")
+    told = first.json
+    assert told["out"] == str(tmp_path / "made.csv")
+    assert told["privacy"]["population"] == "people"
+    assert 3.5 < told["epsilon_spent"] <= 4
+    made, raw = rows_of(tmp_path / "made.csv"), rows_of(people)
+    assert list(made[0]) == list(raw[0])
+    assert len(made) == told["rows"]
+    assert abs(len(made) - ROWS) < ROWS / 4
+    assert not {r["ssn"] for r in made} & {r["ssn"] for r in raw}
+    assert not {r["email"] for r in made} & {r["email"] for r in raw}
+
+    again = cli(*call)
+    assert again.code == 0
+    assert "nothing charged" in again.out
+    assert rows_of(tmp_path / "made.csv") == made
+
+    status = cli("budget", "people", "--json").json
+    assert status["population"] == "people"
+    assert len(status["releases"]) == 1
+    assert "file/people" in cli("budget").out
+
+    refused = cli(*call, "--fresh", "--epsilon", "9.9", "--json")
+    assert (refused.code, refused.error["code"]) == (4, "budget")
+    assert rows_of(tmp_path / "made.csv") == made
+
+
+def test_synthesize_takes_a_yaml_domain_and_makes_the_rows_that_are_asked_for(
+    cli: Command, people: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "domain.yaml").write_text(
+        "columns:\n  age: {kind: number, lower: 18, upper: 90}\n  sex: {categories: [F, M]}\n  readmitted: {categories: ['yes', 'no']}\n"
+    )
+    answer = cli(
+        "synthesize", "people.csv", "-o", "made.parquet", "--domain", "domain.yaml", "--rows", "33", "--population", "p",
+        "--target", "readmitted", "--epsilon", "20", "--home", "h", "--synthesizer", "gaussian_copula",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert "not differentially private" in answer.out
+    assert cli("profile", "made.parquet", "--json").json["row_count"] == 33
+    assert cli("budget", "--home", "h", "--json").json == []
+
+
+def test_warnings_about_privacy_parameters_are_shown(cli: Command, people: Path, domain: Path) -> None:
+    answer = cli(
+        "synthesize", "people.csv", "-o", "made.csv", "--domain", domain, "--epsilon", "0.05", "--population", "weak"
+    )
+    assert answer.code == 0
+    assert answer.err.startswith("note: epsilon 0.05 is below 0.1")
+
+
+def test_audit_is_the_json_of_an_audit(cli: Command, people: Path, tmp_path: Path) -> None:
+    (tmp_path / "made.csv").write_text(people_text(seed=5))
+    (tmp_path / "unseen.csv").write_text(people_text(seed=6))
+    call = [
+        "audit", "--synthetic", "made.csv", "--real", "people.csv", "--holdout", "unseen.csv", "--target", "readmitted",
+        "--protected", "sex", "--protected", "age",
+    ]  # fmt: skip
+    told = cli(*call, "--json")
+    assert (told.code, told.err) == (0, "")
+    result = told.json
+    assert set(result) >= {"overall_score", "module_scores", "detailed_findings"}
+    assert set(result["module_scores"]) == {"privacy", "fairness", "fidelity", "utility"}
+    assert result["form"] == "public"
+    for findings in result["detailed_findings"].values():
+        assert findings
+        for finding in findings:
+            assert finding["risk_level"] in {"low", "medium", "high"}
+            assert finding["message"].endswith(".")
+    assert cli(*call, "--full", "--json").json["form"] == "full"
+    shown = cli(*call)
+    assert "Scores (1 is best)" in shown.out
+    assert "Findings" in shown.out
+
+
+def test_audit_of_a_synthetic_table_alone_says_what_it_could_not_do(cli: Command, people: Path) -> None:
+    result = cli("audit", "--synthetic", people, "--json").json
+    assert result["module_scores"]["utility"] is None
+    assert result["reasons"]["utility"]
