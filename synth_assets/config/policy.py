@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from synth_assets.config.dataset import Action, Config
 
@@ -88,11 +88,12 @@ class PolicyConfig(Config):
     classes: dict[IdentifierClass, RuleOrAction]
     entity_types: dict[str, RuleOrAction] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _complete(self) -> PolicyConfig:
-        missing = {"direct", "quasi", "sensitive", "none"} - set(self.classes)
+    @field_validator("classes")
+    @classmethod
+    def _complete(cls, classes: dict[str, Rule]) -> dict[str, Rule]:
+        missing = {"direct", "quasi", "sensitive", "none"} - set(classes)
         if missing:
             raise ValueError(f"`classes` gives no rule for: {', '.join(sorted(missing))}")
-        if self.classes["direct"].action in {"keep", "top_code"}:
+        if classes["direct"].action in {"keep", "top_code"}:
             raise ValueError("`classes.direct` passes direct identifiers through")
-        return self
+        return classes

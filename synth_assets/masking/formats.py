@@ -52,6 +52,10 @@ def placed(digits: ir.StringValue, form: str) -> ir.StringValue:
     return made
 
 
+def _pattern(form: str) -> str:
+    return "^" + re.escape(form).replace("_", "[0-9]") + "$"
+
+
 def fill(text: ir.StringValue, digits: ir.StringValue) -> ir.StringValue:
     """The text with its digits replaced one by one; separators stay.
 
@@ -147,7 +151,7 @@ def _of_length(low: int, high: int, *made: Step, forms: tuple[str, ...] = (), ex
     def usual(cell: Cell) -> ir.BooleanValue:
         found = cell.text.isnull()
         for form in forms:
-            found = found | cell.text.like(form)
+            found = found | cell.text.re_search(_pattern(form))
         return found
 
     def other(cell: Cell) -> ir.StringValue:
@@ -163,7 +167,7 @@ def _of_length(low: int, high: int, *made: Step, forms: tuple[str, ...] = (), ex
         return (cell[1] | fits(cell)).ifelse(nothing, streams(cell))
 
     def result(cell: Cell) -> ir.StringValue:
-        at_once = [(cell.text.like(form), placed(cell[last], form)) for form in forms]
+        at_once = [(cell.text.re_search(_pattern(form)), placed(cell[last], form)) for form in forms]
         missing = (cell.text.isnull(), nothing)
         return ibis.cases(
             missing, *at_once, (fits(cell), fill(cell[2], cell[last + 1])), else_=shaped(cell.text, cell[last + 2])
