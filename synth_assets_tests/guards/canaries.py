@@ -1,0 +1,183 @@
+"""People whose direct identifiers are canaries, and a search for canaries in everything that a home holds."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import sqlite3
+import urllib.parse
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from synth_assets_tests import chain
+
+PEOPLE, MARKED = 600, 12
+SYLLABLES = ("qua", "zor", "vex", "ilm", "bry", "tof", "nux", "jal", "wem", "pir")
+
+
+def word(number: int, parts: int = 4) -> str:
+    """A word that no list of names or cities has."""
+    return "".join(SYLLABLES[(number // len(SYLLABLES) ** i) % len(SYLLABLES)] for i in range(parts)).capitalize()
+
+
+def person(i: int) -> dict[str, str]:
+    """One person; every identifier is unique to this test."""
+    first, last = word(7 * i + 1), word(13 * i + 5)
+    if i == 0:
+        first, last = "Zofié", "O'Vexquill"  # an accent and a quote: escaped in JSON and HTML
+    return {
+        "person_id": f"P{i:05d}",
+        "mrn": f"MRN{70310000 + 37 * i}",
+        "first_name": first,
+        "last_name": last,
+        "ssn": f"{523 + i % 40}-{11 + i % 80:02d}-{1009 + 7 * i:04d}",
+        "email": f"{word(29 * i + 3).lower()}{i}@quillvex{i % 7}.org",
+        "phone": f"({413 + i % 5}) {386 + i % 9}-{2003 + 3 * i:04d}",
+        "street_address": f"{7103 + i} {word(3 * i + 2, 5)} Crossing",
+    }
+
+
+IDENTIFIERS = tuple(k for k in person(1) if k != "person_id")
+ALIBI = "the canary of nobody, Xylo Prandt-Quillaby"
+
+
+def canaries() -> list[str]:
+    """Every identifier of the marked people; names only where they are whole words of their own."""
+    return [person(i)[k] for i in range(MARKED) for k in IDENTIFIERS]
+
+
+def write_tables(folder: Path) -> None:
+    """people.csv and visits.csv with a note that names the person."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(5)
+    people, visits = [], []
+    for i in range(PEOPLE):
+        p = person(i)
+        age, sex = int(rng.integers(1, 95)), "FM"[rng.integers(2)]
+        birth = f"{2025 - age}-{rng.integers(1, 13):02d}-{rng.integers(1, 29):02d}"
+        ill = int(rng.random() < 0.1 + age / 150)
+        city = ("Boston", "Salem", "Lowell")[rng.integers(3)]
+        people.append(
+            {**p, "birth_date": birth, "sex": sex, "city": city, "bmi": round(rng.normal(27, 4), 1), "ill": ill}
+        )
+        for _ in range(1 + int(rng.integers(2))):
+            note = (
+                f"{p['first_name']} {p['last_name']} ({p['mrn']}) called from {p['phone']}. Reply to {p['email']}; "
+                f"lives at {p['street_address']}, SSN {p['ssn']}."
+            )
+            kind = ("visit", "call", "letter")[rng.integers(3)]
+            visits.append({"visit_id": f"V{len(visits):06d}", "person_id": p["person_id"], "kind": kind, "note": note})
+    for name, rows in (("people", people), ("visits", visits)):
+        with (folder / f"{name}.csv").open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def write_config(home: Path, source: Path, *, copula: bool = True) -> None:
+    """A dataset of the two tables; nothing says which columns identify."""
+    synthesizers = [{"name": "dp_marginals", "epsilon": 3}] + ([{"name": "gaussian_copula"}] if copula else [])
+    people = {
+        "source": {"path": str(source / "people.csv")},
+        "primary_key": "person_id",
+        "columns": {
+            "sex": {"kind": "category", "categories": ["F", "M"]},
+            "bmi": {"kind": "number", "lower": 10, "upper": 60},
+            "ill": {"kind": "category", "categories": ["0", "1"]},
+        },
+        "contract": [{"expect": "column_values_to_match_regex", "column": "email", "regex": "@"}],
+    }
+    visits = {
+        "source": {"path": str(source / "visits.csv")},
+        "primary_key": "visit_id",
+        "foreign_keys": {"person_id": "people.person_id"},
+        "max_per_unit": 2,
+    }
+    config = {
+        "name": "town",
+        "unit": "people.person_id",
+        "holdout": 0.45,
+        "tables": {"people": people, "visits": visits},
+        "target": "people.ill",
+        "protected": ["people.sex"],
+        "synthesizers": synthesizers,
+        "thresholds": {"privacy_risk": "high"},
+    }
+    chain.write_dataset(home, config)
+
+
+def forms(canary: str) -> set[bytes]:
+    """A canary as it may stand in a file: plain, other case, escaped, in two encodings."""
+    texts = {canary, canary.lower(), canary.upper()}
+    texts |= {json.dumps(t)[1:-1] for t in set(texts)} | {html.escape(t) for t in set(texts)}
+    texts |= {html.escape(t).replace("&#x27;", "&#39;") for t in set(texts)} | {
+        urllib.parse.quote(t) for t in set(texts)
+    }
+    return {t.encode() for t in texts} | {canary.encode("utf-16-le"), canary.encode("latin-1")}
+
+
+def contents(file: Path) -> Iterator[bytes]:
+    """The bytes of a file, and what is packed inside: Parquet columns, SQLite rows, compressed values."""
+    data = file.read_bytes()
+    yield data
+    if data[:4] == b"PAR1":
+        table = pq.read_table(file)
+        yield "\n".join(str(v) for c in table.column_names for v in table[c].to_pylist()).encode()
+        yield str(table.schema.metadata).encode()
+    if data[:16] == b"SQLite format 3\0":
+        yield from _rows(file)
+
+
+def _rows(file: Path) -> Iterator[bytes]:
+    connection = sqlite3.connect(file)
+    try:
+        names = [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in names:
+            for row in connection.execute(f'SELECT * FROM "{name}"'):
+                for cell in row:
+                    if isinstance(cell, bytes):
+                        yield cell
+                        if cell[:1] == b"x":
+                            yield _inflated(cell)
+                    elif isinstance(cell, str):
+                        yield cell.encode()
+    finally:
+        connection.close()
+
+
+def _inflated(cell: bytes) -> bytes:
+    try:
+        return zlib.decompress(cell)
+    except zlib.error:
+        return b""
+
+
+def searched_files(home: Path, *, also_restricted: Iterable[str] = ()) -> list[Path]:
+    """Every file of a home outside the restricted zone, and some kinds of files inside it."""
+    restricted = home / "var" / "restricted"
+    found = [p for p in home.rglob("*") if p.is_file() and not p.is_relative_to(restricted)]
+    return found + [p for name in also_restricted for p in restricted.rglob(name)]
+
+
+def leaks_in_file(file: Path, wanted: Iterable[str]) -> list[str]:
+    """The canaries that stand in one file."""
+    text = b"\0".join(contents(file))
+    return [c for c in wanted if any(w in text for w in forms(c))]
+
+
+def leaks(home: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
+    """Canary -> files in which it stands."""
+    needles = {c: forms(c) for c in wanted}
+    files = searched_files(home, also_restricted=("public.json", "current.json", "verdict.json", "made-*.json"))
+    found: dict[str, list[str]] = {}
+    for file in files:
+        text = b"\0".join(contents(file))
+        for canary, written in needles.items():
+            if any(w in text for w in written):
+                found.setdefault(canary, []).append(str(file.relative_to(home)))
+    return found
