@@ -1,0 +1,89 @@
+"""Made-up names and places: from the lists, by sex, the same in all name columns, never the original."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from synth_assets.generation import lists
+from synth_assets.masking import people
+
+Brew = Callable[..., Any]
+WOMEN, MEN = set(lists.first_names("F")), set(lists.first_names("M"))
+
+
+def test_first_names_fit_the_sex_column_however_it_is_written(brew: Brew) -> None:
+    names = [f"Name{i}" for i in range(200)]
+    for women, men in (("F", "M"), ("female", "male"), ("Woman", "Man"), (" f", " m")):
+        sexes = [women if i % 2 else men for i in range(200)]
+        made = brew(people.first_name(), names, companions={"sex": sexes})
+        assert all(m in (WOMEN if i % 2 else MEN) for i, m in enumerate(made))
+
+
+def test_without_a_known_sex_a_name_of_either_is_taken(brew: Brew) -> None:
+    names = [f"Name{i}" for i in range(300)]
+    for made in (brew(people.first_name(), names), brew(people.first_name(), names, companions={"sex": ["?"] * 300})):
+        assert set(made) <= WOMEN | MEN
+        assert set(made) - WOMEN
+        assert set(made) - MEN
+
+
+def test_no_name_or_place_stands_for_itself(brew: Brew) -> None:
+    for recipe, entries in (
+        (people.first_name(), (*lists.first_names("F"), *lists.first_names("M"))),
+        (people.last_name(), lists.last_names()),
+        (people.city(), tuple(c.name for c in lists.cities())),
+    ):
+        for raw in (entries, [e.upper() for e in entries]):
+            made = brew(recipe, list(raw))
+            assert not [m for m, r in zip(made, raw, strict=True) if m.lower() in r.lower().split()]
+
+
+def test_no_part_of_a_street_is_left(brew: Brew) -> None:
+    raw = [f"12 {street}" for street in lists.streets()]
+    for made, original in zip(brew(people.street_address(), raw), raw, strict=True):
+        assert re.fullmatch(r"\d{1,4} [A-Z][A-Za-z]+ [A-Z][a-z]+", made)
+        assert made.split()[1] not in original.split()
+
+
+def test_a_whole_name_is_made_of_the_same_parts_as_the_columns_of_its_parts(brew: Brew) -> None:
+    first = brew(people.first_name(), ["Maria", "maria ", "MARIA"])
+    last = brew(people.last_name(), ["Lopez", "LOPEZ"])
+    whole = brew(people.person_name(), ["Maria Lopez", "Lopez, Maria", "Dr. Maria J. Lopez", "MARIA LOPEZ", "Maria Lopez, MD", "maria lopez"])
+    assert first[0] == first[1].title()
+    assert first[2] == first[0].upper()
+    assert whole[0] == f"{first[0]} {last[0]}"
+    assert whole[1] == f"{last[0]}, {first[0]}"
+    assert whole[2] == whole[4] == whole[0]
+    assert whole[3] == whole[0].upper()
+    assert whole[5] == whole[0].lower()
+
+
+def test_one_word_counts_as_a_last_name_and_missing_stays_missing(brew: Brew) -> None:
+    made = brew(people.person_name(), ["Lopez", None])
+    assert made == [brew(people.last_name(), ["Lopez"])[0], None]
+    for recipe in (people.first_name(), people.last_name(), people.street_address(), people.city(), people.company(), people.zip_code()):
+        assert brew(recipe, [None]) == [None]
+
+
+def test_zip_codes_keep_their_area_and_change_their_end(brew: Brew) -> None:
+    raw = [f"{i:05d}" for i in range(501, 99_950, 97)]
+    for made, original in zip(brew(people.zip_code(), raw), raw, strict=True):
+        assert re.fullmatch(r"\d{5}", made)
+        assert made[:3] == original[:3]
+        assert made != original
+    made = brew(people.zip_code(), ["02139-1234", "SW1A 1AA", "75008 "])
+    assert re.fullmatch(r"021\d\d-\d{4}", made[0])
+    assert re.fullmatch(r"[A-Z]{2}\d[A-Z] \d[A-Z]{2}", made[1])
+
+
+def test_a_zip_code_stored_as_a_number_keeps_its_area(brew: Brew) -> None:
+    (made,) = brew(people.zip_code(), [2139], dtype=pa.int64())
+    assert made.startswith("021")
+
+
+def test_firms_come_from_the_list(brew: Brew) -> None:
+    assert set(brew(people.company(), ["Acme", "Initech"])) <= set(lists.companies())
