@@ -17,6 +17,7 @@ from synth_assets.api.reading import (
     ingested,
     settings_of,
     silent,
+    texts_kept,
     verdicts_of,
 )
 from synth_assets.config.dataset import ColumnConfig
@@ -81,7 +82,7 @@ def mask(
         progress("searching for leaks")
         _check(data, verdicts, folder, done, settings)
         if target is None:
-            return frame_of(folder), done
+            return texts_kept(frame_of(folder), table), done
         progress(f"writing {target.name}")
         provenance = {"masked": True, "policy": done.policy, "key": done.key_fingerprint}
         write_table(folder, target, schema=done.output_schema, engine=engine_of(settings), provenance=provenance)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig
 from synth_assets.config.runtime import Settings, find_home
@@ -175,6 +175,35 @@ def frame_of(folder: Path) -> pd.DataFrame:
     for name in holed:
         frame[name] = pd.array(table[name].to_pylist(), dtype=gaps[table[name].type])
     return frame
+
+
+def texts_kept(made: pd.DataFrame, given: Table) -> pd.DataFrame:
+    """A made frame in which columns that were texts in the given one are texts again, as dates and digits in them are."""
+    import pandas as pd
+
+    if not isinstance(given, pd.DataFrame):
+        return made
+    texts = [n for n in made.columns if n in given.columns and _is_text(given[n]) and not _is_text(made[n])]
+    return made.assign(**{n: _as_text(made[n]) for n in texts})
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+
+
+def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """ISO 8601 for dates and times, digits for numbers; missing stays missing."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column):
+        whole_days = bool((column.dropna() == column.dropna().dt.normalize()).all())
+        text = column.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%dT%H:%M:%S")
+    else:
+        text = column.astype("string").astype(object)
+    kept: pd.Series[Any] = text.where(column.notna(), None)
+    return kept
 
 
 def destination(out: Path | str | None, source: Table) -> Path | None:

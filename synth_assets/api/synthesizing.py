@@ -18,6 +18,7 @@ from synth_assets.api.reading import (
     settings_of,
     silent,
     stem_of,
+    texts_kept,
     verdicts_of,
 )
 from synth_assets.api.spending import open_budget
@@ -124,7 +125,7 @@ def synthesize(
         )
         privacy = made.privacy
         if path is None:
-            frame = frame_of(folder)
+            frame = texts_kept(frame_of(folder), table)
             return Synthesis(frame, len(frame), privacy, made.spent, warnings)
         progress(f"writing {path.name}")
         provenance = {"synthetic": True, "synthesizer": synthesizer, "differentially_private": privacy is not None}

@@ -94,10 +94,14 @@ def gather(sample: ColumnSample) -> Case:
 
 
 def _share_family(case: Case) -> None:
-    """A fax number looks like a phone number: where the name says fax, the form speaks for it as well."""
+    """A fax number looks like a phone number and a birth date like any date: where the name says so, the form speaks for it as well."""
     form = case.values_say("phone")
     if case.header_says("fax") > 0 and form > 0:
         case.add("fax", form, "pattern: grouped or prefixed like phone numbers, as fax numbers are")
+    form = case.values_say("event_date")
+    for kind in ("birth_date", "death_date"):
+        if case.header_says(kind) > 0 and form > 0:
+            case.add(kind, form, "pattern: dates")
 
 
 def _plural(case: Case) -> None:

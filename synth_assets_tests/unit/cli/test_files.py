@@ -55,7 +55,7 @@ def test_profile_of_a_tiny_table_still_counts(cli: Command, tmp_path: Path) -> N
 
 
 def test_texts_that_mean_missing_can_be_named(cli: Command, tmp_path: Path) -> None:
-    (tmp_path / "gaps.csv").write_text("a;b\n" + "1;x\n2;y\n3;?\n" * 20 + "NA;x\n")
+    (tmp_path / "gaps.csv").write_text("a;b\n" + "".join(f"{i};{'xy?'[i % 3]}\n" for i in range(60)) + "NA;x\n")
     shown = cli("profile", "gaps.csv")
     assert "null_values" in shown.err
     told = cli("profile", "gaps.csv", "--null-value", "NA", "--null-value", "?", "--delimiter", ";", "--json")

@@ -257,3 +257,12 @@ def test_any_table_of_texts_gets_one_verdict_per_column(columns: dict[str, list[
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.none(), max_size=20))
 def test_any_numbers_get_a_verdict(values: list[float | None]) -> None:
     assert len(classify_frame(pa.table({"x": pa.array(values, pa.float64())}))) == 1
+
+
+@pytest.mark.parametrize("name", ["birth_date", "date_of_birth", "dob", "BIRTHDATE"])
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_a_date_that_is_named_a_birth_is_one_in_the_smallest_table(name: str, rows: int) -> None:
+    table = pa.table(
+        {name: [f"19{50 + i % 40}-0{1 + i % 9}-10" for i in range(rows)], "visit_date": ["2024-01-02"] * rows}
+    )
+    assert [v.entity_type for v in classify_frame(table)] == ["birth_date", "event_date"]
