@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from synth_assets.pii.records import ColumnVerdict
 
 POLICY = "hipaa_safe_harbor"
+PERSONS = ("customer_id", "mrn", "health_plan_id", "ssn", "national_id", "email", "person_name")
 
 
 def mask(
@@ -107,6 +108,7 @@ def _masked(
         load_policy(policy, settings.configs_folder),
         schema=data.schema,
         overrides=columns,
+        unit_column=_person_column(verdicts, data),
         as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
     )
     name = data.schema.name
@@ -118,6 +120,18 @@ def _masked(
         release_domain=release_domain,
     )
     return done[name]
+
+
+def _person_column(verdicts: Sequence[ColumnVerdict], data: Ingested) -> str | None:
+    """The column that names the person of a row, by which dates shift together; None where no column does.
+
+    The one with the most different values among those of the first type that the table has.
+    """
+    for entity_type in PERSONS:
+        found = [v for v in verdicts if v.entity_type == entity_type and v.column in data.schema.names]
+        if found:
+            return max(found, key=lambda v: v.distinct_count or 0).column
+    return None
 
 
 def _check(
