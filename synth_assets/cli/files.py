@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -22,6 +22,8 @@ from synth_assets.cli.options import (
     telling_of_first_key,
 )
 from synth_assets.cli.output import emit_json, narrow, note, path_line, show, steps, table
+from synth_assets.config.dataset import Action, ColumnConfig
+from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
     from synth_assets.api import Synthesis
@@ -137,6 +139,10 @@ def mask(
     policy: Annotated[
         str, typer.Option(metavar="NAME", help="Policy: hipaa_safe_harbor, dev_test, one of your own, or a YAML file.")
     ] = "hipaa_safe_harbor",
+    action: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL=ACTION", help="What to do with one column, in place of the policy; may be repeated."),
+    ] = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
@@ -149,10 +155,11 @@ def mask(
     from synth_assets.api.reading import destination
 
     source = table_of(file, encoding, delimiter, null_value, sheet)
+    columns = _actions(action or [])
     destination(out, source)
     base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
     with telling_of_first_key(base), steps(quiet=as_json) as progress:
-        path, summary = api.mask(source, out.absolute(), policy=policy, home=base, progress=progress)
+        path, summary = api.mask(source, out.absolute(), policy=policy, columns=columns, home=base, progress=progress)
     if as_json:
         emit_json({"out": str(path), "rows": summary.rows, "summary": summary})
         return 0
@@ -162,6 +169,25 @@ def mask(
     show("Leak check passed: no raw identifier is left. Loss: 0 tells rows apart as before, 1 leaves nothing.")
     show(path_line("masked", str(path)))
     return 0
+
+
+def _actions(given: list[str]) -> dict[str, ColumnConfig]:
+    """Overrides from `column=action`; a column's name may hold an equals sign.
+
+    Raises:
+        InputError: not of that form, or no such action.
+    """
+    found = {}
+    for text in given:
+        column, equals, name = text.rpartition("=")
+        if not equals or name not in get_args(Action):
+            raise InputError(
+                f"{text!r} is not of the form COLUMN=ACTION.",
+                key="--action",
+                remedy=f"Actions: {', '.join(get_args(Action))}.",
+            )
+        found[column] = ColumnConfig.model_validate({"action": name})
+    return found
 
 
 def _policy_exists(policy: str, home: Path | None) -> bool:

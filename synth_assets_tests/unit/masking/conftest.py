@@ -46,7 +46,9 @@ class Made:
     verdicts: tuple[ColumnVerdict, ...]
 
 
-def verdict(column: str, entity_type: str, *, confidence: float = 0.9, identifier_class: str | None = None) -> ColumnVerdict:
+def verdict(
+    column: str, entity_type: str, *, confidence: float = 0.9, identifier_class: str | None = None
+) -> ColumnVerdict:
     """A verdict with the type's usual class."""
     return ColumnVerdict(
         column=column,
@@ -84,7 +86,9 @@ class House:
         schema = TableSchema(
             name=name,
             columns=tuple(
-                ColumnSchema(name=f.name, kind=ColumnKind.TEXT if f.name in texts else _KINDS[str(f.type)], dtype=str(f.type))
+                ColumnSchema(
+                    name=f.name, kind=ColumnKind.TEXT if f.name in texts else _KINDS[str(f.type)], dtype=str(f.type)
+                )
                 for f in table.schema
             ),
             primary_key=key,
@@ -109,7 +113,9 @@ class House:
             **options,
         )
 
-    def mask(self, policy: Any = "dev_test", *, out: str = "masked", release_domain: str = "test", **options: Any) -> dict[str, MaskSummary]:
+    def mask(
+        self, policy: Any = "dev_test", *, out: str = "masked", release_domain: str = "test", **options: Any
+    ) -> dict[str, MaskSummary]:
         """Mask all tables into a folder."""
         plans = self.plans(policy, **options)
         inputs = {n: MaskInput(t.path, t.schema, plans[n]) for n, t in self.tables.items()}

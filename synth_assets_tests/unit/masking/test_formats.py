@@ -51,7 +51,16 @@ def test_itins_have_a_group_of_70_to_88(brew: Brew) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["(212) 555-0123", "212-555-0123", "212.555.0123", "2125550123", "+1 212 555 0123", "1-212-555-0123", "+1 (212)555-0123"]
+    "form",
+    [
+        "(212) 555-0123",
+        "212-555-0123",
+        "212.555.0123",
+        "2125550123",
+        "+1 212 555 0123",
+        "1-212-555-0123",
+        "+1 (212)555-0123",
+    ],
 )
 def test_american_telephone_numbers_have_a_real_area_code_and_a_possible_exchange(brew: Brew, form: str) -> None:
     areas = {code for state in lists.states() for code in state.area_codes}
@@ -74,7 +83,9 @@ def test_other_telephone_numbers_keep_prefix_and_form_and_extensions_go(brew: Br
     assert [_shape(m) for m in made[2:]] == ["999-999-9999", "(999) 999-9999"]
 
 
-@pytest.mark.parametrize("raw", ["4111111111111111", "4111 1111 1111 1111", "378282246310005", "6011-0009-9013-9424", "4222222222222"])
+@pytest.mark.parametrize(
+    "raw", ["4111111111111111", "4111 1111 1111 1111", "378282246310005", "6011-0009-9013-9424", "4222222222222"]
+)
 def test_cards_keep_issuer_and_length_and_pass_the_luhn_test(brew: Brew, raw: str) -> None:
     values = [raw[:-1] + str(i) for i in range(10)]
     for value, made in zip(values, brew(formats.card(), values), strict=True):
@@ -95,7 +106,10 @@ def test_npis_pass_their_own_luhn_test(brew: Brew) -> None:
         assert luhn.is_valid("80840" + made)
 
 
-@pytest.mark.parametrize("raw", ["DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819", "FR1420041010050500013M02606"])
+@pytest.mark.parametrize(
+    "raw",
+    ["DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819", "FR1420041010050500013M02606"],
+)
 def test_ibans_keep_country_and_length_and_are_valid_mod_97(brew: Brew, raw: str) -> None:
     (made,) = brew(formats.iban(), [raw])
     compact = made.replace(" ", "")
@@ -150,7 +164,17 @@ def test_a_uuid_stays_a_uuid(brew: Brew) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [formats.ssn, formats.itin, formats.phone, formats.card, formats.npi, formats.iban, formats.email, formats.url, formats.ip_address]
+    [
+        formats.ssn,
+        formats.itin,
+        formats.phone,
+        formats.card,
+        formats.npi,
+        formats.iban,
+        formats.email,
+        formats.url,
+        formats.ip_address,
+    ]
     + [formats.mac_address, formats.shape],
 )
 def test_missing_stays_missing_and_odd_values_break_nothing(brew: Brew, recipe: Callable[[], Any]) -> None:

@@ -52,7 +52,10 @@ def test_no_part_of_a_street_is_left(brew: Brew) -> None:
 def test_a_whole_name_is_made_of_the_same_parts_as_the_columns_of_its_parts(brew: Brew) -> None:
     first = brew(people.first_name(), ["Maria", "maria ", "MARIA"])
     last = brew(people.last_name(), ["Lopez", "LOPEZ"])
-    whole = brew(people.person_name(), ["Maria Lopez", "Lopez, Maria", "Dr. Maria J. Lopez", "MARIA LOPEZ", "Maria Lopez, MD", "maria lopez"])
+    whole = brew(
+        people.person_name(),
+        ["Maria Lopez", "Lopez, Maria", "Dr. Maria J. Lopez", "MARIA LOPEZ", "Maria Lopez, MD", "maria lopez"],
+    )
     assert first[0] == first[1].title()
     assert first[2] == first[0].upper()
     assert whole[0] == f"{first[0]} {last[0]}"
@@ -65,7 +68,14 @@ def test_a_whole_name_is_made_of_the_same_parts_as_the_columns_of_its_parts(brew
 def test_one_word_counts_as_a_last_name_and_missing_stays_missing(brew: Brew) -> None:
     made = brew(people.person_name(), ["Lopez", None])
     assert made == [brew(people.last_name(), ["Lopez"])[0], None]
-    for recipe in (people.first_name(), people.last_name(), people.street_address(), people.city(), people.company(), people.zip_code()):
+    for recipe in (
+        people.first_name(),
+        people.last_name(),
+        people.street_address(),
+        people.city(),
+        people.company(),
+        people.zip_code(),
+    ):
         assert brew(recipe, [None]) == [None]
 
 

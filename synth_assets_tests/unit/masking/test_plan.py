@@ -50,7 +50,9 @@ def test_a_verdict_below_the_policys_confidence_counts_as_none(house: House, con
 
 def test_a_persons_override_wins_and_is_recorded(house: House) -> None:
     _clinic(house)
-    plan = house.plans(overrides={"patients": {"amount": ColumnConfig(action="redact"), "email": ColumnConfig(action="partial")}})["patients"]
+    plan = house.plans(
+        overrides={"patients": {"amount": ColumnConfig(action="redact"), "email": ColumnConfig(action="partial")}}
+    )["patients"]
     assert (plan.column("amount").action, plan.column("amount").overridden) == ("redact", True)
     assert plan.column("email").action == "partial"
     assert not plan.column("name").overridden
@@ -63,7 +65,10 @@ def test_an_override_for_an_unclassified_column_is_obeyed(house: House) -> None:
 
 def test_an_override_takes_the_policys_parameters_for_the_same_action(house: House) -> None:
     house.table("t", {"age": [3], "zip": ["02139"]}, {"age": "age", "zip": "zip"})
-    plan = house.plans("hipaa_safe_harbor", overrides={"t": {"age": ColumnConfig(action="top_code"), "zip": ColumnConfig(action="generalise")}})["t"]
+    plan = house.plans(
+        "hipaa_safe_harbor",
+        overrides={"t": {"age": ColumnConfig(action="top_code"), "zip": ColumnConfig(action="generalise")}},
+    )["t"]
     assert plan.column("age").rule.upper == 90
     assert plan.column("zip").rule.to == "zip3"
 
@@ -125,7 +130,9 @@ def test_an_override_of_the_parents_key_holds_for_its_children_and_not_the_other
 def test_identifiers_of_one_type_share_a_domain_and_names_share_theirs(house: House) -> None:
     plans = _clinic(house).plans()
     assert plans["patients"].column("email").domain == plans["visits"].column("email").domain == "email"
-    house.table("people", {"f": ["a"], "l": ["b"], "n": ["c"]}, {"f": "first_name", "l": "last_name", "n": "person_name"})
+    house.table(
+        "people", {"f": ["a"], "l": ["b"], "n": ["c"]}, {"f": "first_name", "l": "last_name", "n": "person_name"}
+    )
     assert {c.domain for c in house.plans()["people"].columns} == {"name"}
 
 
@@ -143,7 +150,13 @@ def test_dates_of_a_table_below_persons_are_of_persons_whatever_the_table_says_a
 
 def test_dates_shift_by_the_declared_unit_through_every_table(house: House) -> None:
     _clinic(house)
-    house.table("lines", {"lid": [1], "vid": [1]}, {"lid": "other_id", "vid": "other_id"}, key=("lid",), parents={"vid": "visits.vid"})
+    house.table(
+        "lines",
+        {"lid": [1], "vid": [1]},
+        {"lid": "other_id", "vid": "other_id"},
+        key=("lid",),
+        parents={"vid": "visits.vid"},
+    )
     plans = house.plans(unit=("patients", "pid"))
     assert plans["patients"].person == ("pid",)
     assert (plans["visits"].person, plans["visits"].person_route) == (("pid",), ())
@@ -161,7 +174,9 @@ def test_without_a_unit_the_one_table_above_with_direct_identifiers_names_the_pe
 def test_a_type_without_a_form_gets_a_plain_pseudonym_and_says_so(house: House) -> None:
     house.table("t", {"c": ["Kent"]}, {"c": "county"})
     classes = {"direct": "drop", "quasi": "drop", "sensitive": "keep", "none": "keep"}
-    policy = PolicyConfig.model_validate({"name": "p", "classes": classes, "entity_types": {"county": "format_preserving"}})
+    policy = PolicyConfig.model_validate(
+        {"name": "p", "classes": classes, "entity_types": {"county": "format_preserving"}}
+    )
     plan = house.plans(policy)["t"]
     assert plan.column("c").action == "pseudonym"
     assert "no form to keep" in plan.column("c").reason

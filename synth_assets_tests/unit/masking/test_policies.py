@@ -93,6 +93,14 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, text: str, line: 
 
 def test_a_rule_may_be_one_word() -> None:
     policy = PolicyConfig.model_validate(
-        {"name": "p", "classes": {"direct": "drop", "quasi": {"action": "redact", "token": "x"}, "sensitive": "keep", "none": "keep"}}
+        {
+            "name": "p",
+            "classes": {
+                "direct": "drop",
+                "quasi": {"action": "redact", "token": "x"},
+                "sensitive": "keep",
+                "none": "keep",
+            },
+        }
     )
     assert policy.classes["quasi"] == Rule(action="redact", token="x")

@@ -17,7 +17,9 @@ from synth_assets.masking.pseudonyms import WHOLE_NUMBERS, double_hash, hex_pseu
 from synth_assets_tests.unit.masking.conftest import KEY
 
 Brew = Callable[..., Any]
-TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=40), min_size=1, max_size=200)
+TEXTS = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=40), min_size=1, max_size=200
+)
 
 
 @settings(max_examples=10)  # every example is one query over many values

@@ -77,7 +77,10 @@ def test_all_dates_of_a_person_move_by_the_same_days_in_all_tables(house: House)
     shift = (patients["born"][0] - date(1980, 1, 5)).days
     assert shift != 0
     assert abs(shift) <= 365
-    assert visits["start"][1:3] == [datetime(2024, 1, 5, 8, 30) + timedelta(shift), datetime(2024, 1, 9, 8, 30) + timedelta(shift)]
+    assert visits["start"][1:3] == [
+        datetime(2024, 1, 5, 8, 30) + timedelta(shift),
+        datetime(2024, 1, 9, 8, 30) + timedelta(shift),
+    ]
     assert visits["end"][1:3] == [date(2024, 1, 7) + timedelta(shift), date(2024, 1, 30) + timedelta(shift)]
     other = (patients["born"][1] - date(1990, 2, 6)).days
     assert other != shift
@@ -97,7 +100,11 @@ def test_dates_find_their_person_through_a_table_between(house: House) -> None:
 
 
 def test_without_any_key_every_row_is_its_own_person_and_keeps_its_intervals(house: House) -> None:
-    house.table("t", {"a": pa.array([DAY] * 50), "b": pa.array([DAY + timedelta(9)] * 50)}, {"a": "event_date", "b": "event_date"})
+    house.table(
+        "t",
+        {"a": pa.array([DAY] * 50), "b": pa.array([DAY + timedelta(9)] * 50)},
+        {"a": "event_date", "b": "event_date"},
+    )
     house.mask()
     made = house.read("t")
     assert {b - a for a, b in zip(made["a"], made["b"], strict=True)} == {timedelta(9)}
@@ -163,16 +170,33 @@ def test_a_folder_gets_its_schema_and_a_path_a_single_file(house: House) -> None
 def test_a_summary_counts_and_gives_reasons(house: House) -> None:
     overrides = {"patients": {"amount": ColumnConfig(action="drop")}}
     columns = {c.column: c for c in _clinic(house).mask(overrides=overrides)["patients"].columns}
-    assert (columns["amount"].dtype, columns["amount"].information_loss, columns["amount"].overridden) == (None, 1.0, True)
-    assert (columns["phone"].distinct_before, columns["phone"].distinct_after, columns["phone"].information_loss) == (2, 2, 0)
+    assert (columns["amount"].dtype, columns["amount"].information_loss, columns["amount"].overridden) == (
+        None,
+        1.0,
+        True,
+    )
+    assert (columns["phone"].distinct_before, columns["phone"].distinct_after, columns["phone"].information_loss) == (
+        2,
+        2,
+        0,
+    )
     assert columns["name"].reason == "policy dev_test: person_name"
 
 
 @pytest.mark.parametrize(
     ("filled", "distinct", "filled_after", "distinct_after", "loss"),
-    [(100, 100, 100, 100, 0), (100, 100, 100, 10, 0.5), (100, 100, 0, 0, 1), (100, 100, 50, 100, 0.5), (0, 0, 0, 0, 0), (9, 1, 9, 1, 0)],
+    [
+        (100, 100, 100, 100, 0),
+        (100, 100, 100, 10, 0.5),
+        (100, 100, 0, 0, 1),
+        (100, 100, 50, 100, 0.5),
+        (0, 0, 0, 0, 0),
+        (9, 1, 9, 1, 0),
+    ],
 )
-def test_information_loss_by_hand(filled: int, distinct: int, filled_after: int, distinct_after: int, loss: float) -> None:
+def test_information_loss_by_hand(
+    filled: int, distinct: int, filled_after: int, distinct_after: int, loss: float
+) -> None:
     assert information_loss(filled, distinct, filled_after, distinct_after) == loss
 
 
@@ -220,7 +244,11 @@ def test_a_crowded_form_gives_up_its_form_and_not_its_uniqueness(house: House) -
 
 
 def test_numbers_stored_as_whole_numbers_keep_their_form(house: House) -> None:
-    house.table("t", {"ssn": [123456789, 987654321, None], "card": [4111111111111111, None, 378282246310005]}, {"ssn": "ssn", "card": "card_number"})
+    house.table(
+        "t",
+        {"ssn": [123456789, 987654321, None], "card": [4111111111111111, None, 378282246310005]},
+        {"ssn": "ssn", "card": "card_number"},
+    )
     house.mask()
     made = house.read("t")
     assert all(900_000_000 < s < 1_000_000_000 for s in made["ssn"][:2])
@@ -275,7 +303,11 @@ def test_a_records_key_fingerprint_changes_with_the_key_and_shows_nothing(house:
 
 
 def test_times_without_a_zone_stay_so(house: House) -> None:
-    house.table("t", {"at": pa.array([datetime(2024, 1, 1, 12, tzinfo=UTC).replace(tzinfo=None)], pa.timestamp("us"))}, {"at": "timestamp"})
+    house.table(
+        "t",
+        {"at": pa.array([datetime(2024, 1, 1, 12, tzinfo=UTC).replace(tzinfo=None)], pa.timestamp("us"))},
+        {"at": "timestamp"},
+    )
     house.mask()
     assert house.read("t")["at"][0].tzinfo is None
     assert house.read("t")["at"][0].hour == 12

@@ -47,9 +47,7 @@ def _people(house: House, notes: list[Any], policy: str = "dev_test", **options:
 def test_values_of_the_row_become_the_pseudonyms_of_their_columns(house: House) -> None:
     made = _people(house, NOTES)
     row = {c: v[0] for c, v in made.items()}
-    expected = (
-        f"{row['first']} {row['last']} ({row['email']}, {row['phone']}) lives at {row['street']}, {row['city']}. MRN {row['mrn']}."
-    )
+    expected = f"{row['first']} {row['last']} ({row['email']}, {row['phone']}) lives at {row['street']}, {row['city']}. MRN {row['mrn']}."
     assert row["note"] == expected
 
 
@@ -81,7 +79,17 @@ def test_known_forms_of_others_become_tokens(house: House) -> None:
     note = made["note"][0]
     for gone in ("555", "bob", "6789", "4111", "x.org", "8.8", "2024", "123456789", "93"):
         assert gone not in note
-    for token in ("[PHONE]", "[EMAIL]", "[SSN]", "[CARD_NUMBER]", "[URL]", "[IP_ADDRESS]", "[DATE]", "[NUMBER]", "90+-year-old"):
+    for token in (
+        "[PHONE]",
+        "[EMAIL]",
+        "[SSN]",
+        "[CARD_NUMBER]",
+        "[URL]",
+        "[IP_ADDRESS]",
+        "[DATE]",
+        "[NUMBER]",
+        "90+-year-old",
+    ):
         assert token in note
     assert "age 45 years old, dose 250 mg" in note
 
@@ -89,7 +97,10 @@ def test_known_forms_of_others_become_tokens(house: House) -> None:
 def test_names_with_accents_titles_and_short_names_are_found(house: House) -> None:
     house.table(
         "people",
-        {"name": ["Dr. José Ng", "Ng", "Anne-Marie Strauß"], "note": ["Jose? no, JOSÉ and ng.", "Ng came", "anne, Marie and STRAUß"]},
+        {
+            "name": ["Dr. José Ng", "Ng", "Anne-Marie Strauß"],
+            "note": ["Jose? no, JOSÉ and ng.", "Ng came", "anne, Marie and STRAUß"],
+        },
         {"name": "person_name", "note": "free_text"},
     )
     house.mask()
@@ -108,7 +119,13 @@ def test_parents_and_their_parents_are_found_in_texts_below(house: House) -> Non
         {"pid": "customer_id", "last": "last_name", "sex": "sex", "first": "first_name"},
         key=("pid",),
     )
-    house.table("visits", {"vid": [7, 8], "pid": [2, 1]}, {"vid": "other_id", "pid": "customer_id"}, key=("vid",), parents={"pid": "people.pid"})
+    house.table(
+        "visits",
+        {"vid": [7, 8], "pid": [2, 1]},
+        {"vid": "other_id", "pid": "customer_id"},
+        key=("vid",),
+        parents={"pid": "people.pid"},
+    )
     house.table(
         "lines",
         {"vid": [8, 7, None], "note": ["Ms. Lopez and Mr. Stone", "Carl STONE, Lopez", "Lopez"]},

@@ -69,6 +69,6 @@ def test_folds_are_open_on_paper(browser, report):
     hidden = f"{folded}.filter(t => !t.checkVisibility({{contentVisibilityAuto: true}})).length"
     assert page.evaluate(hidden) > 0
     page.emulate_media(media="print")
-    assert page.evaluate(hidden) == 0
+    page.wait_for_function(f"{hidden} === 0")  # the browser takes a moment to change its media
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
     page.close()
