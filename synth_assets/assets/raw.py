@@ -11,6 +11,7 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
+from synth_assets.checks.contract import contract_words
 from synth_assets.config.dataset import ExpectationConfig, SourceConfig
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
@@ -51,12 +52,7 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         description=f"Table `{table}` of dataset `{wiring.config.name}` in canonical Parquet, as the source has it.",
     )
     checks = [
-        wiring.check(
-            asset,
-            name,
-            f"Contract: {e.expect}" + (f" on column {e.column}" if e.column else ""),
-            blocking=e.severity == "error",
-        )
+        wiring.check(asset, name, contract_words(e), blocking=e.severity == "error")
         for name, e in zip(check_names(expectations), expectations, strict=True)
     ]
 

@@ -39,8 +39,8 @@ def sourced(tmp_path: Path) -> Path:
 def evaluate(home: Path, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
     """One tick of the dataset's sensor."""
     sensor = chain.definitions(home).get_repository_def().get_sensor_def("people_source")
-    with chain.instance(home) as instance:
-        return sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+    with chain.instance(home) as instance, dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+        return sensor(context)
 
 
 def test_the_sensor_asks_for_one_run_of_new_content_and_then_waits(sourced: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_missing_source_is_a_reason_to_skip_and_keeps_the_cursor(sourced: Path
 
 def test_the_sensor_of_a_generated_dataset_watches_its_schema(finished: Path, home: Path) -> None:
     def tick(of: Path, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
-        with chain.instance(of) as instance:
-            sensor = chain.definitions(of).get_repository_def().get_sensor_def("clinic_source")
-            return sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+        sensor = chain.definitions(of).get_repository_def().get_sensor_def("clinic_source")
+        with chain.instance(of) as instance, dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            return sensor(context)
 
     first = tick(home, None)
     assert isinstance(first, dg.SensorResult)
@@ -106,8 +106,10 @@ def test_the_schedule_asks_for_all_chains_at_two_in_the_night(sourced: Path) -> 
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     at = datetime(2026, 11, 21, 2, tzinfo=UTC)
-    with chain.instance(sourced) as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+    with (
+        chain.instance(sourced) as instance,
+        dg.build_schedule_context(instance=instance, scheduled_execution_time=at) as context,
+    ):
         asked = schedule.evaluate_tick(context).run_requests
     assert len(asked) == 1
     chains = found.resolve_job_def("nightly_chain").asset_layer.selected_asset_keys
