@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from pydantic import ValidationError
 
 from synth_assets.cli.options import (
     DelimiterOption,
@@ -22,7 +23,8 @@ from synth_assets.cli.options import (
     telling_of_first_key,
 )
 from synth_assets.cli.output import emit_json, narrow, note, path_line, show, steps, table
-from synth_assets.config.dataset import Action, ColumnConfig
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.rules import Action, Rule
 from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
@@ -141,7 +143,10 @@ def mask(
     ] = "hipaa_safe_harbor",
     action: Annotated[
         list[str] | None,
-        typer.Option(metavar="COL=ACTION", help="What to do with one column, in place of the policy; may be repeated."),
+        typer.Option(
+            metavar="COL=ACTION",
+            help="What to do with one column, in place of the policy, such as pay=round:digits=-3; may be repeated.",
+        ),
     ] = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
@@ -172,22 +177,40 @@ def mask(
 
 
 def _actions(given: list[str]) -> dict[str, ColumnConfig]:
-    """Overrides from `column=action`; a column's name may hold an equals sign.
+    """Overrides from `column=action` or `column=action:parameter=value,...`; a column's name may hold an equals sign.
 
     Raises:
-        InputError: not of that form, or no such action.
+        InputError: not of that form, no such action, or a parameter that it does not take.
     """
     found = {}
     for text in given:
-        column, equals, name = text.rpartition("=")
-        if not equals or name not in get_args(Action):
+        ends = [i for i, sign in enumerate(text) if sign == "=" and i]
+        splits = [(text[:i], *text[i + 1 :].partition(":")[::2]) for i in reversed(ends)]
+        column, name, more = next((s for s in splits if s[1] in get_args(Action)), ("", "", ""))
+        if not column:
             raise InputError(
                 f"{text!r} is not of the form COLUMN=ACTION.",
                 key="--action",
                 remedy=f"Actions: {', '.join(get_args(Action))}.",
             )
-        found[column] = ColumnConfig.model_validate({"action": name})
+        found[column] = ColumnConfig(action=_rule(name, more))
     return found
+
+
+def _rule(name: str, more: str) -> Rule:
+    """An action with its parameters, as `digits=-3,...`."""
+    parameters = dict(p.partition("=")[::2] for p in more.split(",")) if more else {}
+    try:
+        return Rule.model_validate({"action": name, **parameters})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        words = str(first["msg"]).removeprefix("Value error, ")
+        raise InputError(
+            f"the action `{name}`{f', parameter {place!r}' if place else ''}: {words}.",
+            key="--action",
+            remedy="Write parameters as COLUMN=ACTION:NAME=VALUE, such as salary=round:digits=-3.",
+        ) from None
 
 
 def _policy_exists(policy: str, home: Path | None) -> bool:

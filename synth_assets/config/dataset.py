@@ -12,22 +12,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from synth_assets.config.base import Config
+from synth_assets.config.rules import RuleOrAction
+
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
 OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 Kind = Literal["number", "category", "date", "datetime", "boolean", "text", "id"]
-Action = Literal[
-    "redact",
-    "partial",
-    "pseudonym",
-    "format_preserving",
-    "generalise",
-    "date_shift",
-    "drop",
-    "keep",
-    "hash",
-    "scrub",
-    "top_code",
-]
 RiskLevel = Literal["low", "medium", "high"]
 ExportFormat = Literal["parquet", "csv", "json"]
 
@@ -46,12 +36,6 @@ def _texts(value: Any) -> Any:
     if any(isinstance(v, bool) for v in value):
         raise ValueError("YAML reads yes, no, on, off, true and false as booleans; write such categories in quotes")
     return tuple(str(v) if isinstance(v, int | float) else v for v in value)
-
-
-class Config(BaseModel):
-    """Base of all configuration models: immutable, unknown keys are errors, input values stay out of error texts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class SourceConfig(Config):
@@ -91,7 +75,7 @@ class ColumnConfig(Config):
     kind: Kind | None = None
     entity_type: str | None = None
     identifier_class: Literal["direct", "quasi", "sensitive", "none"] | None = None
-    action: Action | None = None
+    action: RuleOrAction | None = None
     categories: Annotated[tuple[str, ...] | None, BeforeValidator(_texts)] = Field(
         default=None, description="Public list of values."
     )

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from synth_assets.config.dataset import ColumnConfig, Config, Names
+from synth_assets.config.base import Config
+from synth_assets.config.dataset import ColumnConfig, Names
 from synth_assets.config.load import load_model
 from synth_assets.errors import ConfigError
 

@@ -12,7 +12,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from synth_assets.config.dataset import DATASET_NAME, Config, Names
+from synth_assets.config.base import Config
+from synth_assets.config.dataset import DATASET_NAME, Names
 from synth_assets.config.formulas import Formula, formula_names
 
 COLUMN_NAME = re.compile(r"[^.{}@\s][^.{}@\n\r]{0,119}")

@@ -66,7 +66,8 @@ def _with_domain(config: DatasetConfig, path: Path) -> DatasetConfig:
     columns = dict(domain.columns)
     for column, own in table.columns.items():
         declared = columns.get(column)
-        columns[column] = own if declared is None else declared.model_copy(update=own.model_dump(exclude_unset=True))
+        said = {key: getattr(own, key) for key in own.model_fields_set}
+        columns[column] = own if declared is None else declared.model_copy(update=said)
     merged = table.model_copy(update={"columns": columns})
     return config.model_copy(update={"tables": {name: merged}, "target": config.target or domain.target})
 

@@ -1,6 +1,7 @@
 """Dates of one person move by the same number of days, in every table, so that intervals stay.
 
-What belongs here: the shift. What does not: truncation to years (generalise.py), and finding the person of a row (plan.py, kin.py).
+What belongs here: the shift. What does not: truncation to years (generalise.py), noise per row (perturb.py), and finding the person
+of a row (plan.py, kin.py).
 """
 
 from __future__ import annotations
@@ -35,14 +36,15 @@ def date_shift(dtype: str, max_days: int | None) -> Recipe:
         drawn = number(cell[0], 0, 12) % (2 * largest) - largest
         return drawn + (drawn >= 0).cast("int64")
 
-    def shifted(cell: Cell) -> ir.Value:
-        interval = cell[1].as_interval("D")
-        if dtype == "date32[day]":  # the engine makes a time of date + days, whatever ibis believes
-            return (cell.value.cast("timestamp") + interval).cast("date")
-        if dtype == "timestamp[us]":
-            return cell.value + interval
-        moved = cell.text.try_cast("timestamp") + interval
-        with_time = cell.text.strip().length() > len("2024-01-31")
-        return with_time.ifelse(moved.strftime("%Y-%m-%d %H:%M:%S"), moved.strftime("%Y-%m-%d"))
+    return (person_digest, days, lambda cell: moved(cell, dtype, cell[1].as_interval("D")))
 
-    return (person_digest, days, shifted)
+
+def moved(cell: Cell, dtype: str, interval: ir.IntervalValue) -> ir.Value:
+    """The cell's date, time or text date, an interval later; a text date becomes ISO text, one that cannot be read null."""
+    if dtype == "date32[day]":  # the engine makes a time of date + days, whatever ibis believes
+        return (cell.value.cast("timestamp") + interval).cast("date")
+    if dtype == "timestamp[us]":
+        return cell.value + interval
+    later = cell.text.try_cast("timestamp") + interval
+    with_time = cell.text.strip().length() > len("2024-01-31")
+    return with_time.ifelse(later.strftime("%Y-%m-%d %H:%M:%S"), later.strftime("%Y-%m-%d"))

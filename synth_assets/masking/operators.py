@@ -1,4 +1,4 @@
-"""From a column's plan to its recipe: redact, partial, hash, keep, limits, and the choice among the format-preserving forms.
+"""From a column's plan to its recipe: redact, partial, hash, keep, and the choice among all other masks.
 
 What belongs here: the simple masks and the table of forms. What does not: the forms (formats.py, people.py), free text (scrub.py), and
 deciding which action a column gets (plan.py).
@@ -12,10 +12,19 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.masking import formats, people, pseudonyms
+from synth_assets.masking import formats, people, perturb, pseudonyms
 from synth_assets.masking.arrays import each
 from synth_assets.masking.dates import date_shift
-from synth_assets.masking.generalise import DATE_TYPES, NUMBER_TYPES, default_way, generalised, limited
+from synth_assets.masking.generalise import (
+    DATE_TYPES,
+    NUMBER_TYPES,
+    as_number,
+    default_way,
+    generalised,
+    limited,
+    rounded,
+    truncated,
+)
 from synth_assets.masking.recipes import Cell, Recipe
 from synth_assets.masking.records import ColumnPlan
 from synth_assets.pii.taxonomy import taxonomy
@@ -97,12 +106,37 @@ def suits(plan: ColumnPlan, *, as_of: date) -> str | None:
         return f"a limit cannot be set in a column of type {dtype}"
     if action == "scrub" and dtype != "string":
         return f"only texts can be scrubbed, not {dtype}"
-    if action == "generalise":
-        probe = ibis.table({"x": _IBIS_TYPES[dtype]}, name="probe")["x"]
-        if generalised(probe, dtype, plan.rule, entity_type=plan.entity_type, as_of=as_of) is None:
-            way = plan.rule.to or default_way(dtype, plan.entity_type) or "generalise"
-            return f"`{way}` cannot be applied to a column of type {dtype}"
+    if action in {"round", "truncate"}:
+        return _digits_problem(plan)
+    if action == "perturb":
+        return perturb.unsuited(plan)
+    return _generalise_problem(plan, as_of) if action == "generalise" else None
+
+
+def _digits_problem(plan: ColumnPlan) -> str | None:
+    """Why a column cannot be rounded or cut, or would stay as it is."""
+    rule, dtype = plan.rule, plan.dtype
+    if rule.length is not None:
+        return None if dtype == "string" else f"`length` cuts texts, not a column of type {dtype}"
+    if dtype not in (*NUMBER_TYPES, "string"):
+        return f"`{plan.action}` cannot be applied to a column of type {dtype}"
+    if dtype == "string" and rule.digits is None:
+        more = ", or `length` for texts" if plan.action == "truncate" else ""
+        return f"`{plan.action}` on a column of texts needs `digits`{more}"
+    written = 0 if dtype == "int64" else plan.decimals
+    if written is not None and (rule.digits or 0) >= written:
+        return f"`{plan.action}` to {rule.digits or 0} digits after the point changes nothing here; give fewer `digits`"
     return None
+
+
+def _generalise_problem(plan: ColumnPlan, as_of: date) -> str | None:
+    probe = ibis.table({"x": _IBIS_TYPES[plan.dtype]}, name="probe")["x"]
+    if generalised(probe, plan.dtype, plan.rule, entity_type=plan.entity_type, as_of=as_of) is not None:
+        return None
+    way = plan.rule.to or default_way(plan.dtype, plan.entity_type)
+    if way is None and plan.dtype in (*NUMBER_TYPES, "string"):
+        return "`generalise` of such a column needs `to` or `width`"
+    return f"`{way or 'generalise'}` cannot be applied to a column of type {plan.dtype}"
 
 
 def recipe_for(plan: ColumnPlan, *, as_of: date) -> Recipe:
@@ -123,10 +157,20 @@ def recipe_for(plan: ColumnPlan, *, as_of: date) -> Recipe:
         "generalise": lambda: (
             _must(lambda c: generalised(c.value, plan.dtype, rule, entity_type=plan.entity_type, as_of=as_of)),
         ),
+        "round": lambda: (lambda c: rounded(as_number(c.value, plan.dtype), plan.dtype, rule.digits or 0),),
+        "truncate": lambda: (lambda c: _cut(c, plan),),
+        "perturb": lambda: perturb.perturb(plan),
         "top_code": lambda: (_must(lambda c: limited(c.value, plan.dtype, upper=rule.upper, lower=rule.lower)),),
         "format_preserving": lambda: form_of(plan),
     }
     return makers[plan.action]()
+
+
+def _cut(cell: Cell, plan: ColumnPlan) -> ir.Value:
+    """The first characters of a text, or the first digits of a number."""
+    if plan.rule.length is not None:
+        return cell.text.substr(0, plan.rule.length)
+    return truncated(as_number(cell.value, plan.dtype), plan.dtype, plan.rule.digits or 0)
 
 
 def _counts(plan: ColumnPlan) -> bool:

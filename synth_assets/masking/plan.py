@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from synth_assets.config.dataset import ColumnConfig
-from synth_assets.config.policy import PolicyConfig, Rule
+from synth_assets.config.policy import PolicyConfig
+from synth_assets.config.rules import Rule
 from synth_assets.errors import ConfigError
 from synth_assets.masking.operators import has_form, suits
 from synth_assets.masking.records import ColumnPlan, MaskingPlan
@@ -165,7 +166,8 @@ class _Planner:
         self, place: Place, rule: Rule, reason: str, *, overridden: bool = False, withheld: bool = False
     ) -> ColumnPlan:
         table, column = place
-        dtype = self.schemas[table].column(column).dtype
+        stored = self.schemas[table].column(column)
+        dtype = stored.dtype
         form = self._entity_type(self.groups.get(place, (place,))[0])
         if rule.action == "format_preserving" and not has_form(form) and dtype in {"string", "int64"}:
             reason += "; there is no form to keep for this type, so a plain pseudonym"
@@ -173,6 +175,7 @@ class _Planner:
         return ColumnPlan(
             column=column,
             dtype=dtype,
+            decimals=stored.decimals,
             entity_type=self._entity_type(place),
             form=form,
             rule=rule,
@@ -183,17 +186,15 @@ class _Planner:
             withheld=withheld,
         )
 
-    def _override(self, place: Place) -> str | None:
+    def _override(self, place: Place) -> Rule | None:
         config = self.overrides.get(place[0], {}).get(place[1])
         return None if config is None else config.action
 
-    def _with_parameters(self, place: Place, action: str) -> Rule:
-        """An overriding action, with the policy's parameters where its own rule for the column has the same action."""
+    def _with_parameters(self, place: Place, said: Rule) -> Rule:
+        """An overriding rule; one without parameters has those of the policy's own rule for the column, if its action is the same."""
         rule = self._rule(place)[0]
-        if rule.action == action:
-            return rule
-        parameters = {"top_code": {"upper": 90.0}}.get(action, {})  # the only action that cannot do without one
-        return Rule(action=action, **parameters)
+        bare = said.model_fields_set == {"action"}
+        return rule if bare and rule.action == said.action else said
 
     def _usable(self, place: Place) -> ColumnVerdict | None:
         verdict = self.verdicts.get(place)

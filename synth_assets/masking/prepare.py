@@ -14,13 +14,14 @@ import ibis.expr.types as ir
 
 from synth_assets.masking.dates import PERSON
 from synth_assets.masking.kin import MARK, Kin, join_kin
+from synth_assets.masking.perturb import ROW_ROLE
 from synth_assets.masking.recipes import as_text
 from synth_assets.masking.records import MaskingPlan
 from synth_assets.masking.scrub import is_told
 from synth_assets.tables.engine import Session
 from synth_assets.tables.schema import TableSchema
 
-ROW, PERSON_COLUMN = f"{MARK}row", f"{MARK}person"
+ROW, PERSON_COLUMN, OWN_COLUMN = f"{MARK}row", f"{MARK}person", f"{MARK}own"
 SEX = "sex"
 _DATED = frozenset({"date_shift", "format_preserving"})
 
@@ -45,7 +46,7 @@ class Prepared:
     """A raw table ready to be masked.
 
     Args:
-        table: Its own columns, and `ROW`, `PERSON_COLUMN` and columns of its kin where they are needed.
+        table: Its own columns, and `ROW`, `PERSON_COLUMN`, `OWN_COLUMN` and columns of its kin where they are needed.
         kin: The ancestors whose columns were joined; the order of rows may have changed where there are any.
         sex: Column with the person's sex, or None.
     """
@@ -56,8 +57,9 @@ class Prepared:
 
     def companions(self) -> dict[str, str]:
         """Columns by role, for recipes."""
-        roles = {SEX: self.sex} if self.sex else {}
-        return roles | ({PERSON: PERSON_COLUMN} if PERSON_COLUMN in self.table.columns else {})
+        made = {PERSON: PERSON_COLUMN, ROW_ROLE: OWN_COLUMN}
+        roles = {role: column for role, column in made.items() if column in self.table.columns}
+        return roles | ({SEX: self.sex} if self.sex else {})
 
 
 def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, numbered: bool) -> Prepared:
@@ -75,6 +77,7 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, num
         c.entity_type in {"person_name", "first_name"} and c.action == "format_preserving" for c in own.plan.columns
     )
     dated = any(c.action in _DATED and c.dtype != "int64" for c in own.plan.columns)
+    noisy = any(c.action == "perturb" for c in own.plan.columns)
     sex = sexes(own.plan).get(SEX)
     goal = own.plan.person_route[-1].parent_table if own.plan.person_route else None
 
@@ -86,7 +89,8 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, num
         return frozenset(columns)
 
     base = session.parquet(own.path)
-    if numbered or own.schema.foreign_keys or (dated and not own.plan.person):
+    alone = (dated and not own.plan.person) or (noisy and not own.schema.primary_key)
+    if numbered or own.schema.foreign_keys or alone:
         base = base.mutate(**{ROW: ibis.row_number()})
     table, kin = join_kin(
         session,
@@ -98,6 +102,8 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, num
     )
     if dated:
         table = table.mutate(**{PERSON_COLUMN: _person(table, own, kin, tables)})
+    if noisy:
+        table = table.mutate(**{OWN_COLUMN: _own_name(table, own.schema)})
     above = [k.columns[s] for k in kin for s in sexes(tables[k.table].plan).values() if s in k.columns]
     return Prepared(table, kin, sex or next(iter(above), None))
 
@@ -122,6 +128,17 @@ def _person(table: ir.Table, own: MaskInput, kin: tuple[Kin, ...], tables: Mappi
         parts = [as_text(table[c], schema.column(c).dtype).fill_null("") for c in names]
     else:
         return table[ROW].cast("string")
+    return _joined(parts)
+
+
+def _own_name(table: ir.Table, schema: TableSchema) -> ir.StringValue:
+    """Text that names a row: its primary key, else its number."""
+    if not schema.primary_key:
+        return table[ROW].cast("string")
+    return _joined([as_text(table[c], schema.column(c).dtype).fill_null("") for c in schema.primary_key])
+
+
+def _joined(parts: list[ir.StringValue]) -> ir.StringValue:
     text = parts[0]
     for part in parts[1:]:
         text = text + "\x1f" + part

@@ -11,8 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from synth_assets.config.dataset import Action
-from synth_assets.config.policy import Rule
+from synth_assets.config.rules import Action, Rule
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 
 
@@ -22,6 +21,7 @@ class ColumnPlan(Frozen):
     Attributes:
         column: Name of the column.
         dtype: Its storage type in the raw table.
+        decimals: Digits after the point that its values have at most, where that is known.
         entity_type: What the classification says it is; "none" where there is no usable verdict.
         form: The entity type whose form a format-preserving pseudonym keeps; that of the topmost parent for columns of keys.
         rule: Action and parameters.
@@ -34,6 +34,7 @@ class ColumnPlan(Frozen):
 
     column: str
     dtype: str
+    decimals: int | None = None
     entity_type: str = "none"
     form: str = "none"
     rule: Rule

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synth_assets.audit.leaderboard import Leaderboard
 from synth_assets.audit.records import AuditResult
-from synth_assets.config.dataset import Action
+from synth_assets.config.rules import Action
 from synth_assets.errors import InputError, ReleaseRefusedError
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.privacy.report import PrivacyReport

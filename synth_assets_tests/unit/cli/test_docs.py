@@ -15,7 +15,8 @@ from synth_assets.asset_keys import STAGES
 from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
 from synth_assets.config.domain import Domain
-from synth_assets.config.policy import PolicyConfig, Rule
+from synth_assets.config.policy import PolicyConfig
+from synth_assets.config.rules import Rule
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 GROUP: Any = typer.main.get_command(app)

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from synth_assets_tests.unit.cli.conftest import ROWS, Command, people_text
@@ -115,6 +116,44 @@ def test_a_policy_of_ones_own_is_found_by_file_and_by_name(cli: Command, people:
     (tmp_path / "home" / "configs" / "policies" / "own.yaml").write_text(text.replace("mine", "own"))
     assert cli("mask", "people.csv", "-o", "b.csv", "--policy", "own", "--home", "home").code == 0
     assert set(rows_of(tmp_path / "b.csv")[0]) <= {"person_id", "readmitted"}
+
+
+def test_an_action_on_the_command_line_may_have_parameters(cli: Command, people: Path, tmp_path: Path) -> None:
+    rules = ("age=round:digits=-1", "person_id=perturb:bound=3", "readmitted=truncate:length=1", "sex=keep")
+    given = [part for rule in rules for part in ("--action", rule)]
+    assert cli("mask", "people.csv", "-o", "out.csv", "--policy", "dev_test", *given).code == 0
+    made, raw = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(people)
+    assert (made["age"] % 10 == 0).all()
+    assert (made["age"] - raw["age"]).abs().max() == 5
+    assert set((made["person_id"] - raw["person_id"]).abs()) == {1, 2, 3}
+    assert set(made["readmitted"]) == {"y", "n"}
+    assert (made["sex"] == raw["sex"]).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("age", "COLUMN=ACTION"),
+        ("=drop", "COLUMN=ACTION"),
+        ("age=vanish", "Actions: redact"),
+        ("age=round:colour=1", "colour"),
+        ("age=round:digits=x", "parameter 'digits'"),
+        ("age=perturb", "`bound` or `percent`"),
+    ],
+)
+def test_an_action_that_is_none_is_one_clear_error(cli: Command, people: Path, rule: str, words: str) -> None:
+    told = cli("mask", "people.csv", "-o", "out.csv", "--action", rule, "--json")
+    assert (told.code, told.error["key"]) == (2, "--action")
+    assert words in f"{told.error['message']} {told.error['remedy']}"
+
+
+def test_a_column_name_may_hold_an_equals_sign(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a=b,c\n" + "".join(f"{i},{i % 7}\n" for i in range(40)))
+    assert (
+        cli("mask", "t.csv", "-o", "out.csv", "--action", "a=b=drop", "--action", "c=generalise:to=bin,width=5").code
+        == 0
+    )
+    assert set(pd.read_csv(tmp_path / "out.csv")["c"]) == {0, 5}
 
 
 def test_a_failed_leak_check_is_exit_3_and_nothing_is_written(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Any
 
-import ibis
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from synth_assets.config.policy import Rule
-from synth_assets.masking.generalise import RESTRICTED_ZIP3, generalised
-from synth_assets.masking.operators import recipe_for
+from synth_assets.config.rules import Rule
+from synth_assets.masking.generalise import RESTRICTED_ZIP3
+from synth_assets.masking.operators import recipe_for, suits
 from synth_assets.masking.records import ColumnPlan
 from synth_assets_tests.unit.masking.conftest import AS_OF
 
@@ -86,31 +88,85 @@ def test_ages_over_89_are_one_group(brew: Brew) -> None:
     assert _do(brew, {"action": "generalise", "to": "age_band", "width": 20}, [85], pa.int64()) == ["80-89"]
 
 
-def test_numbers_are_rounded_cut_binned_and_limited(brew: Brew) -> None:
-    numbers = [1234.567, -1234.567, None]
-    assert _do(brew, {"action": "generalise", "to": "round", "digits": 1}, numbers, pa.float64()) == [
-        1234.6,
-        -1234.6,
-        None,
-    ]
-    assert _do(brew, {"action": "generalise", "to": "truncate", "digits": 1}, numbers, pa.float64()) == [
-        1234.5,
-        -1234.5,
-        None,
-    ]
-    assert _do(brew, {"action": "generalise", "to": "round", "digits": -2}, [1250, 1249, None], pa.int64()) == [
-        1300,
-        1200,
-        None,
-    ]
-    assert _do(brew, {"action": "generalise", "to": "bin", "width": 25}, [0, 24, 25, -1], pa.int64()) == [0, 0, 25, -25]
-    assert _do(brew, {"action": "top_code", "upper": 10, "lower": 0}, [-5.0, 3.5, 99.0], pa.float64()) == [0, 3.5, 10]
+@pytest.mark.parametrize(
+    ("rule", "dtype", "raw", "made"),
+    [
+        ({"action": "round", "digits": 1}, pa.float64(), [1234.567, -1234.55, 0.04], [1234.6, -1234.6, 0.0]),
+        ({"action": "round"}, pa.float64(), [2.5, -2.5, 1e300], [3.0, -3.0, 1e300]),
+        ({"action": "round", "digits": -2}, pa.float64(), [1250.5, -1249.0], [1300.0, -1200.0]),
+        ({"action": "round", "digits": -2}, pa.int64(), [1250, 1249, -1250, -1249, 2**62], [1300, 1200, -1300, -1200, 4611686018427387900]),
+        ({"action": "round", "digits": 0}, pa.string(), ["12.5", "many"], [13.0, None]),
+        ({"action": "truncate", "digits": 1}, pa.float64(), [1234.567, -1234.567, 0.09], [1234.5, -1234.5, 0.0]),
+        ({"action": "truncate", "digits": 2}, pa.float64(), [1.15, 4.35, -1.15, 2.999], [1.15, 4.35, -1.15, 2.99]),
+        ({"action": "truncate", "digits": -3}, pa.int64(), [54_321, -54_999, 999], [54_000, -54_000, 0]),
+        ({"action": "truncate", "length": 3}, pa.string(), ["02139", "02", "Zürich"], ["021", "02", "Zür"]),
+        ({"action": "generalise", "to": "bin", "width": 25}, pa.int64(), [0, 24, 25, -1, -25], [0, 0, 25, -25, -25]),
+        ({"action": "generalise", "width": 0.1}, pa.float64(), [42.3, 42.39, -71.05], [42.3, 42.3, -71.1]),
+        ({"action": "top_code", "upper": 10, "lower": 0}, pa.float64(), [-5.0, 3.5, 99.0], [0.0, 3.5, 10.0]),
+    ],
+)  # fmt: skip
+def test_numbers_and_texts_are_rounded_cut_binned_and_limited(
+    brew: Brew, rule: dict[str, Any], dtype: pa.DataType, raw: list[Any], made: list[Any]
+) -> None:
+    assert _do(brew, rule, [*raw, None], dtype) == [*made, None]
 
 
-def test_a_type_that_cannot_be_generalised_says_so() -> None:
-    for kind in ("bool", "string"):
-        column = ibis.table({"x": "boolean" if kind == "bool" else "string"}, name="t")["x"]
-        assert generalised(column, kind, Rule(action="generalise"), entity_type="none", as_of=AS_OF) is None
+@given(
+    st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=100),
+    st.lists(st.floats(-1e9, 1e9).map(lambda x: round(x, 4)), min_size=1, max_size=100),
+    st.integers(0, 6),
+)
+@settings(max_examples=6)
+def test_cutting_agrees_with_exact_decimals(brew: Brew, wholes: list[int], fractions: list[float], digits: int) -> None:
+    for down in (False, True):
+        action, how = ("truncate", ROUND_DOWN) if down else ("round", ROUND_HALF_UP)
+        step = Decimal(10) ** digits
+        expected = [int((Decimal(v) / step).quantize(Decimal(1), how) * step) for v in wholes]
+        assert _do(brew, {"action": action, "digits": -digits}, wholes, pa.int64()) == expected
+    step = Decimal(1).scaleb(-min(digits, 3))
+    expected_cut = [float(Decimal(repr(v)).quantize(step, ROUND_DOWN)) for v in fractions]
+    made = _do(brew, {"action": "truncate", "digits": min(digits, 3)}, fractions, pa.float64())
+    assert made == pytest.approx(expected_cut, abs=1e-9)
+
+
+def test_coordinates_fall_into_cells_of_a_tenth_of_a_degree(brew: Brew) -> None:
+    assert _do(brew, {"action": "generalise"}, [42.3601, -71.0589], pa.float64(), "coordinates") == [42.3, -71.1]
+
+
+def _plan(dtype: str, rule: dict[str, Any], *, decimals: int | None = None, entity_type: str = "none") -> ColumnPlan:
+    return ColumnPlan(
+        column="v", dtype=dtype, decimals=decimals, entity_type=entity_type, rule=Rule(**rule), domain="d", reason=""
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (_plan("int64", {"action": "round"}), "changes nothing"),
+        (_plan("int64", {"action": "truncate", "digits": 2}), "changes nothing"),
+        (_plan("double", {"action": "round", "digits": 2}, decimals=2), "changes nothing"),
+        (_plan("string", {"action": "round"}), "needs `digits`"),
+        (_plan("string", {"action": "truncate"}), "or `length`"),
+        (_plan("int64", {"action": "truncate", "length": 3}), "cuts texts"),
+        (_plan("bool", {"action": "round"}), "type bool"),
+        (_plan("double", {"action": "generalise"}), "needs `to` or `width`"),
+        (_plan("bool", {"action": "generalise"}), "type bool"),
+    ],
+)
+def test_a_rule_that_would_leave_the_values_as_they_are_or_cannot_work_is_refused(plan: ColumnPlan, words: str) -> None:
+    problem = suits(plan, as_of=AS_OF)
+    assert problem is not None
+    assert words in problem
+
+
+def test_rules_that_do_something_are_not_refused() -> None:
+    for plan in (
+        _plan("int64", {"action": "round", "digits": -1}),
+        _plan("double", {"action": "round", "digits": 1}, decimals=2),
+        _plan("double", {"action": "truncate", "digits": 9}),
+        _plan("string", {"action": "truncate", "length": 3}),
+    ):
+        assert suits(plan, as_of=AS_OF) is None
 
 
 @pytest.mark.parametrize(

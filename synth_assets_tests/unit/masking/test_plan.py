@@ -6,6 +6,7 @@ import pytest
 
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.policy import PolicyConfig
+from synth_assets.config.rules import Rule
 from synth_assets.errors import ConfigError
 from synth_assets_tests.unit.masking.conftest import House, verdict
 
@@ -64,13 +65,13 @@ def test_an_override_for_an_unclassified_column_is_obeyed(house: House) -> None:
 
 
 def test_an_override_takes_the_policys_parameters_for_the_same_action(house: House) -> None:
-    house.table("t", {"age": [3], "zip": ["02139"]}, {"age": "age", "zip": "zip"})
-    plan = house.plans(
-        "hipaa_safe_harbor",
-        overrides={"t": {"age": ColumnConfig(action="top_code"), "zip": ColumnConfig(action="generalise")}},
-    )["t"]
-    assert plan.column("age").rule.upper == 90
+    house.table("t", {"born": ["x"], "zip": ["02139"]}, {"born": "birth_date", "zip": "zip"})
+    bare = {"born": ColumnConfig(action="generalise"), "zip": ColumnConfig(action="generalise")}
+    plan = house.plans("hipaa_safe_harbor", overrides={"t": bare})["t"]
+    assert plan.column("born").rule.over_89
     assert plan.column("zip").rule.to == "zip3"
+    own = {"born": ColumnConfig(action=Rule(action="generalise", to="month"))}
+    assert house.plans("hipaa_safe_harbor", overrides={"t": own})["t"].column("born").rule.over_89 is None
 
 
 def test_an_override_that_cannot_work_is_an_error_with_its_column(house: House) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from synth_assets.config.policy import PolicyConfig, Rule
+from synth_assets.config.policy import PolicyConfig
+from synth_assets.config.rules import Rule
 from synth_assets.errors import ConfigError
 from synth_assets.masking.policies import load_policy, policy_names
 from synth_assets.pii.taxonomy import HIPAA_IDENTIFIERS, taxonomy

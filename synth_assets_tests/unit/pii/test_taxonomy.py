@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from synth_assets.config.dataset import Action
+from synth_assets.config.rules import Action
 from synth_assets.pii.records import ColumnVerdict, table_level
 from synth_assets.pii.taxonomy import HIPAA_IDENTIFIERS, action_for, entity_types, level_of, taxonomy
 
