@@ -35,6 +35,7 @@ class _RowFaults:
 
     comments: bool
     skipped: int = 0
+    marks: int = 0
     ended: bool = False
     bad: list[int] = field(default_factory=list)
 
@@ -130,6 +131,10 @@ def _notes(dialect: sniff.Dialect, faults: _RowFaults) -> list[str]:
     notes = []
     if not dialect.names:
         notes.append("the first row holds values, so the file has no header; columns were named column_<position>.")
+    if dialect.lines_before:
+        notes.append(f"{dialect.lines_before} line(s) before the header were left out.")
+    if faults.marks:
+        notes.append(f"a BOM (U+FEFF) in front of {faults.marks} row(s) was left out: files were put together.")
     if faults.bad:
         notes.append("rows with more or fewer empty cells at their end were brought to the header's width.")
     if faults.skipped:
@@ -197,15 +202,17 @@ def _parse(
         )
         for batch in reader:
             rows += batch.num_rows
-            writer.write_batch(_without_bom(batch))
+            writer.write_batch(_without_bom(batch, faults))
     return rows
 
 
-def _without_bom(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _without_bom(batch: pa.RecordBatch, faults: _RowFaults) -> pa.RecordBatch:
     """Files glued together have a BOM in front of a later row; it belongs to no value."""
     first = batch.column(0)
-    if not pc.any(pc.starts_with(first, _BOM)).as_py():
+    marked = pc.sum(pc.starts_with(first, _BOM)).as_py()
+    if not marked:
         return batch
+    faults.marks += marked
     return batch.set_column(0, batch.schema.field(0), pc.utf8_ltrim(first, _BOM))
 
 

@@ -49,6 +49,7 @@ class Dialect:
         data_offset: Byte offset of that line behind the start of the text.
         comments: Whether lines that start with # are comments.
         blanks_before_quotes: Whether a blank stands between delimiter and quote.
+        lines_before: Lines with text before the header or the first row: comments, a `sep=` line.
     """
 
     delimiter: str
@@ -58,6 +59,7 @@ class Dialect:
     data_offset: int
     comments: bool
     blanks_before_quotes: bool
+    lines_before: int = 0
 
 
 def sniff(text: str, truncated: bool, *, delimiter: str | None, known: Collection[str], label: str) -> Dialect:
@@ -75,8 +77,15 @@ def sniff(text: str, truncated: bool, *, delimiter: str | None, known: Collectio
     """
     skipped = 0
     lines = list(io.StringIO(text, newline=""))
-    if truncated and len(lines) > 1:
+    if truncated:
         lines = lines[:-1]
+        if not lines:
+            raise SourceError(
+                f"the first line is longer than {SAMPLE_BYTES // 1024} KiB.",
+                file=label,
+                row=1,
+                remedy="Give a file whose first line names the columns.",
+            )
     if lines and (found := _SEP_LINE.fullmatch(lines[0])):
         delimiter, skipped = delimiter or found.group(1), 1
     if not any(line.strip(" \t\r\n\x1a,;|") for line in lines[skipped:]):
@@ -89,10 +98,13 @@ def sniff(text: str, truncated: bool, *, delimiter: str | None, known: Collectio
     width = _usual_width(records)
     body = [r for r in records if not (r.comment and len(r.cells) != width)]
     comments = len(body) < len(records)
+    if '"' not in text:
+        _refuse_apostrophes(lines[skipped:], delimiter, records, label)
     _refuse_titles(body, label)
     _refuse_odd_layout(body, delimiter, label)
     header = _has_header(body, known)
     first = body[0].last_line if header else body[0].first_line - 1
+    before = lines[: body[0].first_line - 1]
     return Dialect(
         delimiter=delimiter,
         names=body[0].cells if header else (),
@@ -101,6 +113,7 @@ def sniff(text: str, truncated: bool, *, delimiter: str | None, known: Collectio
         data_offset=sum(len(line.encode()) for line in lines[:first]),
         comments=comments,
         blanks_before_quotes=blanks,
+        lines_before=sum(bool(line.strip()) for line in before),
     )
 
 
@@ -154,6 +167,20 @@ def _best_delimiter(lines: Sequence[str], text: str) -> str:
         if score > best_score:
             best, best_score = candidate, score
     return best
+
+
+def _refuse_apostrophes(lines: Sequence[str], delimiter: str, records: Sequence[Record], label: str) -> None:
+    """Cells quoted with ' hold delimiters that would cut them."""
+    usual = _usual_width(records)
+    if all(len(r.cells) == usual for r in records) or not any("'" in line for line in lines):
+        return
+    again = [cells for cells in csv.reader(lines, delimiter=delimiter, quotechar="'") if cells]
+    if len({len(cells) for cells in again}) == 1 and len(again) > 1:
+        raise SourceError(
+            "cells are quoted with apostrophes (').",
+            file=label,
+            remedy='Write the file with double quotes (").',
+        )
 
 
 def _refuse_titles(body: Sequence[Record], label: str) -> None:
