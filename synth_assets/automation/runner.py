@@ -20,6 +20,7 @@ from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
 from synth_assets.storage.lease import WriterLease
 
+LOCATION = {".dagster/repository": "__repository__@synth_assets"}  # Overview and Jobs show runs of this location only
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -115,10 +116,10 @@ def run_chain(
             _record(result, entry.dagster_event, steps)
             progress(result)
 
-    tags = {ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
+    tags = {**LOCATION, ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
     with dg.DagsterInstance.get() as instance:
         instance.add_event_listener(result.run_id, listen)
-        job = defs.resolve_implicit_global_asset_job_def()
+        job = defs.resolve_implicit_global_asset_job_def() if stages else defs.resolve_job_def(f"{dataset}_chain")
         try:
             done = job.execute_in_process(
                 instance=instance, asset_selection=keys, run_config=QUIET, run_id=result.run_id, raise_on_error=False, tags=tags

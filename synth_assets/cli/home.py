@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,7 +110,8 @@ def ui(
     prepare_home(base)
     show(path_line("Dagster UI", f"http://{LOOPBACK}:{port}  (home {base}; Ctrl-C ends it)"))
     console.file.flush()
-    where = ["-m", "synth_assets.definitions", "-h", LOOPBACK, "-p", str(port)]
+    workspace = str(files("synth_assets") / "data" / "workspace.yaml")  # it names the location as the command line's runs do
+    where = ["-w", workspace, "-h", LOOPBACK, "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606  our own interpreter, no shell
 
 

@@ -78,11 +78,18 @@ def test_telemetry_is_off_and_everything_stays_below_var(file: str) -> None:
     assert all(Path(f).parts[0] == "var" for f in folders)
 
 
-def test_the_home_of_the_package_is_the_home_of_the_project() -> None:
-    ours, packaged = (
-        yaml.safe_load((chain.ROOT / f).read_text()) for f in ("dagster.yaml", "synth_assets/data/dagster.yaml")
-    )
+@pytest.mark.parametrize("file", ["dagster.yaml", "workspace.yaml"])
+def test_the_home_of_the_package_is_the_home_of_the_project(file: str) -> None:
+    ours, packaged = (yaml.safe_load((chain.ROOT / f).read_text()) for f in (file, f"synth_assets/data/{file}"))
     assert ours == packaged
+
+
+def test_runs_of_the_command_line_carry_the_name_of_the_location() -> None:
+    from synth_assets.automation.runner import LOCATION
+
+    workspace = yaml.safe_load((chain.ROOT / "workspace.yaml").read_text())
+    name = workspace["load_from"][0]["python_module"]["location_name"]
+    assert LOCATION == {".dagster/repository": f"__repository__@{name}"}
 
 
 def test_every_variable_that_the_package_reads_is_listed() -> None:
