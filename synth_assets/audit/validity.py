@@ -1,7 +1,8 @@
-"""Domain validity: the share of synthetic values that could stand in the real table (type, range, known category, format, key).
+"""Domain validity: the share of synthetic values that could stand in the real table (type, range, known category, format).
 
-Counted inside the engine over whole tables. A declared domain wins over what the real table shows. What does not belong here: the
-contract of the dataset, which runs as checks of its own.
+Counted inside the engine over whole tables. Keys have a form of the synthesizer's own: they are checked to be unique, not to look
+like the real ones. A declared domain wins over what the real table shows. What does not belong here: the contract of the dataset,
+which runs as checks of its own.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def validity_findings(
         identifiers: Columns whose values are made anew: only their format is checked.
         levels: Cut-offs.
     """
-    present = [c for c in schema.columns if c.name in tables.synthetic.columns]
+    keys = {
+        *schema.primary_key,
+        *(c for k in schema.foreign_keys for c in k.columns),
+    }  # made anew in a form of their own
+    present = [c for c in schema.columns if c.name in tables.synthetic.columns and c.name not in keys]
     checked = [
         check for c in present if (check := _check(tables, c, declared.get(c.name), c.name in identifiers)) is not None
     ]

@@ -110,7 +110,9 @@ def ui(
     prepare_home(base)
     show(path_line("Dagster UI", f"http://{LOOPBACK}:{port}  (home {base}; Ctrl-C ends it)"))
     console.file.flush()
-    workspace = str(files("synth_assets") / "data" / "workspace.yaml")  # it names the location as the command line's runs do
+    workspace = str(
+        files("synth_assets") / "data" / "workspace.yaml"
+    )  # it names the location as the command line's runs do
     where = ["-w", workspace, "-h", LOOPBACK, "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606  our own interpreter, no shell
 

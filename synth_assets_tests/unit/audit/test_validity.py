@@ -80,6 +80,17 @@ def test_identifiers_are_checked_by_their_format(session):
     assert found["domain_validity"].value == 0.75
 
 
+def test_keys_have_a_form_of_their_own(session):
+    schema = _schema(("id", "id", "string"), ("parent", "id", "string"), ("x", "number", "int64"), key=("id",))
+    link = ForeignKey(columns=("parent",), parent_table="p", parent_columns=("id",))
+    tables = _tables(
+        session, {"id": ["k1", "k2"], "parent": ["r1", "r1"], "x": [1, 5]}, {"id": ["A-9"], "parent": ["B-9"], "x": [5]}
+    )
+    found = _by_column(tables, schema.model_copy(update={"foreign_keys": (link,)}), identifiers=("id", "parent"))
+    assert found["domain_validity"].value == 0.5  # of the two values of x
+    assert set(found) == {"domain_validity", "x", "primary_key_unique"}
+
+
 def test_a_key_that_stands_twice_or_is_missing_is_counted(session):
     tables = _tables(session, {"k": ["a", "b", "b", None]})
     finding = _by_column(tables, _schema(("k", "id", "string"), key=("k",)))["primary_key_unique"]
