@@ -89,7 +89,7 @@ def test_runs_of_the_command_line_carry_the_name_of_the_location() -> None:
 
     workspace = yaml.safe_load((chain.ROOT / "workspace.yaml").read_text())
     name = workspace["load_from"][0]["python_module"]["location_name"]
-    assert LOCATION == {".dagster/repository": f"__repository__@{name}"}
+    assert {".dagster/repository": f"__repository__@{name}"} == LOCATION
 
 
 def test_every_variable_that_the_package_reads_is_listed() -> None:
