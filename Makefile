@@ -54,6 +54,6 @@ bench: setup ## Run the benchmarks; DATA is the folder with the public tables
 constraints: ## Write constraints.txt from the versions in .venv
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu//' > constraints.txt
 
-clean: ## Remove what runs made, but never the ledger and the keys
+clean: ## Remove what runs made, but never ledgers, keys and vault
 	@rm -rf var/restricted var/masked var/release var/scratch var/cache var/leases var/dagster logs .logs_queue
-	@echo "Kept: var/ledger and var/keys."
+	@echo "Kept: var/ledger, var/keys and var/vault."

@@ -14,7 +14,7 @@ from synth_assets.automation.jobs import chain_job, file_jobs
 from synth_assets.automation.schedules import nightly_schedule
 from synth_assets.automation.sensors import source_sensor
 from synth_assets.config.runtime import LoadedDataset, Settings, find_home, load_datasets
-from synth_assets.resources import EngineResource, KeyResource, LedgerResource, StoreResource
+from synth_assets.resources import EngineResource, KeyResource, LedgerResource, StoreResource, VaultResource
 
 
 def build_defs(
@@ -42,6 +42,7 @@ def build_defs(
         "engine": EngineResource(home=home),
         "ledger": LedgerResource(home=home),
         "key": KeyResource(home=home),
+        "vault": VaultResource(home=home),
         **(resource_overrides or {}),
     }
     return dg.Definitions(

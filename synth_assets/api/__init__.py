@@ -1,8 +1,8 @@
 """The library: one function per job, for people who import the package and have no Dagster instance.
 
-`profile`, `classify`, `mask`, `mask_record`, `generate`, `synthesize`, `audit`. Each takes a file or a pandas frame; those that make a
-table return a frame, or write `out` (its suffix sets the format) and return its path. The command line and the Dagster jobs for files
-call these functions and nothing else. What does not belong here: how any of it is done.
+`profile`, `classify`, `mask`, `mask_record`, `detokenise`, `generate`, `synthesize`, `audit`. Most take a file or a pandas frame; those
+that make a table return a frame, or write `out` (its suffix sets the format) and return its path. The command line and the Dagster
+jobs for files call these functions and nothing else. What does not belong here: how any of it is done.
 """
 
 from synth_assets.api.auditing import audit
@@ -12,12 +12,15 @@ from synth_assets.api.masking import mask, mask_record
 from synth_assets.api.reading import Ingested
 from synth_assets.api.spending import open_budget
 from synth_assets.api.synthesizing import Synthesis, synthesize
+from synth_assets.api.unmasking import detokenise, detokenise_column
 
 __all__ = [
     "Ingested",
     "Synthesis",
     "audit",
     "classify",
+    "detokenise",
+    "detokenise_column",
     "generate",
     "mask",
     "mask_record",

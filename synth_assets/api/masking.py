@@ -102,6 +102,7 @@ def _masked(
     from synth_assets.masking.plan import plan_table
     from synth_assets.masking.policies import load_policy
     from synth_assets.masking.run import MaskInput, mask_tables
+    from synth_assets.masking.vault import TokenVault
 
     plan = plan_table(
         [v for v in verdicts if v.column in data.schema.names],
@@ -118,6 +119,7 @@ def _masked(
         key=master_key(settings.keys_folder),
         engine=engine_of(settings),
         release_domain=release_domain,
+        vault=TokenVault(settings.vault_location),
     )
     return done[name]
 

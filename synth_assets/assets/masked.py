@@ -17,7 +17,7 @@ from synth_assets.checks.masking import key_outcome, leak_outcome
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.masking.records import MaskSummary
 from synth_assets.pii.records import ColumnVerdict
-from synth_assets.resources import EngineResource, KeyResource, StoreResource
+from synth_assets.resources import EngineResource, KeyResource, StoreResource, VaultResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.atomic import write_text
 from synth_assets.storage.secrets import SecretKey
@@ -67,11 +67,15 @@ def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
     def masked(
-        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
+        context: dg.AssetExecutionContext,
+        store: StoreResource,
+        engine: EngineResource,
+        key: KeyResource,
+        vault: VaultResource,
     ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            work = _Masking(wiring, table, stage, engine, key.open())
+            work = _Masking(wiring, table, stage, engine, key.open(), vault)
             job = Job(Zone.MASKED, asset, work.inputs, section, VERSION, work.build, work.check)
             events = stage.deliver(job, lambda ref: _describe(wiring, table, ref))
         yield from events
@@ -99,8 +103,22 @@ def ancestors(config: DatasetConfig, table: str) -> tuple[str, ...]:
 class _Masking:
     """The masking of one table among all tables of its dataset (parents lend their identifiers to texts and dates)."""
 
-    def __init__(self, wiring: Wiring, table: str, stage: Stage, engine: EngineResource, master: SecretKey) -> None:
-        self.wiring, self.table, self.engine, self.master = wiring, table, engine.open(), master
+    def __init__(
+        self,
+        wiring: Wiring,
+        table: str,
+        stage: Stage,
+        engine: EngineResource,
+        master: SecretKey,
+        vault: VaultResource,
+    ) -> None:
+        self.wiring, self.table, self.engine, self.master, self.vault = (
+            wiring,
+            table,
+            engine.open(),
+            master,
+            vault.open(),
+        )
         raws = {t: stage.read(Zone.RESTRICTED, wiring.keys.raw(t)) for t in wiring.config.tables}
         verdict_ref = stage.read(Zone.RESTRICTED, wiring.keys.classification)
         self.paths = {t: stage.store.path(r) for t, r in raws.items()}
@@ -131,8 +149,9 @@ class _Masking:
         )
         inputs = {t: MaskInput(self.paths[t], self.schemas[t], plans[t]) for t in self.paths}
         done = mask_tables(
-            inputs, {self.table: folder}, key=self.master, engine=self.engine, release_domain=config.release_domain
-        )
+            inputs, {self.table: folder}, key=self.master, engine=self.engine, release_domain=config.release_domain,
+            vault=self.vault,
+        )  # fmt: skip
         summary = done[self.table]
         write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=1))
         return {"summary": summary.model_dump(mode="json"), "row_count": summary.rows}

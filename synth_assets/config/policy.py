@@ -33,7 +33,7 @@ class PolicyConfig(Config):
         default="mask",
         description="Contact data that the classification gives to a firm, not to a person: by entity type, or kept.",
     )
-    keys: Literal["pseudonym", "format_preserving", "hash"] = Field(
+    keys: Literal["pseudonym", "format_preserving", "hash", "tokenise"] = Field(
         default="pseudonym",
         description="Columns of keys, unless they are plainly harmless; the same in every table, so that joins survive.",
     )

@@ -25,6 +25,7 @@ Action = Literal[
     "drop",
     "keep",
     "hash",
+    "tokenise",
     "scrub",
     "top_code",
 ]

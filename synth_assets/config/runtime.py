@@ -26,7 +26,8 @@ class Settings:
 
     Args:
         home: Folder with dagster.yaml, configs/ and var/.
-        postgres_url: Dagster's storage and the budget ledger, instead of SQLite files.
+        postgres_url: Dagster's storage and the ledgers, instead of SQLite files.
+        vault_url: The vault of `tokenise`, instead of a SQLite file; a database of its own.
         s3_zones: Zone name to s3://bucket/prefix, for zones that do not live on the local disk.
         s3_endpoint: Endpoint of an S3 service other than AWS.
         memory_limit: Limit of the table engine.
@@ -35,6 +36,7 @@ class Settings:
 
     home: Path
     postgres_url: str | None = field(default=None, repr=False)
+    vault_url: str | None = field(default=None, repr=False)
     s3_zones: Mapping[str, str] = field(default_factory=dict)
     s3_endpoint: str | None = None
     memory_limit: str = "2GB"
@@ -62,6 +64,7 @@ class Settings:
         return cls(
             home=home.resolve(),
             postgres_url=os.environ.get("SYNTH_ASSETS_POSTGRES_URL"),
+            vault_url=os.environ.get("SYNTH_ASSETS_VAULT_URL"),
             s3_zones=zones,
             s3_endpoint=os.environ.get("SYNTH_ASSETS_S3_ENDPOINT"),
             memory_limit=os.environ.get("SYNTH_ASSETS_MEMORY_LIMIT", "2GB"),
@@ -82,6 +85,16 @@ class Settings:
     def ledger_location(self) -> str:
         """SQLAlchemy URL of the budget ledger: PostgreSQL where one is set, else a SQLite file."""
         return self.postgres_url or f"sqlite:///{self.var / 'ledger' / 'budget.db'}"
+
+    @property
+    def access_location(self) -> str:
+        """SQLAlchemy URL of the record of who asked for the values of tokens."""
+        return self.postgres_url or f"sqlite:///{self.var / 'ledger' / 'access.db'}"
+
+    @property
+    def vault_location(self) -> str:
+        """SQLAlchemy URL of the vault, which belongs to the restricted zone and is in no artifact's folder: `make clean` keeps it."""
+        return self.vault_url or f"sqlite:///{self.var / 'vault' / 'vault.db'}"
 
     @property
     def configs_folder(self) -> Path:

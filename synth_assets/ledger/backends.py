@@ -1,7 +1,8 @@
-"""Transactional SQL store of the ledgers: a SQLite file or a PostgreSQL server, with versioned forward migrations.
+"""Transactional SQL store of the ledgers and the vault: a SQLite file or a PostgreSQL server, with versioned forward migrations.
 
 What belongs here: connections, locks, durability, versions of formats. What does not: what a ledger means (privacy/budget.py), and
-any data value. A write transaction holds the lock of its subject from its first statement on, so that check-then-write is one step.
+any data value in clear. A write transaction holds the lock of its subject from its first statement on, so that check-then-write is
+one step.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ Migration = Callable[[Connection], None]
 _FORMATS = "CREATE TABLE IF NOT EXISTS ledger_formats (ledger VARCHAR(64) PRIMARY KEY, format_version INTEGER NOT NULL)"
 
 
-def open_ledger_store(location: str) -> LedgerStore:
+def open_ledger_store(location: str, *, noun: str = "ledger") -> LedgerStore:
     """Open the store at a SQLAlchemy URL (`sqlite:///path`, `postgresql://...`); a SQLite file and its folder are made on first use.
+
+    Args:
+        location: SQLAlchemy URL.
+        noun: What errors call it.
 
     Raises:
         ConfigError: the URL is malformed or of another database.
         ServiceUnavailableError: the server does not answer, or the file cannot be opened.
     """
-    return LedgerStore(location)
+    return LedgerStore(location, noun=noun)
 
 
 class LedgerStore:
@@ -39,15 +44,17 @@ class LedgerStore:
 
     Args:
         location: SQLAlchemy URL.
+        noun: What errors call it.
     """
 
-    def __init__(self, location: str) -> None:
-        self._url = _parse(location)
+    def __init__(self, location: str, *, noun: str = "ledger") -> None:
+        self.noun = noun
+        self._url = _parse(location, noun)
         # the query of a URL may hold a password as well
         self.name = self._url.set(query={}).render_as_string(hide_password=True)
         self._sqlite = self._url.get_backend_name() == "sqlite"
         if self._sqlite:
-            self._engine = _sqlite_engine(self._url)
+            self._engine = _sqlite_engine(self._url, noun)
         else:
             options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS * 1000}"}
             self._engine = create_engine(
@@ -59,6 +66,11 @@ class LedgerStore:
             )
         with self.reading() as connection:
             connection.execute(text("SELECT 1"))
+
+    @property
+    def binary_type(self) -> str:
+        """The column type for bytes."""
+        return "BLOB" if self._sqlite else "BYTEA"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -95,12 +107,12 @@ class LedgerStore:
                 yield connection
         except OperationalError as error:
             raise ServiceUnavailableError(
-                f"the ledger {self.name} does not answer ({type(error.orig).__name__}).",
+                f"the {self.noun} {self.name} does not answer ({type(error.orig).__name__}).",
                 remedy="Check that the server runs, that the file can be written, and that no other program holds it locked.",
             ) from None
         except DBAPIError as error:
             raise ServiceUnavailableError(
-                f"the ledger {self.name} refused a statement ({type(error.orig).__name__})."
+                f"the {self.noun} {self.name} refused a statement ({type(error.orig).__name__})."
             ) from None
 
     def prepare(self, ledger: str, migrations: Sequence[Migration]) -> None:
@@ -120,7 +132,8 @@ class LedgerStore:
             found = _read_version(connection, ledger)
             if found > len(migrations):
                 raise ConfigError(
-                    f"the ledger {self.name} has format {found} of {ledger!r}, this version of the package knows {len(migrations)}.",
+                    f"the {self.noun} {self.name} has format {found} of {ledger!r}; "
+                    f"this version of the package knows {len(migrations)}.",
                     remedy="Use the newer version of the package that wrote it.",
                 )
             for step in migrations[found:]:
@@ -145,25 +158,25 @@ def _read_version(connection: Connection, ledger: str) -> int:
     return int(found.scalar() or 0)
 
 
-def _parse(location: str) -> URL:
+def _parse(location: str, noun: str) -> URL:
     """A SQLAlchemy URL of one of the two databases, with the driver that is installed."""
     try:
         url = make_url(location)
     except ArgumentError:
         raise ConfigError(
-            "the location of the ledger is not a database URL (sqlite:///path or postgresql://...)."
+            f"the location of the {noun} is not a database URL (sqlite:///path or postgresql://...)."
         ) from None
     backend = url.drivername.partition("+")[0]
     if backend in {"postgresql", "postgres"}:
         return url.set(drivername="postgresql+psycopg2")
     if backend != "sqlite":
-        raise ConfigError(f"the ledger can live in SQLite or PostgreSQL, not in {backend!r}.")
+        raise ConfigError(f"the {noun} can live in SQLite or PostgreSQL, not in {backend!r}.")
     if not url.database or url.database == ":memory:":
-        raise ConfigError("the ledger must be a file: a budget in memory is forgotten when the process ends.")
+        raise ConfigError(f"the {noun} must be a file: what is in memory is forgotten when the process ends.")
     return url
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, noun: str) -> Engine:
     """SQLite with explicit transactions and full durability: every commit is synced, the folder too."""
     path = Path(str(url.database))
     try:
@@ -172,7 +185,7 @@ def _sqlite_engine(url: URL) -> Engine:
             path.touch(mode=0o600)
     except OSError as error:
         raise ServiceUnavailableError(
-            f"the ledger {path} cannot be opened ({type(error).__name__}).", file=str(path)
+            f"the {noun} {path} cannot be opened ({type(error).__name__}).", file=str(path)
         ) from None
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
 

@@ -15,7 +15,7 @@ from synth_assets.masking.records import KeyFinding, KeyReport, MaskSummary
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import ForeignKey, TableSchema
 
-ONE_TO_ONE = frozenset({"pseudonym", "format_preserving", "keep", "hash"})
+ONE_TO_ONE = frozenset({"pseudonym", "format_preserving", "keep", "hash", "tokenise"})
 
 
 def check_keys(

@@ -12,7 +12,7 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.masking import formats, people, perturb, pseudonyms
+from synth_assets.masking import formats, people, perturb, pseudonyms, tokens
 from synth_assets.masking.arrays import each
 from synth_assets.masking.dates import date_shift
 from synth_assets.masking.generalise import (
@@ -153,6 +153,7 @@ def recipe_for(plan: ColumnPlan, *, as_of: date) -> Recipe:
         "partial": lambda: partial(plan.entity_type, rule.keep_last),
         "pseudonym": lambda: pseudonyms.whole_number() if _counts(plan) else pseudonyms.hex_pseudonym(),
         "hash": pseudonyms.double_hash,
+        "tokenise": tokens.lookup,
         "date_shift": lambda: date_shift(plan.dtype, rule.max_days),
         "generalise": lambda: (
             _must(lambda c: generalised(c.value, plan.dtype, rule, entity_type=plan.entity_type, as_of=as_of)),

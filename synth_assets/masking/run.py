@@ -6,6 +6,7 @@ What belongs here: putting plans, keys, kin and recipes together, and writing. W
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate
 from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
 from synth_assets.masking.scrub import Mention, is_told, scrub, with_words
 from synth_assets.masking.summary import summarise
+from synth_assets.masking.tokens import Tokens, lookup_domain, tokens_of
 from synth_assets.masking.unique import Domain, draw_again
+from synth_assets.masking.vault import TokenVault
 from synth_assets.pii.taxonomy import taxonomy
 from synth_assets.storage import atomic
 from synth_assets.storage.secrets import SecretKey
@@ -31,7 +34,7 @@ from synth_assets.tables.engine import Engine, Session
 
 __all__ = ["MaskInput", "mask_tables"]
 PART = "part-00000.parquet"
-_PSEUDONYMS = frozenset({"pseudonym", "format_preserving"})
+_PSEUDONYMS = frozenset({"pseudonym", "format_preserving", "tokenise"})
 
 
 def mask_tables(
@@ -41,6 +44,7 @@ def mask_tables(
     key: SecretKey,
     engine: Engine,
     release_domain: str = "default",
+    vault: TokenVault | None = None,
 ) -> dict[str, MaskSummary]:
     """Mask tables of one dataset together.
 
@@ -54,18 +58,22 @@ def mask_tables(
         key: Master key; keys of the release domain and of every pseudonym domain are derived from it.
         engine: The table engine.
         release_domain: Releases of different domains cannot be linked by their pseudonyms.
+        vault: Where tokens and their values are kept; needed where a plan has the action `tokenise`.
 
     Returns:
         Table -> what was done, for the tables of `out`.
 
     Raises:
         InputError: a plan drops every column of a table.
+        ConfigError: a plan tokenises, and no vault is given.
         UnexpectedError: the engine failed; its text is withheld, since it may quote data.
     """
     secret = release_key(key, release_domain)
     summaries = {}
-    with withhold_values("masking"), separate_steps(), engine.session() as session:
-        job = _Job(session, tables, KeyRing(session, secret))
+    with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
+        ring = KeyRing(session, secret)
+        tokens = tokens_of(session, ring, tables, vault=vault, release=secret, release_domain=release_domain)
+        job = _Job(session, tables, ring, scratch.enter_context(tokens))
         for name, target in out.items():
             file = target if target.suffix == ".parquet" else target / PART
             session.write(job.masked(name), file)
@@ -95,8 +103,8 @@ class _Order:
 class _Job:
     """One run over one session."""
 
-    def __init__(self, session: Session, tables: Mapping[str, MaskInput], ring: KeyRing) -> None:
-        self.session, self.tables, self.ring = session, tables, ring
+    def __init__(self, session: Session, tables: Mapping[str, MaskInput], ring: KeyRing, tokens: Tokens) -> None:
+        self.session, self.tables, self.ring, self.tokens = session, tables, ring, tokens
         self.exceptions = draw_again(session, ring, self._narrow_domains(), self._identifiers())
 
     def _columns(self) -> Iterator[tuple[RawColumn, ColumnPlan]]:
@@ -135,7 +143,7 @@ class _Job:
                 key=f"tables.{name}",
                 remedy="Override the action of at least one column.",
             )
-        moved = self.redrawn(name) > 0
+        moved = self.redrawn(name) > 0 or any(c.action == "tokenise" for c in kept)
         ready = prepare(self.session, self.tables, name, numbered=moved)
         names = {c.column: f"{MARK}out{i}" for i, c in enumerate(kept)}
         texts = [c for c in kept if c.action == "scrub"]
@@ -158,6 +166,7 @@ class _Job:
     def _order(self, plan: ColumnPlan, of: MaskingPlan, source: str, companions: Mapping[str, str]) -> _Order:
         dated = plan.action == "date_shift" or (plan.action == "format_preserving" and plan.dtype in DATE_TYPES)
         domain = of.person_domain if dated else plan.domain
+        domain = lookup_domain(domain) if plan.action == "tokenise" else domain
         return _Order(Target(source, domain, self.ring, plan.dtype, companions), recipe_for(plan, as_of=of.as_of), plan)
 
     def _mentions(
@@ -191,7 +200,7 @@ class _Job:
         return sources, mentions, orders
 
     def _made(self, table: ir.Table, orders: Mapping[str, _Order]) -> ir.Table:
-        """All results but the scrubbed texts: recipes, then exceptions, then the storage type of the raw column."""
+        """All results but the scrubbed texts: recipes, then exceptions and tokens, then the storage type of the raw column."""
         table = cook(table, {n: (o.target, o.recipe) for n, o in orders.items()})
         for i, (name, order) in enumerate(orders.items()):
             exceptions = self.exceptions.get((order.plan.domain, narrow_form(order.plan) or ""))
@@ -202,6 +211,7 @@ class _Job:
                 table = table.mutate(**{name: ibis.coalesce(table[f"{MARK}p{i}"], table[name])}).drop(
                     f"{MARK}v{i}", f"{MARK}p{i}"
                 )
+        table = self.tokens.put(table, {n: o.plan.domain for n, o in orders.items() if o.plan.action == "tokenise"})
         typed = {
             n: back_to_type(table[n], o.plan.dtype) for n, o in orders.items() if _is_text_of_number(table[n], o.plan)
         }

@@ -1,5 +1,5 @@
 """Dagster resources: the store, the engine, the ledger and the keys, each opened by the assets that need it and no others."""
 
-from synth_assets.resources.home import EngineResource, KeyResource, LedgerResource, StoreResource
+from synth_assets.resources.home import EngineResource, KeyResource, LedgerResource, StoreResource, VaultResource
 
-__all__ = ["EngineResource", "KeyResource", "LedgerResource", "StoreResource"]
+__all__ = ["EngineResource", "KeyResource", "LedgerResource", "StoreResource", "VaultResource"]

@@ -18,6 +18,7 @@ from synth_assets.storage.opening import open_store
 from synth_assets.storage.secrets import SecretKey, master_key
 
 if TYPE_CHECKING:
+    from synth_assets.masking.vault import TokenVault
     from synth_assets.privacy.budget import BudgetLedger
     from synth_assets.tables.engine import Engine
 
@@ -72,3 +73,13 @@ class KeyResource(_HomeResource):
     def open(self) -> SecretKey:
         """The key; never shown, logged or stored in an artifact."""
         return master_key(self.settings().keys_folder)
+
+
+class VaultResource(_HomeResource):
+    """The vault: the power to make tokens that lead back."""
+
+    def open(self) -> TokenVault:
+        """The vault, made when a column is tokenised for the first time."""
+        from synth_assets.masking.vault import TokenVault
+
+        return TokenVault(self.settings().vault_location)

@@ -42,18 +42,28 @@ class SecretKey:
         return self.derive("fingerprint").value.hex()[:8]
 
 
-def master_key(keys_folder: Path) -> SecretKey:
+def master_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
     """The master key: `SYNTH_ASSETS_MASTER_KEY` (64 hex digits), else `keys_folder/master.key`, made on first use.
 
     A key that was made here is marked as a development key; releases made with it say so.
 
+    Args:
+        keys_folder: Folder of key files.
+        make: Whether to make one where there is none; False for what needs the key that was used before.
+
     Raises:
-        ConfigError: the value is not 64 hex digits, or the file can be read by others.
+        ConfigError: the value is not 64 hex digits, the file can be read by others, or there is no key.
     """
     text = os.environ.get(ENVIRONMENT_VARIABLE)
     if text is not None:
         return SecretKey(_from_hex(text, ENVIRONMENT_VARIABLE))
     path = keys_folder / "master.key"
+    if not path.exists() and not make:
+        raise ConfigError(
+            "there is no master key.",
+            file=str(path),
+            remedy=f"Set {ENVIRONMENT_VARIABLE}, or name the home folder that has the key with --home.",
+        )
     if not path.exists():
         _make_key(path)
     if path.stat().st_mode & 0o077:
