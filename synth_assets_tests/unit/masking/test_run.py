@@ -21,6 +21,7 @@ from synth_assets.masking.prepare import MaskInput
 from synth_assets.masking.recipes import separate_steps
 from synth_assets.masking.records import MaskSummary
 from synth_assets.masking.summary import information_loss
+from synth_assets.masking.tokens import Tokens
 from synth_assets.tables.schema import TableSchema
 from synth_assets_tests.unit.masking.conftest import ENGINE, KEY, House
 
@@ -275,7 +276,7 @@ def test_the_key_is_in_no_query_text(house: House) -> None:
     secret = release_key(KEY, "test")
     with ENGINE.session() as session, separate_steps():
         inputs = {n: MaskInput(t.path, t.schema, plans[n]) for n, t in house.tables.items()}
-        job = run._Job(session, inputs, KeyRing(session, secret))
+        job = run._Job(session, inputs, KeyRing(session, secret), Tokens({}))
         for name in inputs:
             sql = session.backend.compile(job.masked(name))
             for domain in ("customer_id", "phone", "person", "name/first", "other_id"):
