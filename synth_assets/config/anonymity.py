@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from synth_assets.config.base import Config
 
 Diversity = Literal["distinct", "entropy", "recursive"]
 Method = Literal["auto", "full_domain", "multidimensional"]
@@ -20,11 +22,7 @@ def _one_or_many(value: Any) -> Any:
 Columns = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class AnonymityConfig(_Settings):
+class AnonymityConfig(Config):
     """What every class of rows that agree in all quasi-identifiers must reach.
 
     The default k is 11: the smallest cell that the US Centers for Medicare & Medicaid Services let out, and a risk of 1/11 = 0.09, the
@@ -62,7 +60,7 @@ class AnonymityConfig(_Settings):
         return self.l_diversity is not None or self.t_closeness is not None
 
 
-class HierarchyConfig(_Settings):
+class HierarchyConfig(Config):
     """How one quasi-identifier is coarsened, finest step first; by its type when absent."""
 
     levels: tuple[dict[str, Columns], ...] = Field(
@@ -87,7 +85,7 @@ class HierarchyConfig(_Settings):
         return self
 
 
-class TableAnonymity(_Settings):
+class TableAnonymity(Config):
     """The section `anonymity` of a table: its quasi-identifiers, and what it asks for in place of the policy."""
 
     quasi_identifiers: Columns = Field(

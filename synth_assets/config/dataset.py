@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config
 from synth_assets.config.rules import RuleOrAction
 
@@ -116,6 +117,9 @@ class TableConfig(Config):
         default=None, ge=1, le=10_000, description="Contribution bound: rows per unit of privacy."
     )
     null_values: tuple[str, ...] = Field(default=(), description="Texts that mean missing, besides the empty cell.")
+    anonymity: TableAnonymity | None = Field(
+        default=None, description="Quasi-identifiers to coarsen together; k, l, t in place of the policy's."
+    )
     description: str | None = None
 
 
@@ -223,9 +227,9 @@ class DatasetConfig(Config):
             return data
         if data.get("tables"):
             raise ValueError("give either `source` (one table) or `tables`, not both")
-        keys = ("source", "primary_key", "columns", "contract", "null_values", "description")
+        keys = ("source", "primary_key", "columns", "contract", "anonymity", "null_values", "description")
         table = {k: data[k] for k in keys if k in data}
-        for k in keys[:4]:
+        for k in keys[:5]:
             data.pop(k, None)
         data["tables"] = {name: table}
         return data

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from synth_assets.config.anonymity import AnonymityConfig
 from synth_assets.config.base import Config
 from synth_assets.config.rules import Rule, RuleOrAction
 
@@ -36,6 +37,9 @@ class PolicyConfig(Config):
     keys: Literal["pseudonym", "format_preserving", "hash", "tokenise"] = Field(
         default="pseudonym",
         description="Columns of keys, unless they are plainly harmless; the same in every table, so that joins survive.",
+    )
+    anonymity: AnonymityConfig | None = Field(
+        default=None, description="k, l, t of the columns that are generalised `jointly`."
     )
     classes: dict[IdentifierClass, RuleOrAction]
     entity_types: dict[str, RuleOrAction] = Field(default_factory=dict)

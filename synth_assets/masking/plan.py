@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
 from synth_assets.errors import ConfigError
+from synth_assets.masking.anonymity.demand import demanded, listed
 from synth_assets.masking.operators import has_form, suits
 from synth_assets.masking.records import ColumnPlan, MaskingPlan
 from synth_assets.pii.records import ColumnVerdict
@@ -34,6 +36,7 @@ def plan_table(
     overrides: Mapping[str, ColumnConfig] | None = None,
     unit_column: str | None = None,
     as_of: date | None = None,
+    anonymity: TableAnonymity | None = None,
 ) -> MaskingPlan:
     """The plan of one table that stands alone; see `plan_tables`.
 
@@ -44,6 +47,7 @@ def plan_table(
         overrides: What a person says about columns.
         unit_column: Column that names the person; the primary key when None.
         as_of: Day on which "over 89" is judged; today when None.
+        anonymity: Its quasi-identifiers, and what they must reach in place of the policy's.
     """
     unit = (schema.name, unit_column) if unit_column else None
     plans = plan_tables(
@@ -53,6 +57,7 @@ def plan_table(
         overrides={schema.name: overrides or {}},
         unit=unit,
         as_of=as_of,
+        anonymity={} if anonymity is None else {schema.name: anonymity},
     )
     return plans[schema.name]
 
@@ -65,6 +70,7 @@ def plan_tables(
     overrides: Mapping[str, Mapping[str, ColumnConfig]] | None = None,
     unit: Place | None = None,
     as_of: date | None = None,
+    anonymity: Mapping[str, TableAnonymity] | None = None,
 ) -> dict[str, MaskingPlan]:
     """The plans of all tables of a dataset.
 
@@ -78,6 +84,7 @@ def plan_tables(
         overrides: Table -> column -> what a person says.
         unit: (table, column) that identifies a person; where None, the one table above that holds direct identifiers, else the row.
         as_of: Day on which "over 89" is judged; today when None.
+        anonymity: Table -> its quasi-identifiers, and what they must reach in place of the policy's.
 
     Returns:
         Table -> plan, columns in schema order.
@@ -85,7 +92,8 @@ def plan_tables(
     Raises:
         ConfigError: an override names a column that is not there, or an action that cannot work on it.
     """
-    maker = _Planner(verdicts, policy, schemas, overrides or {}, unit, as_of or datetime.now(UTC).date())
+    today = as_of or datetime.now(UTC).date()
+    maker = _Planner(verdicts, policy, schemas, overrides or {}, unit, today, anonymity or {})
     return {name: maker.table(name) for name in schemas}
 
 
@@ -100,6 +108,7 @@ class _Planner:
         overrides: Mapping[str, Mapping[str, ColumnConfig]],
         unit: Place | None,
         as_of: date,
+        anonymity: Mapping[str, TableAnonymity],
     ) -> None:
         self.policy, self.schemas, self.overrides, self.as_of = policy, schemas, overrides, as_of
         self.verdicts = {(t, v.column): v for t, vs in verdicts.items() for v in vs}
@@ -108,6 +117,7 @@ class _Planner:
         self.personal = {
             name for name, u in self.units.items() if u is not None and route(schemas, name, u[0]) is not None
         }
+        self.anonymity = anonymity
         for table, columns in overrides.items():
             for column in columns:
                 if table in schemas and column not in schemas[table].names:
@@ -117,10 +127,16 @@ class _Planner:
         """The plan of one table."""
         schema = self.schemas[name]
         person, way = self._person(name)
+        columns = tuple(self._column((name, c.name)) for c in schema.columns)
+        said, classes = (
+            self.anonymity.get(name),
+            {c: v.identifier_class for (t, c), v in self.verdicts.items() if t == name},
+        )
         return MaskingPlan(
             table=name,
             policy=self.policy.name,
-            columns=tuple(self._column((name, c.name)) for c in schema.columns),
+            columns=columns,
+            anonymity=demanded(schema, columns, classes, self.policy.anonymity, said),
             person=person,
             person_route=way,
             as_of=self.as_of,
@@ -160,6 +176,7 @@ class _Planner:
                 reason = f"key: pseudonyms by domain, so that joins survive (policy {self.policy.name})"
                 return self._plan(place, Rule(action=self.policy.keys), reason)
         rule, reason, withheld = self._rule(place)
+        rule, reason, withheld = listed(place[1], rule, reason, self.anonymity.get(place[0]), withheld=withheld)
         return self._plan(place, rule, reason, withheld=withheld)
 
     def _plan(

@@ -76,7 +76,7 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, num
     named = any(
         c.entity_type in {"person_name", "first_name"} and c.action == "format_preserving" for c in own.plan.columns
     )
-    dated = any(c.action in _DATED and c.dtype != "int64" for c in own.plan.columns)
+    dated = any(c.action in _DATED and c.dtype != "int64" for c in own.plan.columns) or own.plan.anonymity is not None
     noisy = any(c.action == "perturb" for c in own.plan.columns)
     sex = sexes(own.plan).get(SEX)
     goal = own.plan.person_route[-1].parent_table if own.plan.person_route else None

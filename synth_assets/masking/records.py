@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from synth_assets.config.rules import Action, Rule
+from synth_assets.masking.anonymity.records import AnonymityDemand, AnonymityOutcome
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 
 
@@ -61,11 +62,13 @@ class MaskingPlan(Frozen):
         person_route: Foreign keys that lead up to the table of the person; () where `person` stands in this table.
         person_domain: Name of the key domain of date shifts; the same in all tables of one unit.
         as_of: Day on which "over 89" is judged.
+        anonymity: What the columns that are generalised jointly must reach; None where there are none.
     """
 
     table: str
     policy: str
     columns: tuple[ColumnPlan, ...]
+    anonymity: AnonymityDemand | None = None
     person: tuple[str, ...] = ()
     person_route: tuple[ForeignKey, ...] = ()
     person_domain: str = "person"
@@ -120,6 +123,7 @@ class MaskSummary(Frozen):
         output_schema: Schema of the masked table.
         redrawn: Format-preserving pseudonyms of this run that were drawn again, since they met another one or a real value.
         key_fingerprint: Tells keys apart and says nothing about them; it changes when the key is rotated.
+        anonymity: What was done to reach k-anonymity; None where the plan asks for none.
     """
 
     table: str
@@ -129,6 +133,7 @@ class MaskSummary(Frozen):
     output_schema: TableSchema
     redrawn: int = 0
     key_fingerprint: str
+    anonymity: AnonymityOutcome | None = None
 
 
 class LeakFinding(Frozen):

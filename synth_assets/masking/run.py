@@ -14,12 +14,14 @@ import ibis
 import ibis.expr.types as ir
 
 from synth_assets.errors import InputError, withhold_values
+from synth_assets.masking.anonymity.enforce import Recoding, enforce
+from synth_assets.masking.anonymity.records import AnonymityOutcome
 from synth_assets.masking.canonical import RawColumn
 from synth_assets.masking.generalise import DATE_TYPES
 from synth_assets.masking.keyring import KeyRing, release_key
 from synth_assets.masking.kin import MARK
 from synth_assets.masking.operators import back_to_type, form_of, narrow_form, recipe_for
-from synth_assets.masking.prepare import ROW, MaskInput, Prepared, prepare, sexes
+from synth_assets.masking.prepare import PERSON_COLUMN, ROW, MaskInput, Prepared, prepare, sexes
 from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate_steps
 from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
 from synth_assets.masking.scrub import Mention, is_told, scrub, with_words
@@ -66,6 +68,7 @@ def mask_tables(
     Raises:
         InputError: a plan drops every column of a table.
         ConfigError: a plan tokenises, and no vault is given.
+        CheckFailedError: a table cannot reach the k-anonymity that its plan asks for.
         UnexpectedError: the engine failed; its text is withheld, since it may quote data.
     """
     secret = release_key(key, release_domain)
@@ -73,7 +76,7 @@ def mask_tables(
     with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
         ring = KeyRing(session, secret)
         tokens = tokens_of(session, ring, tables, vault=vault, release=secret, release_domain=release_domain)
-        job = _Job(session, tables, ring, scratch.enter_context(tokens))
+        job = _Job(session, scratch, tables, ring, scratch.enter_context(tokens))
         for name, target in out.items():
             file = target if target.suffix == ".parquet" else target / PART
             session.write(job.masked(name), file)
@@ -85,7 +88,7 @@ def mask_tables(
                 plan=tables[name].plan,
                 redrawn=job.redrawn(name),
                 key_fingerprint=secret.fingerprint,
-            )
+            ).model_copy(update={"anonymity": job.anonymity.get(name)})
             if target.suffix != ".parquet":
                 atomic.write_text(target / "schema.json", summaries[name].output_schema.model_dump_json(indent=1))
     return summaries
@@ -103,8 +106,10 @@ class _Order:
 class _Job:
     """One run over one session."""
 
-    def __init__(self, session: Session, tables: Mapping[str, MaskInput], ring: KeyRing, tokens: Tokens) -> None:
-        self.session, self.tables, self.ring, self.tokens = session, tables, ring, tokens
+    def __init__(self, session: Session, stack: ExitStack, tables: Mapping[str, MaskInput], ring: KeyRing, tokens: Tokens) -> None:
+        self.session, self.stack, self.tables = session, stack, tables
+        self.ring, self.tokens = ring, tokens
+        self.anonymity: dict[str, AnonymityOutcome] = {}
         self.exceptions = draw_again(session, ring, self._narrow_domains(), self._identifiers())
 
     def _columns(self) -> Iterator[tuple[RawColumn, ColumnPlan]]:
@@ -143,12 +148,16 @@ class _Job:
                 key=f"tables.{name}",
                 remedy="Override the action of at least one column.",
             )
-        moved = self.redrawn(name) > 0 or any(c.action == "tokenise" for c in kept)
+        tokenised = any(c.action == "tokenise" for c in kept)
+        moved = self.redrawn(name) > 0 or tokenised or plan.anonymity is not None
         ready = prepare(self.session, self.tables, name, numbered=moved)
+        recoding = self._jointly(name, ready)
         names = {c.column: f"{MARK}out{i}" for i, c in enumerate(kept)}
         texts = [c for c in kept if c.action == "scrub"]
         orders = {
-            names[c.column]: self._order(c, plan, c.column, ready.companions()) for c in kept if c.action != "scrub"
+            names[c.column]: self._order(c, plan, c.column, ready.companions())
+            for c in kept
+            if c.action != "scrub" and c.rule.to != "jointly"
         }
         table: ir.Table = ready.table
         mentions: list[Mention] = []
@@ -159,9 +168,19 @@ class _Job:
         table = with_words(table, mentions) if texts else table
         recipe = scrub(mentions)
         table = cook(table, {names[c.column]: (Target(c.column, c.domain, self.ring, c.dtype), recipe) for c in texts})
+        table = recoding.apply(table, names) if recoding else table
         if ready.kin or moved:  # a join does not keep the order of rows
             table = table.order_by(ROW)
         return table.select(**{c.column: table[names[c.column]] for c in kept})
+
+    def _jointly(self, name: str, ready: Prepared) -> Recoding | None:
+        """The recoding of the columns that are generalised together; None where the plan has none."""
+        own = self.tables[name]
+        if own.plan.anonymity is None:
+            return None
+        made = enforce(self.session, self.stack, ready.table, own.schema, own.plan.anonymity, PERSON_COLUMN)
+        self.anonymity[name] = made.outcome
+        return made
 
     def _order(self, plan: ColumnPlan, of: MaskingPlan, source: str, companions: Mapping[str, str]) -> _Order:
         dated = plan.action == "date_shift" or (plan.action == "format_preserving" and plan.dtype in DATE_TYPES)

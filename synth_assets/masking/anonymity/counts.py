@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from synth_assets.config.anonymity import HierarchyConfig
 from synth_assets.masking.anonymity.bases import Base, Spread, coarser, first_base
 from synth_assets.masking.anonymity.hierarchy import Codes, Floats, Hierarchy, build
 from synth_assets.masking.anonymity.records import AnonymityDemand
@@ -56,7 +57,7 @@ class Sensitive:
     def whole(self) -> Floats:
         """Share of each value in the whole table."""
         counts = np.bincount(self.value, weights=self.rows, minlength=self.size)
-        return counts / max(counts.sum(), 1.0)
+        return np.asarray(counts / max(counts.sum(), 1.0), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,12 @@ class Counts:
 
 
 def collect(
-    session: Session, stack: ExitStack, table: ir.Table, schema: TableSchema, demand: AnonymityDemand, person: str | None
+    session: Session,
+    stack: ExitStack,
+    table: ir.Table,
+    schema: TableSchema,
+    demand: AnonymityDemand,
+    person: str | None,
 ) -> Counts:
     """Count a table.
 
@@ -111,7 +117,7 @@ def collect(
     hierarchies, codes = [], np.empty((len(rows), len(bases)), np.int64)
     for i, base in enumerate(bases):
         said = demand.hierarchies.get(base.column.name)
-        hierarchy, codes[:, i] = _encoded(found[keys[i]], rows, lambda v, n, m, i=i, s=said: build(bases[i], v, n, m, spreads[i], s))  # type: ignore[misc]
+        hierarchy, codes[:, i] = _encoded(found[keys[i]], rows, base, spreads[i], said)
         hierarchies.append(hierarchy)
     needs_pairs = person is not None and not _one_row_each(held)
     linked = None
@@ -122,7 +128,9 @@ def collect(
         codes=codes,
         rows=rows,
         persons=_pairs(linked) if linked is not None and needs_pairs else None,
-        sensitive=tuple(_sensitive(linked, i, schema.column(n)) for i, n in enumerate(names)) if linked is not None else (),
+        sensitive=tuple(_sensitive(linked, i, schema.column(n)) for i, n in enumerate(names))
+        if linked is not None
+        else (),
         table=combinations,
     )
 
@@ -183,12 +191,15 @@ def _frequent(held: ir.Table, index: int, base: Base) -> tuple[Any, ...]:
     return tuple(first["v"].to_pylist())
 
 
-def _encoded(values: pa.ChunkedArray, rows: Codes, make: Any) -> tuple[Hierarchy, Codes]:
+def _encoded(
+    values: pa.ChunkedArray, rows: Codes, base: Base, spread: Spread, said: HierarchyConfig | None
+) -> tuple[Hierarchy, Codes]:
     """The hierarchy over the values of one column, and the code of every combination."""
     index, distinct = _indexed(values)
     counts = np.bincount(index, weights=rows, minlength=len(distinct) + 1).astype(np.int64)
     order = sorted(range(len(distinct)), key=lambda i: distinct[i])
-    hierarchy: Hierarchy = make([distinct[i] for i in order], [int(counts[i]) for i in order], int(counts[-1]))
+    found, times = [distinct[i] for i in order], [int(counts[i]) for i in order]
+    hierarchy = build(base, found, times, int(counts[-1]), spread, said)
     place = {v: code for code, v in enumerate(hierarchy.values)}
     codes = np.array([*(place[v] for v in distinct), hierarchy.missing], dtype=np.int64)
     return hierarchy, codes[index]

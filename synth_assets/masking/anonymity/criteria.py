@@ -1,8 +1,8 @@
 """Whether groups of combinations reach what is asked for: k, l, t. Counts of arrays; knows no table.
 
-Sources: k: Sweeney 2002. l (distinct, entropy, recursive): Machanavajjhala, Kifer, Gehrke, Venkatasubramaniam, "l-diversity", TKDD 2007,
-definitions 4.1 and 4.2. t: Li, Li, Venkatasubramanian, "t-closeness", ICDE 2007, equal and ordered distance. All are monotone: a union of
-two groups that reach them reaches them (same papers), which the searches rely on.
+Sources: k: Sweeney 2002. l (distinct, entropy, recursive): Machanavajjhala et al., "l-diversity", TKDD 2007, definitions 4.1 and 4.2.
+t: Li, Li, Venkatasubramanian, "t-closeness", ICDE 2007, equal and ordered distance. All are monotone: a union of two groups that reach
+them reaches them (same papers), which the searches rely on.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Criteria:
             here = slice(None) if chunk >= groups else (of >= start) & (of < stop)
             key = (of[here] - start) * sensitive.size + value[here]
             table = np.bincount(key, weights=rows[here], minlength=(stop - start) * sensitive.size)
-            shares = table.reshape(stop - start, sensitive.size)
+            shares: Floats = table.reshape(stop - start, sensitive.size).astype(np.float64)
             shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
             ok[start:stop] = self._reaches(shares, whole, ordered=sensitive.ordered)
         return ok

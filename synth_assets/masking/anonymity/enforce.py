@@ -65,7 +65,12 @@ class Recoding:
 
 
 def enforce(
-    session: Session, stack: ExitStack, table: ir.Table, schema: TableSchema, demand: AnonymityDemand, person: str | None
+    session: Session,
+    stack: ExitStack,
+    table: ir.Table,
+    schema: TableSchema,
+    demand: AnonymityDemand,
+    person: str | None,
 ) -> Recoding:
     """Find the recoding of a table that reaches what is asked for with the least loss.
 
@@ -86,9 +91,7 @@ def enforce(
         raise _impossible(counts, schema, demand)
     outcome = _outcome(counts, demand, solution, tried)
     uploaded = stack.enter_context(session.held(_uploaded(session, stack, counts, solution)))
-    return Recoding(
-        uploaded, tuple(h.base for h in counts.hierarchies), tuple(c.raw for c in solution.cells), outcome
-    )
+    return Recoding(uploaded, tuple(h.base for h in counts.hierarchies), tuple(c.raw for c in solution.cells), outcome)
 
 
 def solve(counts: Counts, demand: AnonymityDemand) -> tuple[Solution | None, tuple[MethodLoss, ...]]:

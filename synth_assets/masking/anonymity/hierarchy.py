@@ -88,11 +88,20 @@ def build(
         order = _category_order(values, rows, said)
     values = [values[i] for i in order]
     counts = np.array([*(rows[i] for i in order), missing], dtype=np.int64)
-    makers = {"number": _number_steps, "date": _date_steps, "prefix": _prefix_steps, "category": _category_steps}
-    made = list(makers[base.kind](base, values, counts, spread, said)) if values else []
+    made = list(_steps(base, values, counts, spread, said)) if values else []
     steps = _closed([*made, _top(len(values))], counts)
     tree = base.kind == "prefix" or said is not None
     return Hierarchy(base, tuple(values), counts, steps, _positions(base, values), tree)
+
+
+def _steps(
+    base: Base, values: Sequence[Any], counts: Codes, spread: Spread, said: HierarchyConfig | None
+) -> Iterator[Step]:
+    if base.kind == "number":
+        return _number_steps(base, values, spread, said)
+    if base.kind == "date":
+        return _date_steps(base, values)
+    return _prefix_steps(values) if base.kind == "prefix" else _category_steps(values, counts, said)
 
 
 def _closed(steps: Sequence[Step], counts: Codes) -> tuple[Step, ...]:
@@ -129,9 +138,7 @@ def _positions(base: Base, values: Sequence[Any]) -> Floats:
     return (raw - raw[0]) / length if length > 0 else np.zeros(len(raw))
 
 
-def _number_steps(
-    base: Base, values: Sequence[Any], counts: Codes, spread: Spread, said: HierarchyConfig | None
-) -> Iterator[Step]:
+def _number_steps(base: Base, values: Sequence[Any], spread: Spread, said: HierarchyConfig | None) -> Iterator[Step]:
     x = np.asarray(values, dtype=np.float64)
     low, high = float(spread.low or 0.0), float(spread.high or 0.0)
     length = high - low
@@ -158,9 +165,7 @@ def _widths(base: Base, length: float, unit: float, said: HierarchyConfig | None
         width *= 2
 
 
-def _date_steps(
-    base: Base, values: Sequence[Any], counts: Codes, spread: Spread, said: HierarchyConfig | None
-) -> Iterator[Step]:
+def _date_steps(base: Base, values: Sequence[Any]) -> Iterator[Step]:
     days = np.asarray(values, dtype="datetime64[D]")
     length = float((days[-1] - days[0]).astype(np.int64))
     finest = {"exact": 0, "day": 0, "month": 1, "year": 2}[base.grain]
@@ -179,9 +184,7 @@ def _date_steps(
         yield _step(keys, penalty, {k: period_text(k, name) for k in keys.tolist()})
 
 
-def _prefix_steps(
-    base: Base, values: Sequence[Any], counts: Codes, spread: Spread, said: HierarchyConfig | None
-) -> Iterator[Step]:
+def _prefix_steps(values: Sequence[Any]) -> Iterator[Step]:
     longest = max(map(len, values))
     for size in range(longest, 0, -1):
         keys = np.array([v[:size].ljust(longest, "*") for v in values])
@@ -203,9 +206,7 @@ def _path(value: str, said: HierarchyConfig) -> list[str]:
     return path
 
 
-def _category_steps(
-    base: Base, values: Sequence[Any], counts: Codes, spread: Spread, said: HierarchyConfig | None
-) -> Iterator[Step]:
+def _category_steps(values: Sequence[Any], counts: Codes, said: HierarchyConfig | None) -> Iterator[Step]:
     texts = [_text(v) for v in values]
     yield _step(np.arange(len(texts)), np.zeros(len(texts)), dict(enumerate(texts)))
     if said is not None:

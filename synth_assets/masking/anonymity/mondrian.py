@@ -93,7 +93,7 @@ class _Cutter:
         numbers, of = np.unique(of, return_inverse=True)
         half[rows] = 2 * of + right
         self.tried += len(numbers)
-        ok = self.criteria.accepted(half, 2 * len(numbers)).reshape(-1, 2).all(axis=1)
+        ok = np.asarray(self.criteria.accepted(half, 2 * len(numbers)).reshape(-1, 2).all(axis=1))
         if not ok.any():
             return None
         cut_numbers = numbers[ok]
@@ -123,10 +123,10 @@ def balanced(of: Codes, value: Codes, rows: Codes) -> Codes:
     key = of * span + value
     order = np.argsort(key, kind="stable")
     key, weight = key[order], rows[order]
-    ends = np.flatnonzero(np.append(key[1:] != key[:-1], True))  # noqa: FBT003
+    ends = np.flatnonzero(np.append(key[1:] != key[:-1], True))
     running = np.cumsum(weight)[ends]
     owner = key[ends] // span
-    starts = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))  # noqa: FBT003
+    starts = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))
     lasts = np.append(starts[1:], len(owner)) - 1
     before = np.append(0, running[lasts[:-1]])
     index = np.cumsum(np.append(0, owner[1:] != owner[:-1]))

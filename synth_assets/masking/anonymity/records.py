@@ -108,8 +108,8 @@ class SensitiveMeasure(Frozen):
         ordered: Whether t uses the ordered distance (numbers, dates) or the equal one (categories).
         distinct: Fewest distinct values in a class, a missing one being a value.
         entropy: Entropy l: exp of the smallest entropy of a class.
-        recursive: Smallest share r_1 / (r_l + ... + r_m) bound: the c that the worst class needs for the l asked for; None without l, or
-            where a class has fewer than l values.
+        recursive: The c that the worst class needs in the recursive form with the l asked for, r_1 / (r_l + ... + r_m); None without l,
+            or where a class has fewer than l values.
         t: Largest distance between a class and the whole table, 0 to 1.
     """
 

@@ -2,8 +2,8 @@
 
 What belongs here: names and penalties of cells, and the figures of loss. What does not: finding the classes, writing them.
 
-Sources: normalised certainty penalty: Xu et al., KDD 2006 (GenILoss: Iyengar, KDD 2002); discernibility: Bayardo and Agrawal, ICDE 2005;
-average class size: LeFevre et al., ICDE 2006.
+Sources: normalised certainty penalty: Xu et al., KDD 2006 (GenILoss: Iyengar, KDD 2002); discernibility: Bayardo and Agrawal, ICDE
+2005; average class size: LeFevre et al., ICDE 2006.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _free(hierarchy: Hierarchy, codes: Codes, group: Codes) -> Cells:
     span = hierarchy.missing + 1
     pairs = np.unique(group[group >= 0] * span + codes[group >= 0])
     owner, code = pairs // span, pairs % span
-    starts = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])) if len(owner) else np.array([], np.int64)  # noqa: FBT003
+    starts = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])) if len(owner) else np.array([], np.int64)
     stops = np.append(starts[1:], len(owner)) if len(owner) else starts
     seen: dict[tuple[int, ...], tuple[str | None, float]] = {}
     names: list[str | None] = []
