@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.api.reading import Table
+    from synth_assets.config.anonymity import TableAnonymity
     from synth_assets.config.runtime import Settings
-    from synth_assets.masking.records import MaskSummary
+    from synth_assets.masking.records import MaskingPlan, MaskSummary
     from synth_assets.pii.records import ColumnVerdict
 
 POLICY = "hipaa_safe_harbor"
@@ -45,9 +46,10 @@ def mask(
     verdicts: Sequence[ColumnVerdict] | None = None,
     home: Path | None = None,
     release_domain: str = "default",
+    anonymity: TableAnonymity | None = None,
     progress: Progress = silent,
 ) -> tuple[Path | pd.DataFrame, MaskSummary]:
-    """Mask a table by a policy; the result has passed the leak check, else nothing is written.
+    """Mask a table by a policy; the result has passed the leak check, and that of k-anonymity, else nothing is written.
 
     Args:
         table: File or frame.
@@ -57,13 +59,14 @@ def mask(
         verdicts: What `classify` said of this or a larger table of the same columns; classified anew when None.
         home: Home folder with the masking key; the nearest one when None.
         release_domain: Recipient; pseudonyms of two release domains cannot be joined.
+        anonymity: Quasi-identifiers to generalise together, and k, l, t in place of the policy's.
         progress: Called with the name of each step as it begins.
 
     Returns:
         The file or frame, and what was done to each column.
 
     Raises:
-        CheckFailedError: a raw identifier is left in the result.
+        CheckFailedError: a raw identifier is left in the result, or the table cannot reach the k-anonymity asked for.
         ConfigError: there is no such policy, or an override names a column that is not there.
         SourceError: the file is no table.
     """
@@ -79,9 +82,11 @@ def mask(
             verdicts = verdicts_of(data, columns)
         folder = Path(scratch) / "masked"
         progress("masking")
-        done = _masked(data, verdicts, folder, policy, columns or {}, settings, release_domain)
+        plan = _planned(data, verdicts, policy, columns or {}, settings, anonymity)
+        done = _masked(data, plan, folder, settings, release_domain)
         progress("searching for leaks")
         _check(data, verdicts, folder, done, settings)
+        _check_anonymity(folder, plan, done, settings)
         if target is None:
             return texts_kept(frame_of(folder), table), done
         progress(f"writing {target.name}")
@@ -90,28 +95,32 @@ def mask(
         return target, done
 
 
-def _masked(
+def _planned(
     data: Ingested,
     verdicts: Sequence[ColumnVerdict],
-    folder: Path,
     policy: str | Path,
     columns: Mapping[str, ColumnConfig],
     settings: Settings,
-    release_domain: str,
-) -> MaskSummary:
+    anonymity: TableAnonymity | None,
+) -> MaskingPlan:
     from synth_assets.masking.plan import plan_table
     from synth_assets.masking.policies import load_policy
-    from synth_assets.masking.run import MaskInput, mask_tables
-    from synth_assets.masking.vault import TokenVault
 
-    plan = plan_table(
+    return plan_table(
         [v for v in verdicts if v.column in data.schema.names],
         load_policy(policy, settings.configs_folder),
         schema=data.schema,
         overrides=columns,
         unit_column=_person_column(verdicts, data),
         as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
+        anonymity=anonymity,
     )
+
+
+def _masked(data: Ingested, plan: MaskingPlan, folder: Path, settings: Settings, release_domain: str) -> MaskSummary:
+    from synth_assets.masking.run import MaskInput, mask_tables
+    from synth_assets.masking.vault import TokenVault
+
     name = data.schema.name
     done = mask_tables(
         {name: MaskInput(data.folder, data.schema, plan)},
@@ -159,6 +168,17 @@ def _check(
         column=worst.column,
         remedy="Give this column another action in the policy, or drop it.",
     )
+
+
+def _check_anonymity(folder: Path, plan: MaskingPlan, done: MaskSummary, settings: Settings) -> None:
+    from synth_assets.masking.anonymity.verify import check_masked
+
+    report = check_masked(plan.table, {plan.table: folder}, {plan.table: done}, plan, engine_of(settings))
+    if not report.passed:
+        raise CheckFailedError(
+            f"the check of k-anonymity failed on the masked table: {'; '.join(report.failures)}; nothing was written.",
+            remedy="This is a fault of the program; please report it.",
+        )
 
 
 def mask_record(

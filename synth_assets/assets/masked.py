@@ -13,9 +13,9 @@ from synth_assets.assets.classification import read_verdicts
 from synth_assets.assets.raw import schema_of
 from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
-from synth_assets.checks.masking import key_outcome, leak_outcome
+from synth_assets.checks.masking import anonymity_outcome, key_outcome, leak_outcome
 from synth_assets.config.dataset import DatasetConfig
-from synth_assets.masking.records import MaskSummary
+from synth_assets.masking.records import MaskingPlan, MaskSummary
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.resources import EngineResource, KeyResource, StoreResource, VaultResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
@@ -37,11 +37,12 @@ def section_of(wiring: Wiring) -> dict[str, Any]:
         "unit": wiring.config.unit,
         "year": dt.datetime.now(dt.UTC).year,
         "actions": {t: wiring.declared(t, ("action",)) for t in wiring.config.tables},
+        "anonymity": {t: c.anonymity.model_dump(mode="json") for t, c in wiring.config.tables.items() if c.anonymity},
     }
 
 
 def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
-    """The asset `<dataset>/masked_<table>` with the checks `leak` and `keys`."""
+    """The asset `<dataset>/masked_<table>` with the checks `leak`, `keys` and, where it is asked for, `k_anonymity`."""
     config, keys, asset = wiring.config, wiring.keys, wiring.keys.masked(table)
     section = section_of(wiring)
     spec = wiring.spec(
@@ -64,6 +65,9 @@ def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         ),
         wiring.check(asset, "keys", "Foreign keys join as before, unique columns are still unique."),
     ]
+    if section["policy"]["anonymity"] or section["anonymity"]:
+        told = "At least k persons share each combination of quasi-identifiers; l and t hold where they are asked for."
+        checks.append(wiring.check(asset, "k_anonymity", told))
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
     def masked(
@@ -130,6 +134,8 @@ class _Masking:
         self.summaries = {t: summary_of(r) for t, r in parents.items()}
         self.inputs |= {f"masked_{t}": r.content_hash for t, r in parents.items()}
         self.inputs |= {"classification": verdict_ref.content_hash, "key": master.derive("masking").fingerprint}
+        section = section_of(wiring)
+        self.anonymous = bool(section["policy"]["anonymity"] or section["anonymity"])
         self.unit = wiring.config.locate(wiring.config.unit, "unit") if wiring.config.unit else None
 
     def build(self, folder: Path) -> dict[str, Any]:
@@ -146,6 +152,7 @@ class _Masking:
             overrides={t: c.columns for t, c in config.tables.items()},
             unit=self.unit,
             as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
+            anonymity={t: c.anonymity for t, c in config.tables.items() if c.anonymity},
         )
         inputs = {t: MaskInput(self.paths[t], self.schemas[t], plans[t]) for t in self.paths}
         done = mask_tables(
@@ -154,10 +161,15 @@ class _Masking:
         )  # fmt: skip
         summary = done[self.table]
         write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=1))
-        return {"summary": summary.model_dump(mode="json"), "row_count": summary.rows}
+        return {
+            "summary": summary.model_dump(mode="json"),
+            "row_count": summary.rows,
+            "plan": plans[self.table].model_dump(mode="json"),
+        }
 
     def check(self, folder: Path, info: dict[str, Any]) -> Sequence[CheckOutcome]:
-        """Search the masked table for what must not be there, and compare its keys."""
+        """Search the masked table for what must not be there, compare its keys, measure k on what was written."""
+        from synth_assets.masking.anonymity.verify import check_masked
         from synth_assets.masking.keycheck import check_keys
         from synth_assets.masking.leakcheck import check_leaks
 
@@ -170,7 +182,11 @@ class _Masking:
         found = check_keys(
             self.paths, masked, schemas=self.schemas, summaries=summaries, engine=self.engine, tables=[self.table]
         )
-        return [leak_outcome(leaks), key_outcome(found)]
+        outcomes = [leak_outcome(leaks), key_outcome(found)]
+        if self.anonymous:
+            plan = MaskingPlan.model_validate(info["plan"])
+            outcomes.append(anonymity_outcome(check_masked(self.table, masked, summaries, plan, self.engine)))
+        return outcomes
 
 
 def summary_of(ref: ArtifactRef) -> MaskSummary:
@@ -192,5 +208,18 @@ def _describe(wiring: Wiring, table: str, ref: ArtifactRef) -> dict[str, Any]:
         **metadata.table(summary.output_schema, summary.rows, tags=tags, notes=notes),
         **metadata.lineage({c.column: [(raw, c.column)] for c in kept}),
         "information_loss": round(loss, 4),
+        **_anonymity(summary),
         "actions": metadata.rows(shown),
+    }
+
+
+def _anonymity(summary: MaskSummary) -> dict[str, Any]:
+    """What k-anonymity cost, where it was asked for."""
+    done = summary.anonymity
+    if done is None:
+        return {}
+    return {
+        "anonymity_loss": round(done.loss, 4),
+        "suppressed_rows_fraction": round(done.suppressed_rows / max(done.rows, 1), 4),
+        "anonymity_method": done.method,
     }

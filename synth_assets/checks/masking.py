@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synth_assets.assets.stage import CheckOutcome
+from synth_assets.masking.anonymity.records import AnonymityReport
 from synth_assets.masking.records import KeyReport, LeakReport
 
 
@@ -23,3 +24,15 @@ def key_outcome(report: KeyReport) -> CheckOutcome:
     broken = [f"{k.table}.{'+'.join(k.columns)}" for k in report.keys if not k.passed]
     words = f"{len(report.keys)} keys hold as before" if not broken else f"keys are broken: {', '.join(broken)}"
     return CheckOutcome("keys", passed=report.passed, description=words, metadata={"keys_checked": len(report.keys)})
+
+
+def anonymity_outcome(report: AnonymityReport) -> CheckOutcome:
+    """The outcome of the check `k_anonymity`."""
+    found = report.measure
+    if found is None:
+        words = "the table has no quasi-identifier, so there is nothing to tell its rows apart by"
+        return CheckOutcome("k_anonymity", passed=report.passed, description=words)
+    words = f"at least {found.k} {found.unit} share each combination of {', '.join(found.quasi)}"
+    numbers = {"k": found.k, "classes": found.classes}
+    words = words if report.passed else "; ".join(report.failures)
+    return CheckOutcome("k_anonymity", passed=report.passed, description=words, metadata=numbers)

@@ -23,12 +23,14 @@ from synth_assets.cli.options import (
     telling_of_first_key,
 )
 from synth_assets.cli.output import emit_json, narrow, note, path_line, show, steps, table
+from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.rules import Action, Rule
 from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
     from synth_assets.api import Synthesis
+    from synth_assets.masking.anonymity.records import AnonymityOutcome
     from synth_assets.pii.records import ColumnVerdict
     from synth_assets.profiling.records import ColumnProfile, TableProfile
 
@@ -139,7 +141,10 @@ def mask(
     file: FileArgument,
     out: OutOption,
     policy: Annotated[
-        str, typer.Option(metavar="NAME", help="Policy: hipaa_safe_harbor, dev_test, one of your own, or a YAML file.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Policy: hipaa_safe_harbor, dev_test, k_anonymity, one of your own, or a YAML file."
+        ),
     ] = "hipaa_safe_harbor",
     action: Annotated[
         list[str] | None,
@@ -147,6 +152,14 @@ def mask(
             metavar="COL=ACTION",
             help="What to do with one column, in place of the policy, such as pay=round:digits=-3; may be repeated.",
         ),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Fewest persons who share each combination of quasi-identifiers.", min=2),
+    ] = None,
+    quasi: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="Quasi-identifier, in place of the classification's; may be repeated."),
     ] = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
@@ -164,7 +177,10 @@ def mask(
     destination(out, source)
     base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
     with telling_of_first_key(base), steps(quiet=as_json) as progress:
-        path, summary = api.mask(source, out.absolute(), policy=policy, columns=columns, home=base, progress=progress)
+        path, summary = api.mask(
+            source, out.absolute(), policy=policy, columns=columns, home=base, progress=progress,
+            anonymity=TableAnonymity(k=k, quasi_identifiers=tuple(quasi or ())) if k or quasi else None,
+        )  # fmt: skip
     if as_json:
         emit_json({"out": str(path), "rows": summary.rows, "summary": summary})
         return 0
@@ -172,8 +188,19 @@ def mask(
     title = f"{summary.rows:,} rows, policy {summary.policy}"
     show(table(title, ["column", "action", "loss", "reason"], rows), "")
     show("Leak check passed: no raw identifier is left. Loss: 0 tells rows apart as before, 1 leaves nothing.")
+    if summary.anonymity is not None:
+        show(_anonymity_line(summary.anonymity))
     show(path_line("masked", str(path)))
     return 0
+
+
+def _anonymity_line(done: AnonymityOutcome) -> str:
+    """What k-anonymity cost, in one line."""
+    share = done.suppressed_rows / max(done.rows, 1)
+    return (
+        f"k-anonymity: at least {done.k} {done.unit} in each of {done.classes:,} classes over {', '.join(done.quasi)}; "
+        f"loss {done.loss:.2f}, {share:.1%} of the rows have their quasi-identifiers blanked ({done.method})."
+    )
 
 
 def _actions(given: list[str]) -> dict[str, ColumnConfig]:

@@ -50,7 +50,9 @@ class Rule(Config):
     keep_last: int | None = Field(
         default=None, ge=0, le=4, description="partial: digits or letters left readable at the end."
     )
-    to: Generalisation | None = Field(default=None, description="generalise: how; by kind of the column when absent. `jointly` is k-anonymity.")
+    to: Generalisation | None = Field(
+        default=None, description="generalise: how (`jointly`: k-anonymity); by kind of the column when absent."
+    )
     width: float | None = Field(default=None, gt=0, description="generalise to bin or age_band: width of a bin.")
     digits: int | None = Field(
         default=None, ge=-12, le=12, description="round, truncate: digits after the point; negative ones before it."

@@ -128,15 +128,12 @@ class _Planner:
         schema = self.schemas[name]
         person, way = self._person(name)
         columns = tuple(self._column((name, c.name)) for c in schema.columns)
-        said, classes = (
-            self.anonymity.get(name),
-            {c: v.identifier_class for (t, c), v in self.verdicts.items() if t == name},
-        )
+        classes = {c: v.identifier_class for (t, c), v in self.verdicts.items() if t == name}
         return MaskingPlan(
             table=name,
             policy=self.policy.name,
             columns=columns,
-            anonymity=demanded(schema, columns, classes, self.policy.anonymity, said),
+            anonymity=demanded(schema, columns, classes, self.policy.anonymity, self.anonymity.get(name)),
             person=person,
             person_route=way,
             as_of=self.as_of,

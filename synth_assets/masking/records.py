@@ -96,7 +96,8 @@ class ColumnSummary(Frozen):
         nulls_after: Missing cells in the masked one; None where the column was dropped.
         distinct_before: Different values in the raw table, estimated (HyperLogLog).
         distinct_after: Different values in the masked table, estimated; None where the column was dropped.
-        information_loss: 0 (rows are told apart as before) to 1 (nothing is left), see `run.information_loss`.
+        information_loss: 0 (rows are told apart as before) to 1 (nothing is left), see `summary.information_loss`; the mean penalty of
+            its cells where it was generalised jointly.
     """
 
     column: str

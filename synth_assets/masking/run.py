@@ -88,7 +88,8 @@ def mask_tables(
                 plan=tables[name].plan,
                 redrawn=job.redrawn(name),
                 key_fingerprint=secret.fingerprint,
-            ).model_copy(update={"anonymity": job.anonymity.get(name)})
+                anonymity=job.anonymity.get(name),
+            )
             if target.suffix != ".parquet":
                 atomic.write_text(target / "schema.json", summaries[name].output_schema.model_dump_json(indent=1))
     return summaries

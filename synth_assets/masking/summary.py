@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synth_assets.errors import CheckFailedError
+from synth_assets.masking.anonymity.records import AnonymityOutcome
 from synth_assets.masking.records import ColumnPlan, ColumnSummary, MaskingPlan, MaskSummary
 from synth_assets.tables.engine import Session
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
@@ -42,6 +43,7 @@ def summarise(
     plan: MaskingPlan,
     redrawn: int,
     key_fingerprint: str,
+    anonymity: AnonymityOutcome | None = None,
 ) -> MaskSummary:
     """Count both tables.
 
@@ -53,6 +55,7 @@ def summarise(
         plan: What was done.
         redrawn: Pseudonyms that were drawn again.
         key_fingerprint: Of the release key.
+        anonymity: What was done to the columns that are generalised jointly.
 
     Raises:
         CheckFailedError: the masked table has another number of rows.
@@ -72,7 +75,8 @@ def summarise(
         )
     output = masked_schema(masked, schema, after["rows"])
     dtypes = {c.name: c.dtype for c in output.columns}
-    columns = tuple(_column(c, dtypes.get(c.column), before, after) for c in plan.columns)
+    losses = {c.column: c.loss for c in anonymity.columns} if anonymity else {}
+    columns = tuple(_column(c, dtypes.get(c.column), before, after, losses.get(c.column)) for c in plan.columns)
     return MaskSummary(
         table=plan.table,
         policy=plan.policy,
@@ -81,6 +85,7 @@ def summarise(
         output_schema=output,
         redrawn=redrawn,
         key_fingerprint=key_fingerprint,
+        anonymity=anonymity,
     )
 
 
@@ -96,7 +101,10 @@ def _counts(session: Session, path: Path, columns: list[str]) -> dict[str, int]:
     return {"rows": int(row["rows"]), **named}
 
 
-def _column(plan: ColumnPlan, dtype: str | None, before: dict[str, int], after: dict[str, int]) -> ColumnSummary:
+def _column(
+    plan: ColumnPlan, dtype: str | None, before: dict[str, int], after: dict[str, int], loss: float | None
+) -> ColumnSummary:
+    """One column; `loss` is the penalty of its cells where it was generalised jointly."""
     rows, nulls, distinct = before["rows"], before[f"n:{plan.column}"], before[f"d:{plan.column}"]
     dropped = plan.action == "drop"
     nulls_after = None if dropped else after[f"n:{plan.column}"]
@@ -112,7 +120,9 @@ def _column(plan: ColumnPlan, dtype: str | None, before: dict[str, int], after: 
         nulls_after=nulls_after,
         distinct_before=distinct,
         distinct_after=distinct_after,
-        information_loss=0.0
+        information_loss=round(loss, 3)
+        if loss is not None
+        else 0.0
         if plan.action == "keep"
         else information_loss(
             rows - nulls, distinct, 0 if nulls_after is None else rows - nulls_after, distinct_after or 0

@@ -6,7 +6,7 @@ What belongs here: measuring. It shares no code with the search on purpose: what
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from synth_assets.masking.anonymity.records import (
     AnonymityReport,
     SensitiveMeasure,
 )
+from synth_assets.masking.keycheck import ONE_TO_ONE
+from synth_assets.masking.records import MaskingPlan, MaskSummary
 from synth_assets.tables.engine import Engine, Session
-from synth_assets.tables.schema import TableSchema
+from synth_assets.tables.schema import ForeignKey, TableSchema
 
 _SLACK = 1e-6
 
@@ -35,6 +37,7 @@ def check_anonymity(
     demand: AnonymityDemand | None,
     engine: Engine,
     persons: Sequence[str] = (),
+    above: Sequence[tuple[Path, ForeignKey]] = (),
 ) -> AnonymityReport:
     """Measure a masked table as it was written, and compare with what it had to reach.
 
@@ -43,7 +46,8 @@ def check_anonymity(
         schema: Its schema.
         demand: What must hold; None where the table has no quasi-identifier.
         engine: The table engine.
-        persons: Columns of the masked table that name the person of a row; () counts rows.
+        persons: Columns that name the person of a row; () counts rows.
+        above: The way to the table in which they stand, as (masked parent, foreign key); () where it is this one.
     """
     if demand is None:
         return AnonymityReport(passed=True)
@@ -52,11 +56,59 @@ def check_anonymity(
     sensitive = tuple(c for c in asked if c in schema.names)
     with withhold_values("the check of k-anonymity"), engine.session() as session:
         table = session.parquet(masked)
+        for step, (path, key) in enumerate(above):
+            table, persons = _with_parent(session, table, path, key, step, last=step == len(above) - 1, persons=persons)
         if not quasi or not schema.row_count:
             return AnonymityReport(passed=True)
         found = measure(session, table, schema, quasi, sensitive, persons=persons, rule=demand.rule)
     failures = list(_failures(found, demand.rule))
     return AnonymityReport(passed=not failures, failures=tuple(failures), measure=found)
+
+
+def check_masked(
+    table: str, masked: Mapping[str, Path], summaries: Mapping[str, MaskSummary], plan: MaskingPlan, engine: Engine
+) -> AnonymityReport:
+    """`check_anonymity` of one table of a masked dataset; persons are counted where the masked tables still tell them apart.
+
+    Args:
+        table: The table.
+        masked: Masked table -> Parquet; with the parents of the table.
+        summaries: Masked table -> what was done to it.
+        plan: The plan of the table.
+        engine: The table engine.
+    """
+    ends = [table, *(fk.parent_table for fk in plan.person_route)]
+    there = all(name in masked and name in summaries for name in ends)
+    if there:
+        steps = zip(ends, plan.person_route, strict=False)
+        there = all(_one_to_one(summaries[n], fk.columns) for n, fk in steps)
+        there = there and _one_to_one(summaries[ends[-1]], plan.person)
+    return check_anonymity(
+        masked[table],
+        schema=summaries[table].output_schema,
+        demand=plan.anonymity,
+        engine=engine,
+        persons=plan.person if there else (),
+        above=[(masked[fk.parent_table], fk) for fk in plan.person_route] if there else (),
+    )
+
+
+def _one_to_one(summary: MaskSummary, columns: Sequence[str]) -> bool:
+    """Whether a masked table still tells the values of some columns apart."""
+    kept = {c.column for c in summary.columns if c.dtype is not None and c.action in ONE_TO_ONE}
+    return bool(columns) and set(columns) <= kept
+
+
+def _with_parent(
+    session: Session, table: ir.Table, path: Path, key: ForeignKey, step: int, *, last: bool, persons: Sequence[str]
+) -> tuple[ir.Table, tuple[str, ...]]:
+    """A table with the columns of a parent beside it that lead further up, or name the person."""
+    parent = session.parquet(path)
+    names = {c: f"above{step}_{c}" for c in parent.columns}
+    renamed = parent.rename({new: old for old, new in names.items()})
+    own = [f"above{step - 1}_{c}" if step else c for c in key.columns]
+    on = [table[c] == renamed[names[p]] for c, p in zip(own, key.parent_columns, strict=True)]
+    return table.left_join(renamed, on), tuple(names[p] for p in persons) if last else tuple(persons)
 
 
 def measure(

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from synth_assets.asset_keys import STAGES
 from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
+from synth_assets.config.anonymity import AnonymityConfig, HierarchyConfig, TableAnonymity
 from synth_assets.config.domain import Domain
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
@@ -68,7 +69,10 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Synthesizer", config.SynthesizerConfig),
     ("Thresholds", config.ThresholdConfig),
     ("Domain file", Domain),
+    ("Anonymity of a table", TableAnonymity),
+    ("Hierarchy", HierarchyConfig),
     ("Policy", PolicyConfig),
+    ("Anonymity of a policy", AnonymityConfig),
     ("Rule of a policy", Rule),
 ]
 
