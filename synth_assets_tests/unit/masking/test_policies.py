@@ -43,7 +43,7 @@ def test_safe_harbor_generalises_as_the_rule_says() -> None:
     assert (rules["age"].action, rules["age"].upper) == ("top_code", 90)
 
 
-@pytest.mark.parametrize("name", ["dev_test", "hipaa_safe_harbor"])
+@pytest.mark.parametrize("name", ["dev_test", "hipaa_safe_harbor", "k_anonymity"])
 def test_no_shipped_policy_keeps_a_direct_identifier(name: str) -> None:
     policy = load_policy(name)
     for entity in taxonomy().values():
