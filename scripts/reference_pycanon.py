@@ -5,7 +5,7 @@ pycanon pins other versions than this project, so it has an environment of its o
     python3.11 -m venv /tmp/pycanon && /tmp/pycanon/bin/pip install pycanon==1.3.6
     /tmp/pycanon/bin/python scripts/reference_pycanon.py DATA
 
-DATA is the folder with the public tables (`adult/train.csv` in it). Writes pycanon.json and the made table in synth_assets_tests/reference.
+DATA is the folder with the public tables (`adult/train.csv`). Writes pycanon.json and its made table to synth_assets_tests/reference.
 """
 
 import hashlib

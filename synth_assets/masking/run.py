@@ -107,7 +107,9 @@ class _Order:
 class _Job:
     """One run over one session."""
 
-    def __init__(self, session: Session, stack: ExitStack, tables: Mapping[str, MaskInput], ring: KeyRing, tokens: Tokens) -> None:
+    def __init__(
+        self, session: Session, stack: ExitStack, tables: Mapping[str, MaskInput], ring: KeyRing, tokens: Tokens
+    ) -> None:
         self.session, self.stack, self.tables = session, stack, tables
         self.ring, self.tokens = ring, tokens
         self.anonymity: dict[str, AnonymityOutcome] = {}
