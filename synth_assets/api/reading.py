@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -96,7 +97,7 @@ def _config(table: Table, scratch: Path, columns: Mapping[str, ColumnConfig]) ->
     path = given.source.path
     if path is not None and "://" not in path:
         local = Path(os.path.abspath(path))  # noqa: PTH100  keeps symbolic links
-        if not local.exists():
+        if not local.exists() and not glob.has_magic(path):
             raise SourceError("the file does not exist.", file=str(local), remedy="Check its name.")
     kinds = {n: ColumnConfig(kind=c.kind, categories=c.categories) for n, c in {**given.columns, **columns}.items()}
     return given.model_copy(update={"columns": kinds})

@@ -25,7 +25,9 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 FileArgument = Annotated[
     str,
-    typer.Argument(metavar="FILE", help="CSV, TSV, Parquet, JSON, JSONL or Excel file, folder, or https:// address."),
+    typer.Argument(
+        metavar="FILE", help="CSV, TSV, Parquet, JSON, JSONL, Excel or Avro file, folder, pattern, or address."
+    ),
 ]
 EncodingOption = Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of the text (default: found out).")]
 DelimiterOption = Annotated[str | None, typer.Option(metavar="SIGN", help="Sign between cells (default: found out).")]

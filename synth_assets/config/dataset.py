@@ -42,7 +42,10 @@ def _texts(value: Any) -> Any:
 class SourceConfig(Config):
     """Where a table comes from: a file (`path`), a database (`url` with `query` or `table`), or a generator schema (`generate`)."""
 
-    path: str | None = Field(default=None, description="File, relative to the YAML; or an http(s):// or s3:// address.")
+    path: str | None = Field(
+        default=None,
+        description="File, folder or pattern (*), relative to the YAML; or an https://, s3://, gs:// or abfss:// address.",
+    )
     url: str | None = Field(default=None, description="SQLAlchemy URL; ${NAME} is read from the environment.")
     query: str | None = Field(default=None, description="SQL query; with `url`.")
     table: str | None = Field(default=None, description="Table name; with `url`, in place of `query`.")
@@ -50,7 +53,7 @@ class SourceConfig(Config):
         default=None, description="Generator schema (YAML), relative to the YAML; makes the table anew."
     )
     rows: int | None = Field(default=None, ge=1, description="Rows of the root table; with `generate`.")
-    format: Literal["csv", "tsv", "parquet", "json", "jsonl", "excel"] | None = Field(
+    format: Literal["csv", "tsv", "parquet", "json", "jsonl", "excel", "avro"] | None = Field(
         default=None, description="Sniffed when absent."
     )
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)

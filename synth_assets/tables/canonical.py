@@ -31,6 +31,7 @@ READING_FILE = "reading.json"
 _COLUMNS_PER_QUERY = 500
 _MOST_DECIMALS = 6
 _DISTINCT_PER_QUERY = 50  # each has a hash table of its own
+_FIRST_DATE, _PAST_DATE = "DATE '0001-01-01'", "DATE '10000-01-01'"
 _UUID = "________-____-____-____-____________"
 
 
@@ -68,6 +69,7 @@ def write_canonical(
     ]
     source = f"read_parquet([{', '.join(_literal(p.path) for p in staged.parts)}])"
     _refuse_infinite(session, staged, columns, source)
+    _refuse_far_dates(session, staged, columns, source)
     notes = type_columns(session, staged, columns, source)
     part = folder / PART
     values = ", ".join(f"{c.value} AS {_identifier(c.name)}" for c in columns)
@@ -160,6 +162,23 @@ def _refuse_infinite(session: Session, staged: Staged, columns: Sequence[Column]
             )
         if nan:
             staged.notes.append(f"column {column.name!r}: {nan} NaN value(s) count as missing.")
+
+
+def _refuse_far_dates(session: Session, staged: Staged, columns: Sequence[Column], source: str) -> None:
+    """Dates beyond the calendar of most tools (years 1 to 9999) are marks such as "never", and would fail later."""
+    dates = [c for c in columns if c.staged in {"date", "timestamp", "timestamp_utc"}]
+    if not dates:
+        return
+    terms = ", ".join(f"count(*) FILTER (NOT ({c.cell} >= {_FIRST_DATE} AND {c.cell} < {_PAST_DATE}))" for c in dates)
+    counts = session.backend.raw_sql(f"SELECT {terms} FROM {source}").fetchone()
+    for column, far in zip(dates, counts, strict=True):
+        if far:
+            raise SourceError(
+                f"the column holds {far} date(s) outside the years 1 to 9999.",
+                file=staged.parts[0].origin,
+                column=column.name,
+                remedy="Replace them by a date or an empty cell.",
+            )
 
 
 def _to_utc(part: Path, columns: Sequence[Column], timezone: str) -> None:

@@ -21,23 +21,19 @@ from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_file, hash_parts
 from synth_assets.tables.canonical import PART, move_into_place, read_notes, wanted_columns, write_canonical
 from synth_assets.tables.engine import Engine, Session
+from synth_assets.tables.readers.avro import read_avro
 from synth_assets.tables.readers.columnar import read_parquet
 from synth_assets.tables.readers.database import database_label, expand_environment, read_database, sqlite_file
 from synth_assets.tables.readers.delimited import read_delimited
-from synth_assets.tables.readers.fetch import (
-    LocalFile,
-    folder_files,
-    is_remote,
-    local_files,
-    remote_version,
-    safe_label,
-)
+from synth_assets.tables.readers.fetch import is_remote, local_files, path_files, remote_version
 from synth_assets.tables.readers.formats import format_of
 from synth_assets.tables.readers.jsontext import read_json
 from synth_assets.tables.readers.limits import GIB, Limits
-from synth_assets.tables.readers.naming import missing_columns, require_columns, shown
+from synth_assets.tables.readers.naming import missing_columns, require_columns
 from synth_assets.tables.readers.spreadsheet import read_excel
 from synth_assets.tables.readers.staging import Staged
+from synth_assets.tables.readers.transfer import LocalFile, safe_label
+from synth_assets.tables.readers.union import together
 from synth_assets.tables.schema import TableSchema
 
 __all__ = [
@@ -112,7 +108,7 @@ def read_frame(path: Path, *, engine: Engine | None = None) -> pd.DataFrame:
     """A file as a data frame, read as the chain reads it; for tables that fit in memory.
 
     Args:
-        path: CSV, TSV, Parquet, JSON, JSONL or Excel file, or a folder of such files.
+        path: CSV, TSV, Parquet, JSON, JSONL, Excel or Avro file, plain or compressed, or a folder of such files.
         engine: Where expressions run.
 
     Raises:
@@ -151,8 +147,7 @@ def source_fingerprint(source: SourceConfig, base_dir: Path) -> str:
         if is_remote(source.path):
             version = remote_version(source.path, Limits())
             return hash_parts("remote", safe_label(source.path), version or today)
-        path = base_dir / source.path
-        files = folder_files(path) if path.is_dir() else [path]
+        files = path_files(source.path, base_dir)
         return hash_parts("files", *(part for f in files for part in (f.name, _file_state(f))))
     url = expand_environment(str(source.url))
     file = sqlite_file(url, base_dir)
@@ -188,7 +183,7 @@ def _read(
         own = workspace / f"file-{number:05d}"
         own.mkdir()
         parts.append(_read_file(file, source, workspace=own, session=session, known=known, limits=limits))
-    return _together(parts)
+    return together(parts)
 
 
 def _read_file(
@@ -197,6 +192,8 @@ def _read_file(
     kind = format_of(file.path, source.format, name=file.name, label=file.label)
     if kind == "parquet":
         return read_parquet(file.path, workspace=workspace, limits=limits, label=file.label)
+    if kind == "avro":
+        return read_avro(file.path, workspace=workspace, limits=limits, label=file.label)
     if kind == "excel":
         return read_excel(file.path, sheet=source.sheet, workspace=workspace, limits=limits, label=file.label)
     if kind in {"json", "jsonl"}:
@@ -211,39 +208,4 @@ def _read_file(
         workspace=workspace,
         limits=limits,
         label=file.label,
-    )
-
-
-def _together(staged: list[Staged]) -> Staged:
-    """Several files of one table: the same columns in the same order, the same types."""
-    first = staged[0]
-    for other in staged[1:]:
-        label = other.parts[0].origin
-        if other.names != first.names:
-            missing = [n for n in first.names if n not in other.names]
-            extra = [n for n in other.names if n not in first.names]
-            differ = (
-                f"missing: {shown(missing)}" if missing else f"more: {shown(extra)}" if extra else "their order differs"
-            )
-            raise SourceError(
-                "the columns differ from those of the folder's first file.",
-                file=label,
-                remedy=f"All files of a folder are one table ({differ}).",
-            )
-        if other.types != first.types:
-            column = next(n for n, a, b in zip(first.names, first.types, other.types, strict=True) if a != b)
-            raise SourceError(
-                "the column's type differs from that in the folder's first file.",
-                file=label,
-                column=column,
-                remedy="Write the files with one schema.",
-            )
-    return Staged(
-        names=first.names,
-        types=first.types,
-        parts=tuple(part for s in staged for part in s.parts),
-        facts={**first.facts, **({"files": len(staged)} if len(staged) > 1 else {})},
-        notes=[note for s in staged for note in s.notes],
-        decimals={i: max(s.decimals.get(i, 0) for s in staged) for s in staged for i in s.decimals},
-        header_found=first.header_found,
     )

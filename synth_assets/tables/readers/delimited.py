@@ -15,14 +15,13 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from synth_assets.errors import ConfigError, SourceError
 from synth_assets.tables.readers import sniff
 from synth_assets.tables.readers.encoding import TextFile, as_utf8
 from synth_assets.tables.readers.limits import MIB, Limits
 from synth_assets.tables.readers.quotes import check_quotes
-from synth_assets.tables.readers.staging import Part, Staged, StagedType, positions, staged_schema
+from synth_assets.tables.readers.staging import Part, Staged, StagedType, positions, staged_schema, staged_writer
 
 BLOCK_BYTES = 8 * MIB
 LARGEST_ROW_BYTES = 512 * MIB
@@ -181,7 +180,7 @@ def _parse(
     columns = positions(dialect.width)
     schema = staged_schema(_texts(dialect.width))
     rows = 0
-    with text.path.open("rb") as handle, pq.ParquetWriter(staged, schema, compression="lz4") as writer:
+    with text.path.open("rb") as handle, staged_writer(staged, schema) as writer:
         handle.seek(text.start + dialect.data_offset)
         if not handle.read(1):
             return 0

@@ -8,7 +8,7 @@ from typing import Literal
 
 from synth_assets.errors import SourceError
 
-Format = Literal["csv", "tsv", "parquet", "json", "jsonl", "excel"]
+Format = Literal["csv", "tsv", "parquet", "json", "jsonl", "excel", "avro"]
 
 HEAD_BYTES = 4096
 _SUFFIXES: dict[str, Format] = {
@@ -24,6 +24,7 @@ _SUFFIXES: dict[str, Format] = {
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".avro": "avro",
     ".xlsx": "excel",
     ".xlsm": "excel",
 }
@@ -34,7 +35,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "gzip data", "Rename it to end in .gz, or decompress it."),
     (b"BZh", "bzip2 data", "Decompress it first."),
     (b"\xfd7zXZ\x00", "xz data", "Decompress it first."),
-    (b"\x28\xb5\x2f\xfd", "zstd data", "Decompress it first."),
+    (b"\x28\xb5\x2f\xfd", "zstd data", "Rename it to end in .zst, or decompress it."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it first."),
     (
         b"\xd0\xcf\x11\xe0",
@@ -45,7 +46,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a PNG image", "Export the table as CSV."),
     (b"\xff\xd8\xff", "a JPEG image", "Export the table as CSV."),
     (b"SQLite format 3\x00", "a SQLite database", "Read it with `url: sqlite:///FILE` and `table` or `query`."),
-    (b"Obj\x01", "an Avro file", "Convert it to Parquet."),
+    (b"Obj\x01", "an Avro file", _RENAME),
     (b"ORC", "an ORC file", "Convert it to Parquet."),
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the data", "Fetch the data: git lfs pull."),
 )
@@ -87,6 +88,8 @@ def format_of(path: Path, declared: Format | None, *, name: str | None = None, l
         wanted = _by_content(path, head)
     if wanted == "parquet":
         _expect(head.startswith(b"PAR1"), "the file is not Parquet.", path, head, label)
+    elif wanted == "avro":
+        _expect(head.startswith(b"Obj\x01"), "the file is not Avro.", path, head, label)
     elif wanted == "excel":
         _expect(_zip_kind(path, head) == "workbook", "the file is no Excel workbook (.xlsx).", path, head, label)
     elif wanted in _TEXT_FORMATS:
@@ -101,7 +104,11 @@ def what_is_it(path: Path, head: bytes) -> tuple[str, str] | None:
             return what, remedy
     kind = _zip_kind(path, head)
     if kind is not None:
-        return ("an Excel workbook", _RENAME) if kind == "workbook" else ("a zip archive", "Unpack it first.")
+        return (
+            ("an Excel workbook", _RENAME)
+            if kind == "workbook"
+            else ("a zip archive", "Rename it to end in .zip, or unpack it.")
+        )
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return _HTML, "Download the file again, logged in."
@@ -123,6 +130,8 @@ def _by_content(path: Path, head: bytes) -> Format:
     """The format of a file whose name says nothing."""
     if head.startswith(b"PAR1"):
         return "parquet"
+    if head.startswith(b"Obj\x01"):
+        return "avro"
     if _zip_kind(path, head) == "workbook":
         return "excel"
     return "json" if looks_like_json(head) else "csv"

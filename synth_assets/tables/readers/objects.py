@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synth_assets.errors import SourceError
-from synth_assets.tables.readers.staging import ARROW, StagedType
+from synth_assets.tables.readers.staging import ARROW, StagedType, staged_writer
 
 CHUNK_ROWS = 20_000
 _PLAIN: dict[type, StagedType] = {bool: "bool", date: "date"}
@@ -63,7 +63,7 @@ class RowStager:
             self._writer.close()
         types = tuple(_common([t[i] for _, t in self._chunks]) for i in range(len(self._names)))
         schema = pa.schema([pa.field(f"c{i}", ARROW[t]) for i, t in enumerate(types)])
-        with pq.ParquetWriter(self._path, schema, compression="lz4") as writer:
+        with staged_writer(self._path, schema) as writer:
             for path, _ in self._chunks:
                 with pq.ParquetFile(path) as chunk:
                     for batch in chunk.iter_batches():
@@ -77,7 +77,7 @@ class RowStager:
             self._writer.close()
         path = self._path.with_suffix(f".{len(self._chunks)}.chunk")
         schema = pa.schema([pa.field(f"c{i}", t) for i, t in enumerate(arrow)])
-        self._writer = pq.ParquetWriter(path, schema, compression="lz4")
+        self._writer = staged_writer(path, schema)
         self._chunks.append((path, types))
 
     def _array(self, position: int, values: Sequence[Any]) -> tuple[StagedType | None, pa.Array]:

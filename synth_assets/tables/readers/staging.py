@@ -83,3 +83,8 @@ def positions(count: int) -> list[str]:
 def staged_schema(types: Sequence[StagedType]) -> pa.Schema:
     """Arrow schema of a staged file."""
     return pa.schema([pa.field(f"c{i}", ARROW[t]) for i, t in enumerate(types)])
+
+
+def staged_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of a staged file: read a few times and thrown away, so plain pages cost less than dictionaries and statistics."""
+    return pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False, write_statistics=False)

@@ -158,7 +158,7 @@ def test_a_fingerprint_follows_the_content(read: Any) -> None:
     assert source_fingerprint(source, read.base) == first
     read.write("a\n2\n")
     assert source_fingerprint(source, read.base) != first
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(SourceError, match="does not exist"):
         source_fingerprint(SourceConfig(path="gone.csv"), read.base)
 
 

@@ -155,6 +155,17 @@ def test_s3_objects_and_prefixes_are_read(read: Any, bucket: Any) -> None:
     assert source_fingerprint(SourceConfig(path="s3://clinic/in/"), read.base) != first
 
 
+def test_s3_patterns_and_long_listings_are_read(read: Any, bucket: Any) -> None:
+    for number in range(1_005):
+        bucket.put_object(Bucket="clinic", Key=f"in/{number:04d}.txt", Body=b"")
+    bucket.put_object(Bucket="clinic", Key="in/z/9.csv", Body=b"id,x\n9,z\n")
+    bucket.put_object(Bucket="clinic", Key="in/z1.csv", Body=b"id,x\n1,00\n")
+    bucket.put_object(Bucket="clinic", Key="in/z2.csv", Body=b"id,x\n2,b\n")
+    assert read.source(SourceConfig(path="s3://clinic/in/z*.csv")).rows == [(1, "00"), (2, "b")]
+    with pytest.raises(SourceError, match="folders of their own"):
+        read.source(SourceConfig(path="s3://clinic/in/"))
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
