@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 START, END = "<!-- table: scripts/licences.py -->", "<!-- end -->"
-GROUPS = {"": "runtime", "sdv": "extra `sdv`", "dev": "extra `dev`"}
+STATED = {"gcsfs": "BSD-3-Clause", "adlfs": "BSD-3-Clause"}  # of extras that `make setup` does not install
 LONG_TEXT = 60
 
 
@@ -24,7 +24,7 @@ def direct() -> Iterator[tuple[str, str]]:
     groups = {"": project["dependencies"], **project["optional-dependencies"]}
     for group, requirements in groups.items():
         for requirement in requirements:
-            yield re.split(r"[\s\[<>=!~;]", requirement, maxsplit=1)[0], GROUPS[group]
+            yield re.split(r"[\s\[<>=!~;]", requirement, maxsplit=1)[0], f"extra `{group}`" if group else "runtime"
 
 
 def licence_of(name: str) -> str:
@@ -32,7 +32,7 @@ def licence_of(name: str) -> str:
     try:
         found = metadata(name)
     except PackageNotFoundError:
-        return "not installed"
+        return STATED.get(name, "not installed")
     if expression := found.get("License-Expression"):
         return str(expression)
     classifiers = [c.split(" :: ")[-1] for c in found.get_all("Classifier") or [] if c.startswith("License ::")]
