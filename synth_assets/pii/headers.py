@@ -25,6 +25,10 @@ ATTRIBUTES = word_set(
     "age sex race religion nationality marital language occupation salary education street city state zip county country email phone ",
     "fax birth death photo text url ip mac",
 )
+SPECIAL = word_set(
+    "ssn social itin passport license nationalid national taxid tax card iban swift routing account npi dea mrn chart medicare insurance ",
+    "ndc loinc icd cpt vin plate device imei serial advertising url ip mac username secret phone fax email zip birth death",
+)
 GROUPS = {
     "@person": PERSONS,
     "@thing": THINGS | ORGANIZATIONS,
@@ -32,6 +36,7 @@ GROUPS = {
     "@id": frozenset({"id"}),
     "@idlike": frozenset({"id", "number", "key"}),
     "@attr": ATTRIBUTES,
+    "@special": SPECIAL,
 }
 SPOILERS = word_set("status type count flag amount currency measure format domain timezone population")
 SPOILED = 0.35
