@@ -36,6 +36,8 @@ TAX_IDS: dict[str, float] = {
     "au.abn": 0.011, "de.vat": 0.09, "mx.rfc": 0.3, "in_.pan": 0.3,
 }  # fmt: skip
 
+_LENGTHS = {"pt.cc": re.compile(r"\d{8} ?\d ?(?=.?[A-Z])[A-Z0-9]{2} ?\d")}
+
 
 def digits(text: str) -> str:
     """Only the digits of a text."""
@@ -51,6 +53,17 @@ def stdnum(module: str) -> Callable[[str], bool]:
     """
     check: Callable[[str], bool] = importlib.import_module(f"stdnum.{module}").is_valid
     return check
+
+
+@cache
+def national(module: str) -> Callable[[str], bool]:
+    """A number with check digits of one country, in its own length: some modules of python-stdnum accept any length.
+
+    Args:
+        module: Key of NATIONAL_IDS or TAX_IDS.
+    """
+    check, form = stdnum(module), _LENGTHS.get(module)
+    return check if form is None else lambda text: bool(form.fullmatch(text.strip().upper())) and check(text)
 
 
 def luhn(text: str) -> bool:

@@ -29,7 +29,10 @@ SAMPLE_PIECES = 8
 EXACT_ROWS = 2_000_000
 _HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text", "free_text"})
 _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
+_REPEATED = 0.5
 IDENTIFYING = 0.02  # share of texts with an identifier from which free text is sensitive
+_OF_ACCOUNTS = frozenset({"employer", "swift", "routing_number"})  # firms by nature: the word says nothing about whose
+_CODES = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
 _TIMES = frozenset({"timestamp", "event_date"})  # times of what a person did fall under (C) whatever their class
 _OF_ANIMALS = frozenset({"age", "sex", "birth_date", "death_date", "event_date"})
 _FIRMS = ORGANIZATIONS | {"product", "flight", "animal", "asset"}
@@ -238,6 +241,9 @@ def _decide(case: Case) -> tuple[str, list[str], float]:
 def _class_of(entity_type: str, case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:
     """Class of a column: the type's own, or that of business data where column or table are about firms or things."""
     entity = taxonomy()[entity_type]
+    told = case.header.opaque or case.header.all & {"event", "admission", "encounter"}
+    if entity_type == "timestamp" and subject.about_persons and told and not case.header.all & {"created", "log"}:
+        return "quasi", "context: a time in a table about persons, and no record time by its name"
     if entity_type == "none" and len(case.sample):
         return _class_of_none(case, subject)
     if subject.animals and entity_type in _OF_ANIMALS:
@@ -252,13 +258,15 @@ def _class_of(entity_type: str, case: Case, subject: Subject) -> tuple[Identifie
 
 def _impersonal(entity_type: str, case: Case, subject: Subject) -> str | None:
     """Why a column that could tell of a person does not, or None."""
+    if entity_type in _CODES and case.sample.distinct_ratio < _REPEATED and case.sample.filled >= 20:
+        return None  # a list of codes has each once; here they are those of cases
     if entity_type in _HEALTH or entity_type == "event_date":
         return None if subject.about_persons else "context: nothing in the table tells of a person"
-    if case.header.all & _FIRMS:
+    if entity_type not in _OF_ACCOUNTS and case.header.all & _FIRMS:
         return "name: of a firm or a thing, not of a person"
     if subject.about_business:
         return "context: the table is about firms or things, so contact data are theirs"
-    if entity_type in _PLACES and subject.personal < 1.0:
+    if entity_type in _PLACES and subject.personal < 1.0 and not case.header.opaque:
         return "context: nothing in the table tells of a person"
     return None
 

@@ -25,6 +25,8 @@ _PERSONAL = {
     "license_plate": 2.0,
 }  # fmt: skip
 _WEAK_PRIMARY = 3.0
+_OF_HEALTH = frozenset({"mrn", "npi", "dea", "icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
+_ABOUT_HEALTH = frozenset({"patient", "claim", "diagnosis", "hospital", "health", "insurance", "encounter"})
 _PLACES = frozenset({"street_address", "city", "state", "country", "zip", "county"})
 
 
@@ -94,6 +96,7 @@ def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -
         _births(case, cases, subject)
         _firm(case, subject)
         _provider(case, subject)
+        _insured(case, cases, about)
         _beside_places(case, cases)
         _security_code(case, cases)
         _scan(case)
@@ -170,8 +173,22 @@ def _provider(case: Case, subject: Subject) -> None:
         case.add("other_id", 2, "context: the table is about firms, so a provider is one")
 
 
+def _insured(case: Case, cases: Sequence[Case], about: frozenset[str]) -> None:
+    """A number of a member or a policy beside health codes, claims or payers is that of a health plan."""
+    words = case.header.all
+    if case.header_says("health_plan_id") <= 0 or not words & {"member", "policy", "insured"}:
+        return
+    beside = {c.top for c in cases if c is not case} & _OF_HEALTH
+    named = any(c.header.all & {"insurance", "health", "medicare"} for c in cases if c is not case)
+    if beside or named or about & _ABOUT_HEALTH:
+        lead = max(case.score("customer_id"), case.score("other_id")) - case.score("health_plan_id")
+        case.add("health_plan_id", max(0.0, lead) + 1.0, "context: the table is about health care")
+
+
 def _firm(case: Case, subject: Subject) -> None:
     """A firm in a table about persons is where they work."""
+    if case.header.all & {"counterparty", "bank", "hospital", "store", "school"}:
+        return
     if case.top in ("organization", "employer") and subject.personal >= 4 and subject.personal > subject.business:
         if case.sample.distinct_ratio < 0.95 or case.header.opaque or case.header_says("employer") > 0:
             case.add("employer", 3.0, "context: a firm in a table about persons")

@@ -25,6 +25,7 @@ def social_security(sample: ColumnSample) -> Iterable[Signal]:
     """SSN and ITIN: the dashed form, then the ranges in use; a dashed form outside them speaks for another key."""
     share = sample.share("ssn_dashed")
     if share < 0.7:
+        yield from _undashed_taxpayers(sample)
         return
     issued = sample.share_valid(checksums.ssn)
     taxpayer = sample.share_valid(checksums.itin)
@@ -36,6 +37,15 @@ def social_security(sample: ColumnSample) -> Iterable[Signal]:
         yield Signal("ssn", 5, f"number ranges: {issued:.0%} lie in issued ranges of ssn")
     else:
         yield Signal("other_id", 4, f"number ranges: only {issued:.0%} lie in issued ranges of ssn")
+
+
+def _undashed_taxpayers(sample: ColumnSample) -> Iterable[Signal]:
+    """Nine digits in a row: the ranges of ITIN hold one number of thirty, those of SSN nearly all."""
+    if sample.share("nine_digits") < 0.95 or len(sample) < ENOUGH:
+        return
+    taxpayer = sample.share_valid(checksums.itin)
+    if taxpayer >= 0.9:
+        yield Signal("itin", 7, f"number ranges: {taxpayer:.0%} lie in the ranges of itin, 3% by chance")
 
 
 @detector
@@ -53,7 +63,7 @@ def national_numbers(sample: ColumnSample) -> Iterable[Signal]:
     for entity_type, modules in (("national_id", checksums.NATIONAL_IDS), ("tax_id", checksums.TAX_IDS)):
         best, share, chance = "", 0.0, 1.0
         for module, by_chance in modules.items():
-            valid = checksums.stdnum(module)
+            valid = checksums.national(module)
             if by_chance > 0.8 or sample.share_valid(valid, _FIRST_LOOK) < 0.8:
                 continue
             passed = sample.share_valid(valid)
@@ -120,13 +130,15 @@ def internet_addresses(sample: ColumnSample) -> Iterable[Signal]:
     if share < 0.7:
         return
     high = float(np.mean([any(int(p) >= 100 for p in re.findall(r"\d+", v)[:4]) for v in sample.checked]))
-    if high >= 0.4 or len(sample) < ENOUGH:
+    leads = [int(v.split(".", 1)[0]) for v in sample.checked if v[:1].isdigit() and "." in v]
+    counted = len(set(leads)) >= 3 and max(leads) <= 25  # networks begin with numbers up to 223
+    if len(sample) < ENOUGH or (high >= 0.4 and not counted):
         yield Signal("ip_address", 9, f"pattern: {share:.0%} are four octets, {high:.0%} with one of 100 or more")
     else:
         yield Signal(
             "none",
             5,
-            f"pattern: four small numbers each, {high:.0%} with one of 100 or more, so rather versions than addresses",
+            f"pattern: four numbers each, {high:.0%} with one of 100 or more, the first ones small: rather versions than addresses",
         )
         yield Signal("ip_address", -6, "pattern: versions rather than addresses")
 
@@ -160,6 +172,19 @@ def dates(sample: ColumnSample) -> Iterable[Signal]:
     elif high - low < 6 and low > 2005:
         yield Signal("birth_date", -2, "numbers: the years lie close together")
     yield Signal("death_date", 1, "pattern: dates")
+
+
+@detector
+def epochs(sample: ColumnSample) -> Iterable[Signal]:
+    """Seconds or milliseconds since 1970: whole numbers of ten or thirteen digits that all lie within the last twenty years."""
+    if sample.share("epoch") < 0.98 or len(sample) < 20 or sample.consecutive:
+        return
+    if sample.share_valid(checksums.npi) > 0.5:
+        return
+    seconds = np.where(sample.numbers > 1e11, sample.numbers / 1000, sample.numbers)
+    now = datetime.now(UTC).timestamp()
+    if seconds.min() > now - 20 * 365.25 * 86400 and seconds.max() < now + 366 * 86400:
+        yield Signal("timestamp", 5.5, "numbers: all within the last twenty years if read as seconds since 1970")
 
 
 @detector
@@ -198,6 +223,9 @@ def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
         yield 2.5, "pattern: groups of digits, each value once"
     if sample.share("uuid") > 0.8:
         yield 6.0, "pattern: UUIDs"
+    mixed = sample.share("upper_code")
+    if mixed > 0.98 and unique > 0.95 and whole < 0.5 and spread < 0.2 and 8 <= sample.mean_length <= 40:
+        yield 3.0, "uniqueness: codes of capital letters and digits of one length, each once"
     numbered = sample.share("document_number")
     if numbered > 0.98 and unique > 0.95 and whole < 0.98 and spread < 0.3:
         yield 3.5, "uniqueness: numbers of one length, some with letters before them, each once"
@@ -216,6 +244,8 @@ def secrets(sample: ColumnSample) -> Iterable[Signal]:
         return
     if max(sample.share("file"), sample.share("url"), sample.share("email_like")) > 0.3:
         return
+    if len({re.sub(r"[\W\d_]+", " ", v) for v in sample.checked}) <= 0.1 * len(sample.checked):
+        return  # the same word with a number behind
     marked = sample.share_valid(lambda v: bool(_MARKED_PASSWORD.match(v)))
     mixed = sample.share_valid(lambda v: bool(_MIXED_WORD.search(v)) and " " not in v and "." not in v)
     camel = sample.share_valid(lambda v: bool(_CAMEL_WORD.fullmatch(v)))

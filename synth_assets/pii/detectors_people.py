@@ -248,5 +248,5 @@ def _from_names(stem: str, first: frozenset[str], last: frozenset[str], known: f
 @detector
 def calendar(sample: ColumnSample) -> Iterable[Signal]:
     """Months and days of the week are also first and last names; as a whole list they are a calendar."""
-    if sample.distinct <= 60 and sample.numeric_share < 0.3 and sample.share_in("calendar_words") > 0.9:
+    if 3 <= sample.distinct <= 60 and sample.numeric_share < 0.3 and sample.share_in("calendar_words") > 0.9:
         yield Signal("none", 6, "dictionary: months or days of the week")

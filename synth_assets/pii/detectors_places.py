@@ -69,7 +69,7 @@ def regions(sample: ColumnSample) -> Iterable[Signal]:
     """Cities, states, counties and countries by dictionaries that overlap; the best covered list wins."""
     if sample.temporal or sample.numeric_share > 0.3 or sample.mean_words > 6:
         return
-    country, state = sample.share_in("countries"), sample.share_in("states")
+    country, state = sample.share_in("countries"), _share_of_states(sample)
     city = sample.share_in("cities")
     suffixed = float(np.mean([bool(re.search(r"\b(?:county|parish|landkreis|borough)$", v)) for v in sample.normal]))
     if suffixed >= 0.5:
@@ -88,6 +88,16 @@ def regions(sample: ColumnSample) -> Iterable[Signal]:
         yield Signal("city", weight, f"dictionary: {city:.0%} are names of cities or towns")
     elif built >= 0.6 and surnames < 0.4 and len(sample) >= ENOUGH and sample.mean_words < 2.5:
         yield Signal("city", 1.5 + 4.5 * built, f"pattern: {built:.0%} are built like names of towns")
+
+
+def _share_of_states(sample: ColumnSample) -> float:
+    """Names of states, and their codes where at least a few names stand beside them."""
+    names, codes = word_list("states"), word_list("state_codes")
+    named = [n in names for n in sample.normal]
+    coded = [v == v.upper() and n in codes for v, n in zip(sample.checked, sample.normal, strict=True)]
+    if not any(named) or sum(named) < 2 > len(named) - sum(coded):
+        return float(np.mean(named))
+    return float(np.mean([a or b for a, b in zip(named, coded, strict=True)]))
 
 
 @detector

@@ -98,6 +98,9 @@ def _share_family(case: Case) -> None:
     form = case.values_say("phone")
     if case.header_says("fax") > 0 and form > 0:
         case.add("fax", form, "pattern: grouped or prefixed like phone numbers, as fax numbers are")
+    form = case.header_says("tax_id")
+    if form > 0 and case.values_say("itin") > 0:
+        case.add("itin", form, "name: of a taxpayer, whose number lies in the ranges of itin")
     form = case.values_say("event_date")
     for kind in ("birth_date", "death_date"):
         if case.header_says(kind) > 0 and form > 0:

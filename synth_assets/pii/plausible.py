@@ -136,7 +136,7 @@ _FITS: dict[str, Fit] = {
     "state": _coded, "country": _coded, "zip": _located,
     "coordinates": _positioned,
     "ssn": _digits(4, 9), "itin": _digits(4, 9), "passport": _document, "driver_license": _document, "national_id": _document,
-    "tax_id": _document, "card_number": _digits(4, 19), "iban": lambda s: _search(s, r"^[A-Z]{2}\d{2}"),
+    "tax_id": _document, "card_number": _digits(4, 19), "iban": lambda s: _search(s, r"^(?i:[A-Z]{2})\d{2}"),
     "swift": lambda s: _search(s, r"^[A-Z0-9]{8,11}$"), "routing_number": _digits(5, 9), "account_number": _document,
     "npi": _digits(10, 10), "dea": lambda s: _search(s, r"^[A-Za-z]{1,2}\w?\d{6,7}$"), "mrn": _document, "health_plan_id": _document,
     "icd10": lambda s: max(s.share("icd10"), s.share("icd9")), "loinc": lambda s: s.share("loinc"),
