@@ -108,6 +108,9 @@ def values() -> dict[tuple[str, str], list[str]]:
     return dict(found)
 
 
+_SHAPELESS = frozenset("account_number driver_license health_plan_id mrn device_id passport ssn".split())
+
+
 def held_out(header: str) -> bool:
     """Whether a name is in the half whose errors nobody looked at."""
     return int(hashlib.md5(header.strip('"').lower().encode()).hexdigest(), 16) % 2 == 1
@@ -543,6 +546,17 @@ def _label(table: str, column: str, entity_type: str, subject: str, held: bool) 
     }  # fmt: skip
 
 
+def _without_header(entity_type: str) -> str:
+    """What else a column without a name may be called: its type cannot be told from values alone, as in the labelled tables."""
+    if entity_type in _SHAPELESS:
+        return "alt=other_id; alt=customer_id; altclass=none; altclass=quasi"
+    return {
+        "fax": "alt=phone", "coordinates": "alt=none; altclass=none", "customer_id": "alt=other_id; altclass=none",
+        "other_id": "alt=customer_id; altclass=quasi", "timestamp": "altclass=quasi", "employer": "altclass=none",
+        "salary_or_income": "alt=none; altclass=none", "organization": "alt=employer; altclass=quasi",
+    }.get(entity_type, "")  # fmt: skip
+
+
 def write_tables(
     folder: Path, *, tables: int = 100, seed: int = 20_261_121, opaque: bool = False
 ) -> list[dict[str, str]]:
@@ -561,7 +575,10 @@ def write_tables(
         names = [f"col{i}" for i in range(1, len(table.columns) + 1)] if opaque else list(table.columns)
         file = f"table_{number:03d}.csv" if opaque else f"{table.name}.csv"
         for name, label in zip(names, table.labels, strict=True):
-            labels.append({**label, "table": file, "column": name, "header_obfuscated": "yes" if opaque else "no"})
+            firm = "altclass=direct; altclass=quasi" if "_firms" in table.name else ""  # nothing says that they are firms
+            note = "; ".join(filter(None, (label["note"], _without_header(label["entity_type"]), firm) if opaque else (label["note"],)))
+            named = {"table": file, "column": name, "header_obfuscated": "yes" if opaque else "no", "note": note}
+            labels.append({**label, **named})
         with (folder / file).open("w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(names)

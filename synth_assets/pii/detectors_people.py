@@ -35,6 +35,7 @@ _SURE = {
         "realschule licence bachillerato licenciatura diploma laurea medio superior",
     ),
 }
+_SEX_LETTERS = tuple(set(letters) for letters in ("mfxu", "mwdx", "hfx", "mvx", "hm"))  # en, de, fr, nl, es
 _JOINED = re.compile(r"(?i) (?:and|und|et|&|\+) |\w+-\w+,? \w+-")
 _LISTS = {
     "sex": "sexes",
@@ -62,7 +63,7 @@ def names(sample: ColumnSample) -> Iterable[Signal]:
     many = [p for p, apart in zip(parts, spaced, strict=True) if apart and 2 <= len(p) <= 5]
     lone = [p[0] for p in parts if len(p) == 1 and len(p[0]) > 1]
     if len(many) >= 0.5 * len(parts):
-        yield from _whole_names(many, len(parts), first, last)
+        yield from _whole_names(sample, many, first, last)
     if len(lone) >= 0.4 * len(parts):
         yield from _lone_names(sample, parts, first, last)
 
@@ -71,15 +72,22 @@ def _ends_in_digits(sample: ColumnSample) -> float:
     return float(np.mean([bool(re.fullmatch(r"[^\d\W]{2,}\d{1,3}", v)) for v in sample.checked]))
 
 
-def _whole_names(many: list[list[str]], total: int, first: frozenset[str], last: frozenset[str]) -> Iterable[Signal]:
+def _whole_names(
+    sample: ColumnSample, many: list[list[str]], first: frozenset[str], last: frozenset[str]
+) -> Iterable[Signal]:
+    total = len(sample.normal)
     words = word_list("organization_words") | word_list("occupation_words")
     strong = sum(_is_whole_name(p, first, last) and words.isdisjoint(p) for p in many) / total
+    opening = max(sum(p[0] in first for p in many), sum(p[-1] in first for p in many)) / total
     if strong >= 0.3:
         yield Signal(
             "person_name",
             min(8.0, 2.0 + 8.0 * strong),
             f"dictionary: {strong:.0%} pair a known first name with a known last name",
         )
+    elif opening >= 0.35 and sample.share("two_capitals") > 0.9 and sample.distinct_ratio > 0.5:
+        reason = f"dictionary: {opening:.0%} begin or end in a known first name, all are two or three capitalised words"
+        yield Signal("person_name", 4.0, reason)
     elif strong < 0.12 and total >= ENOUGH:
         yield Signal("person_name", -3, f"dictionary: only {strong:.0%} pair a known first name with a known last name")
 
@@ -135,6 +143,8 @@ def closed_lists(sample: ColumnSample) -> Iterable[Signal]:
             yield Signal(
                 entity_type, weight, f"dictionary: {share:.0%} of the distinct values are categories of {entity_type}"
             )
+    if any(distinct <= letters and len(distinct & letters) >= 2 for letters in _SEX_LETTERS):
+        yield Signal("sex", 3.5, "dictionary: two letters that stand for the sexes")
     if distinct <= {"s", "m", "d", "w", "p", "u", "l", "a", "n", "c"} and {"s", "m"} <= distinct:
         yield Signal("marital_status", 4, "dictionary: the letters of marital states")
 
