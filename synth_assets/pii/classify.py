@@ -31,6 +31,8 @@ _HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"
 _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
 _REPEATED = 0.5
 IDENTIFYING = 0.02  # share of texts with an identifier from which free text is sensitive
+_OF_CARE = frozenset({"code", "description", "reason", "condition", "procedure", "test", "measure"})
+_OF_BUSINESS = frozenset({"type", "status", "date", "zip", "country", "currency", "language", "organization", "product", "category"})
 _OF_ACCOUNTS = frozenset({"employer", "swift", "routing_number"})  # firms by nature: the word says nothing about whose
 _CODES = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
 _TIMES = frozenset({"timestamp", "event_date"})  # times of what a person did fall under (C) whatever their class
@@ -273,7 +275,9 @@ def _impersonal(entity_type: str, case: Case, subject: Subject) -> str | None:
 
 def _class_of_none(case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:
     """Measurements and drugs of persons tell about their health."""
-    healthy = case.header.all & {"drug"} or (case.header.all & {"measure"} and "patient" in case.header.all)
+    words = case.header.all
+    healthy = words & {"drug"} or (words & {"measure"} and "patient" in words)
+    healthy = healthy or (subject.patients and words & _OF_CARE and not words & _OF_BUSINESS)
     if healthy and subject.about_persons and not case.header.all & {"amount", "count", "id", "number"}:
         return "sensitive", "context: health data of persons"
     return "none", None

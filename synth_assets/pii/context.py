@@ -24,7 +24,7 @@ _PERSONAL = {
     "card_number": 1.0, "iban": 0.5, "diagnosis_text": 1.0, "employer": 0.5, "photo_or_biometric": 0.5, "vin": 2.0,
     "license_plate": 2.0,
 }  # fmt: skip
-_WEAK_PRIMARY = 3.0
+_SUBJECTS = frozenset({"patient", "customer", "member", "user", "person", "insured", "student", "participant"})
 _OF_HEALTH = frozenset({"mrn", "npi", "dea", "icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
 _ABOUT_HEALTH = frozenset({"patient", "claim", "diagnosis", "hospital", "health", "insurance", "encounter"})
 _PLACES = frozenset({"street_address", "city", "state", "country", "zip", "county"})
@@ -39,12 +39,14 @@ class Subject:
         business: Evidence that they are firms, shops or other things, 0 and more.
         named: "person", "firm", "thing" or None: what the table's name says.
         animals: A column or the table's name tells of animals.
+        patients: A column or the table's name tells of patients.
     """
 
     personal: float
     business: float
     named: str | None
     animals: bool
+    patients: bool = False
 
     @property
     def about_persons(self) -> bool:
@@ -69,7 +71,9 @@ def subject_of(cases: Sequence[Case], table_name: str, description: str) -> Subj
     personal += 3.0 if named == "person" else 0.0
     business += 2.0 if named == "firm" else 0.0
     animals = "animal" in read_header(table_name).all or any("animal" in c.header.all for c in cases)
-    return Subject(personal, business, named, animals)
+    about = read_header(table_name).all | read_header(description).all
+    patients = "patient" in about or any("patient" in c.header.all or c.top in _OF_HEALTH for c in cases)
+    return Subject(personal, business, named, animals, patients)
 
 
 def _named(text: str) -> str | None:
@@ -91,7 +95,9 @@ def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -
         _bare_key(
             case,
             subject,
-            first=not any(_is_key(c) for c in cases[:position]) and (position < 2 or case.sample.consecutive),
+            first=not any(_is_key(c) for c in cases[:position])
+            and (position < 2 or case.sample.consecutive)
+            and not _refers_to_person(case, cases, subject),
         )
         _births(case, cases, subject)
         _ages(case, cases, subject)
@@ -129,6 +135,8 @@ def _bare_name(case: Case, cases: Sequence[Case], subject: Subject) -> None:
         )
         if beside in others and other not in others and lone and case.values_say(beside) < 6:
             case.add(other, 3.5, f"context: another column holds the {beside}")
+    if words == {"name"} and subject.named == "firm":
+        case.add("organization", 4, "context: the table is about firms, so its names are theirs")
     if words == {"name"} and (subject.animals or (subject.named in ("thing", "firm") and not subject.about_persons)):
         for kind in ("person_name", "first_name", "last_name"):
             case.add(kind, -5, "context: the table is about things, so its names are theirs")
@@ -155,6 +163,13 @@ def _bare_key(case: Case, subject: Subject, *, first: bool) -> None:
             case.score("other_id") - case.score("customer_id") + 1.0,
             "context: the key of a table about persons",
         )
+
+
+def _refers_to_person(case: Case, cases: Sequence[Case], subject: Subject) -> bool:
+    """Whether another column is the key of a person whom the rows are about: then the rows' own key is that of a thing."""
+    if subject.named == "person":
+        return False
+    return any(c.top == "customer_id" and c.header.all & _SUBJECTS for c in cases if c is not case)
 
 
 def _births(case: Case, cases: Sequence[Case], subject: Subject) -> None:

@@ -57,6 +57,8 @@ def names(sample: ColumnSample) -> Iterable[Signal]:
     """First, last and whole names by the shares of words that are known as such."""
     if sample.temporal or sample.numeric_share > 0.3 or sample.share("name_word") + _ends_in_digits(sample) < 0.6:
         return
+    if sample.distinct < 8 and sample.filled > 50 * sample.distinct:
+        return  # a short list of categories: some are last names by accident
     first, last = word_list("first_names"), word_list("last_names")
     parts = [name_tokens(v) for v in sample.normal]
     spaced = [len(v.split()) > 1 and not _JOINED.search(v) for v in sample.checked]

@@ -142,5 +142,5 @@ def postal_codes(sample: ColumnSample) -> Iterable[Signal]:
         plus = float(np.mean(["-" in v for v in sample.checked]))
         weight = 2.0 + (1.5 if 0 < zeros < 0.6 else 0) + (3 if plus > 0.02 else 0)
         yield Signal("zip", weight, f"pattern: {five:.0%} are five digits, as US and other postal codes")
-    elif world + five > 0.6 and len(sample) >= ENOUGH and sample.alphabetic_share < 0.6:
+    elif world + five > 0.6 and sample.numeric_share < 0.8 and len(sample) >= ENOUGH and sample.alphabetic_share < 0.6:
         yield Signal("zip", 3.0, "pattern: forms of postal codes of several countries")

@@ -132,7 +132,7 @@ _FITS: dict[str, Fit] = {
     "phone": _digits(5, 18), "fax": _digits(5, 18),
     "street_address": lambda s: _worded(s) if s.mean_length > 3.5 else 0.2,
     "city": _worded,
-    "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^\d{1,5}$")),
+    "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^\d{1,5}(?:[-.]?\d{2,6})?$")),
     "state": _coded, "country": _coded, "zip": _located,
     "coordinates": _positioned,
     "ssn": _digits(4, 9), "itin": _digits(4, 9), "passport": _document, "driver_license": _document, "national_id": _document,
