@@ -32,7 +32,9 @@ _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates",
 _REPEATED = 0.5
 IDENTIFYING = 0.02  # share of texts with an identifier from which free text is sensitive
 _OF_CARE = frozenset({"code", "description", "reason", "condition", "procedure", "test", "measure"})
-_OF_BUSINESS = frozenset({"type", "status", "date", "zip", "country", "currency", "language", "organization", "product", "category"})
+_OF_BUSINESS = frozenset(
+    {"type", "status", "date", "zip", "country", "currency", "language", "organization", "product", "category"}
+)
 _OF_ACCOUNTS = frozenset({"employer", "swift", "routing_number"})  # firms by nature: the word says nothing about whose
 _CODES = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
 _TIMES = frozenset({"timestamp", "event_date"})  # times of what a person did fall under (C) whatever their class

@@ -186,11 +186,18 @@ def _births(case: Case, cases: Sequence[Case], subject: Subject) -> None:
 def _ages(case: Case, cases: Sequence[Case], subject: Subject) -> None:
     """Whole numbers over the span of a life, without a telling name, in a table about persons without an age or a birth date."""
     numbers = case.sample.numbers
-    if not case.header.opaque or subject.personal < 2 or len(numbers) < max(20, len(case.sample)) or case.sample.decimals:
+    if (
+        not case.header.opaque
+        or subject.personal < 2
+        or len(numbers) < max(20, len(case.sample))
+        or case.sample.decimals
+    ):
         return
     span = numbers.min() >= 0 and 60 <= numbers.max() <= 110 and 10 <= float(np.std(numbers)) <= 32
     if span and len(numbers) >= 25 and case.top == "none" and all(c.top not in ("age", "birth_date") for c in cases):
-        case.add("age", case.score("none") + 1.0, "context: whole numbers over the span of a life in a table about persons")
+        case.add(
+            "age", case.score("none") + 1.0, "context: whole numbers over the span of a life in a table about persons"
+        )
 
 
 def _last_names(case: Case, cases: Sequence[Case]) -> None:
@@ -200,7 +207,9 @@ def _last_names(case: Case, cases: Sequence[Case]) -> None:
     if not case.header.opaque or case.top != "none" or "first_name" not in found or "last_name" in found:
         return
     single = len(sample) >= 10 and sample.share("capital_word") > 0.9 and sample.distinct_ratio > 0.4
-    if single and all(case.values_say(t) <= 0 for t in ("city", "street_address", "username", "organization", "occupation")):
+    if single and all(
+        case.values_say(t) <= 0 for t in ("city", "street_address", "username", "organization", "occupation")
+    ):
         case.add("last_name", 4.0, "context: single capitalised words beside first names")
 
 

@@ -26,8 +26,9 @@ ATTRIBUTES = word_set(
     "fax birth death photo text url ip mac",
 )
 SPECIAL = word_set(
-    "ssn social itin passport license nationalid national taxid tax card iban swift routing account npi dea mrn chart medicare insurance ",
-    "ndc loinc icd cpt vin plate device imei serial advertising url ip mac username secret phone fax email zip birth death travel",
+    "ssn social itin passport license nationalid national taxid tax card iban swift routing account npi dea mrn chart medicare ",
+    "insurance ndc loinc icd cpt vin plate device imei serial advertising url ip mac username secret phone fax email zip birth death ",
+    "travel",
 )
 GROUPS = {
     "@person": PERSONS,

@@ -22,9 +22,7 @@ _OPAQUE = re.compile(
     re.IGNORECASE,
 )
 _SHORT_ENDS = frozenset({"id", "no", "nr", "cd", "dt", "nm", "dx", "ip", "ts", "num", "key"})
-_SHORT_GLUED = frozenset(
-    {"emp", "cust", "pat", "dob", "ssn", "zip", "tel", "sex", "fax", "num", "day", "mem", "usr", "ip", "aba", "of", "de", "di", "da", "do", "du", "del", "org"}
-)
+_SHORT_GLUED = word_set("emp cust pat dob ssn zip tel sex fax num day mem usr ip aba of de di da do du del org")
 _NO_KEYS = word_set(
     "valid invalid covid rapid fluid liquid solid hybrid grid avoid acid lipid steroid thyroid asteroid android candid squid ",
     "arachnoid ",
