@@ -143,7 +143,8 @@ def mask(
     policy: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Policy: hipaa_safe_harbor, dev_test, k_anonymity, one of your own, or a YAML file."
+            metavar="NAME",
+            help="Policy: hipaa_safe_harbor, gdpr_pseudonymisation, k_anonymity, dev_test, one of your own, or a YAML file.",
         ),
     ] = "hipaa_safe_harbor",
     action: Annotated[

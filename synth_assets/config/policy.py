@@ -20,8 +20,8 @@ IdentifierClass = Literal["direct", "quasi", "sensitive", "none"]
 class PolicyConfig(Config):
     """What happens to a column, by what it is.
 
-    Order of decision for one column: a person's override; its key rule; withheld when unclassified or below `minimum_confidence`;
-    the rule of its entity type; the rule of its identifier class.
+    Order of decision for one column: a person's override; its key rule; withheld when unclassified or below `minimum_confidence`, or
+    when `special_categories` says so; the rule of its entity type; the rule of its identifier class.
     """
 
     name: str = Field(pattern=r"[a-z][a-z0-9_]*")
@@ -40,6 +40,10 @@ class PolicyConfig(Config):
     )
     anonymity: AnonymityConfig | None = Field(
         default=None, description="k, l, t of the columns that are generalised `jointly`."
+    )
+    special_categories: Literal["by_rule", "withhold"] = Field(
+        default="by_rule",
+        description="Columns of GDPR Article 9 data: by the rules below, or dropped unless a person says otherwise.",
     )
     classes: dict[IdentifierClass, RuleOrAction]
     entity_types: dict[str, RuleOrAction] = Field(default_factory=dict)

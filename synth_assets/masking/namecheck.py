@@ -3,7 +3,8 @@
 What belongs here: comparing a masked row with the words of its raw row and of the rows above it. What does not: identifiers that are
 unique by nature (leakcheck.py). A word may be there by chance, so three things are no leak: in a text, a word that a made-up name of
 the same person brought; in a made-up cell, an entry of its list that its own original does not have; in any other column, a word that
-mostly stands in the rows of other people (the race White beside the name White).
+mostly stands in the rows of other people (the race White beside the name White). A state or country that the policy keeps is not
+compared: that a birthplace or a city is called like it, or names it, is no news.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from synth_assets.tables.schema import ColumnKind, TableSchema
 
 _ROW, _AT, _OWN, _BROUGHT = f"{MARK}row", f"{MARK}at", f"{MARK}own", f"{MARK}brought"
 _ALWAYS = NAMES | {"street_address"}
+_REGIONS = frozenset({"state", "country"})
 _NOTHING = ibis.literal([], "array<string>")
 _MADE_UP_EMAIL = r"^[a-z]+\.[a-z]+\.[0-9a-f]{12}@example\.(?:com|org|net)$"
 _MOSTLY = (
@@ -81,7 +83,8 @@ def names_left(
     """
     look = _Look(session, table, raw, masked, verdicts, schemas, summaries)
     told = sorted(look.told)
-    columns = [c.name for c in summaries[table].output_schema.columns if c.dtype == "string"]
+    texts = [c.name for c in summaries[table].output_schema.columns if c.dtype == "string"]
+    columns = [c for c in texts if not look.is_kept_region(c)]
     if not told or not columns:
         return [], 0
     with session.held(look.compared(columns)) as both:
@@ -130,6 +133,10 @@ class _Look:
         """Entity type of a column, "none" where there is no verdict."""
         verdict = self.verdicts.get(table, {}).get(column)
         return verdict.entity_type if verdict else "none"
+
+    def is_kept_region(self, column: str) -> bool:
+        """Whether a column holds states or countries, as they were."""
+        return self.actions[column] == "keep" and self.type_of(self.table, column) in _REGIONS
 
     def is_text(self, column: str) -> bool:
         """Whether a column holds running text."""

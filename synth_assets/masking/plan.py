@@ -225,9 +225,12 @@ class _Planner:
         if verdict is None:
             why = "no verdict" if place not in self.verdicts else f"confidence below {self.policy.minimum_confidence:g}"
             return Rule(action=self.policy.unclassified), f"withheld: {why}", True
-        default = taxonomy()[verdict.entity_type].identifier_class
+        entity = taxonomy()[verdict.entity_type]
+        default = entity.identifier_class
         of_person = verdict.entity_type in _BY_TABLE and place[0] in self.personal
         business = verdict.identifier_class == "none" and default != "none" and not of_person
+        if entity.gdpr == "special" and not business and self.policy.special_categories == "withhold":
+            return Rule(action="drop"), f"policy {name}: withheld, Article 9 data ({verdict.entity_type})", False
         rule = self.policy.entity_types.get(verdict.entity_type)
         if rule is not None and not (business and self.policy.business_data == "keep"):
             return rule, f"policy {name}: {verdict.entity_type}", False

@@ -250,6 +250,21 @@ def test_a_name_column_that_was_not_recognised_is_found_by_the_names_beside_it(h
     assert [(f.kind, f.column, f.cells) for f in report.findings] == [("name", "contact", 2)]
 
 
+@pytest.mark.parametrize(("region", "passes"), [("state", True), ("country", True), ("none", False)])
+def test_a_kept_state_or_country_may_be_told_by_the_birthplace_of_its_row(
+    house: House, region: str, passes: bool
+) -> None:
+    house.table(
+        "t",
+        {
+            "town": ["Fitchburg Massachusetts", "Salem Massachusetts", "Nashua Hampshire"],
+            "at": ["Massachusetts", "Massachusetts", "Hampshire"],
+        },
+        {"town": "city", "at": region},
+    )
+    assert _check(house).passed is passes
+
+
 def test_identifiers_too_short_to_look_for_are_counted(house: House) -> None:
     house.table("t", {"mrn": ["12", "345", "1234567"], "n": ["12", "345", "x"]}, {"mrn": "mrn", "n": "none"})
     report = _check(house)
