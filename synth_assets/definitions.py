@@ -15,6 +15,7 @@ from synth_assets.automation.schedules import nightly_schedule
 from synth_assets.automation.sensors import source_sensor
 from synth_assets.config.runtime import LoadedDataset, Settings, find_home, load_datasets
 from synth_assets.resources import EngineResource, KeyResource, LedgerResource, StoreResource, VaultResource
+from synth_assets.storage.secrets import key_fingerprint
 
 
 def build_defs(
@@ -34,7 +35,8 @@ def build_defs(
         ConfigError: a YAML does not fit the model; the message names file, line and key.
     """
     loaded = load_datasets(settings) if datasets is None else tuple(datasets)
-    assets = [asset for dataset in loaded for asset in build_dataset(dataset, settings.configs_folder)]
+    fingerprint = key_fingerprint(settings.keys_folder) if loaded else ""
+    assets = [asset for dataset in loaded for asset in build_dataset(dataset, settings.configs_folder, fingerprint)]
     jobs = {dataset.config.name: chain_job(dataset.config.name) for dataset in loaded}
     home = str(settings.home)
     resources: dict[str, Any] = {

@@ -27,13 +27,20 @@ from synth_assets.errors import ConfigError
 BUILT_IN = frozenset({"dp_marginals"})
 
 
-def build_dataset(dataset: LoadedDataset, configs_folder: Path | None = None) -> list[dg.AssetsDefinition]:
+def build_dataset(
+    dataset: LoadedDataset, configs_folder: Path | None = None, key_fingerprint: str = ""
+) -> list[dg.AssetsDefinition]:
     """Every asset of one dataset; the same function for every YAML.
+
+    Args:
+        dataset: The dataset.
+        configs_folder: The project's `configs` folder.
+        key_fingerprint: Of the master key, see `storage.secrets.key_fingerprint`.
 
     Raises:
         ConfigError: the dataset names no synthesizer whose package is installed.
     """
-    return list(_assets(Wiring(_installed(dataset), configs_folder)))
+    return list(_assets(Wiring(_installed(dataset), configs_folder, key_fingerprint)))
 
 
 def _installed(dataset: LoadedDataset) -> LoadedDataset:

@@ -51,6 +51,7 @@ def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         zone=Zone.MASKED,
         section=section,
         version=VERSION,
+        keyed=True,
         kinds={"parquet", "duckdb"},
         description=f"Table `{table}` masked by policy `{config.policy}`. A product of its own: no model reads it.",
         deps=[

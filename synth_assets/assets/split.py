@@ -44,6 +44,7 @@ def build_split(wiring: Wiring) -> dg.AssetsDefinition:
         zone=Zone.RESTRICTED,
         section=section,
         version=VERSION,
+        keyed=True,
         kinds={"parquet", "duckdb"},
         description=f"Raw tables without direct identifiers; {config.holdout:.0%} of the units are held out from every model.",
         deps=[*(wiring.keys.raw(t) for t in config.tables), wiring.keys.classification],

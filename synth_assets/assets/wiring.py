@@ -24,10 +24,12 @@ class Wiring:
     Args:
         dataset: The dataset.
         configs_folder: The project's `configs` folder, whose policies win over the shipped ones.
+        key_fingerprint: Of the master key; part of the code version of what is made with a key.
     """
 
     dataset: LoadedDataset
     configs_folder: Path | None = None
+    key_fingerprint: str = ""
 
     @property
     def config(self) -> DatasetConfig:
@@ -60,8 +62,9 @@ class Wiring:
         deps: Iterable[str] = (),
         gates: Any = None,
         metadata: Mapping[str, Any] | None = None,
+        keyed: bool = False,
     ) -> dg.AssetSpec:
-        """The asset's face in Dagster."""
+        """The asset's face in Dagster; with `keyed` another master key makes it stale."""
         return dg.AssetSpec(
             key=self.keys.key(asset),
             deps=[self.keys.key(name) for name in deps],
@@ -70,7 +73,7 @@ class Wiring:
             tags={"zone": zone.value, "stage": stage},
             kinds=kinds,
             description=description,
-            code_version=code_version(section, version, gates),
+            code_version=code_version([section, self.key_fingerprint] if keyed else section, version, gates),
             metadata=dict(metadata or {}),
             skippable=True,  # where a blocking check fails, nothing is materialised: the earlier artifact stays
         )

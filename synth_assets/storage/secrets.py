@@ -1,20 +1,28 @@
-"""Keys: from the environment, a file with mode 0600, or made on first use in `var/keys`. Never shown, logged or configured.
+"""Keys: from the environment, a file with mode 0600, AWS Secrets Manager, or made on first use in `var/keys`. Never shown or logged.
 
-One master key per home. Keys for a purpose are derived with HKDF-SHA256 (RFC 5869), so that no two purposes share one.
+One master key per home. Keys for a purpose are derived with HKDF-SHA256 (RFC 5869), so that no two purposes share one. What does not
+belong here: asking Amazon (aws_secrets.py), and what keys are for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synth_assets.errors import ConfigError
+from synth_assets.errors import ConfigError, SynthAssetsError
 from synth_assets.storage import atomic
 
 KEY_BYTES = 32
-ENVIRONMENT_VARIABLE = "SYNTH_ASSETS_MASTER_KEY"
+KEY_VARIABLE = "SYNTH_ASSETS_MASTER_KEY"
+FILE_VARIABLE = "SYNTH_ASSETS_MASTER_KEY_FILE"
+SECRET_VARIABLE = "SYNTH_ASSETS_MASTER_KEY_SECRET"  # noqa: S105  the name of a variable
+PLACES = (KEY_VARIABLE, FILE_VARIABLE, SECRET_VARIABLE)
+_MOST_BYTES = 4096
+UNREAD = "unread"
 
 
 @dataclass(frozen=True)
@@ -43,32 +51,66 @@ class SecretKey:
 
 
 def master_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
-    """The master key: `SYNTH_ASSETS_MASTER_KEY` (64 hex digits), else `keys_folder/master.key`, made on first use.
+    """The master key: from the one place that the environment names, else `keys_folder/master.key`, made on first use.
 
-    A key that was made here is marked as a development key; releases made with it say so.
+    The places: `SYNTH_ASSETS_MASTER_KEY` (64 hex digits), `SYNTH_ASSETS_MASTER_KEY_FILE` (a file with mode 0600 that holds them),
+    `SYNTH_ASSETS_MASTER_KEY_SECRET` (name or ARN of a secret in AWS Secrets Manager). A key that was made here is marked as a
+    development key; releases made with it say so.
 
     Args:
         keys_folder: Folder of key files.
         make: Whether to make one where there is none; False for what needs the key that was used before.
 
     Raises:
-        ConfigError: the value is not 64 hex digits, the file can be read by others, or there is no key.
+        ConfigError: the key is malformed, others can read its file, there is none, or two places are named.
+        ServiceUnavailableError: AWS Secrets Manager does not answer.
     """
-    text = os.environ.get(ENVIRONMENT_VARIABLE)
-    if text is not None:
-        return SecretKey(_from_hex(text, ENVIRONMENT_VARIABLE))
-    path = keys_folder / "master.key"
+    named = [place for place in PLACES if os.environ.get(place) is not None]
+    if len(named) > 1:
+        raise ConfigError(
+            f"{' and '.join(named)} are set; the master key has one place.", remedy="Unset all but one of them."
+        )
+    if not named:
+        return _own_key(keys_folder / "master.key", make=make)
+    value = os.environ[named[0]]
+    if named[0] == KEY_VARIABLE:
+        return SecretKey(_from_hex(value, KEY_VARIABLE))
+    if named[0] == FILE_VARIABLE:
+        return SecretKey(_from_file(Path(value).expanduser()))
+    from synth_assets.storage.aws_secrets import read_secret
+
+    return SecretKey(_from_secret(read_secret(value), f"the secret {value!r} ({SECRET_VARIABLE})"))
+
+
+def key_fingerprint(keys_folder: Path) -> str:
+    """Fingerprint of the master key now, for code versions: it changes when the key is rotated, and with it what is stale.
+
+    Where the key cannot be read while definitions are loaded (AWS does not answer), the last one that was seen; the steps that need
+    the key say what is wrong.
+    """
+    seen = keys_folder / "fingerprint"
+    try:
+        now = master_key(keys_folder).fingerprint
+    except SynthAssetsError:
+        with contextlib.suppress(OSError):
+            return seen.read_text().strip() or UNREAD
+        return UNREAD
+    with contextlib.suppress(OSError):  # a home that cannot be written is none in which to remember
+        if not seen.is_file() or seen.read_text() != now:
+            atomic.write_text(seen, now)
+    return now
+
+
+def _own_key(path: Path, *, make: bool) -> SecretKey:
     if not path.exists() and not make:
         raise ConfigError(
             "there is no master key.",
             file=str(path),
-            remedy=f"Set {ENVIRONMENT_VARIABLE}, or name the home folder that has the key with --home.",
+            remedy=f"Set {KEY_VARIABLE}, or name the home folder that has the key with --home.",
         )
     if not path.exists():
         _make_key(path)
-    if path.stat().st_mode & 0o077:
-        raise ConfigError("the key file can be read by others.", file=str(path), remedy="Run: chmod 600 on it.")
-    return SecretKey(_from_hex(path.read_text().strip(), str(path)), development=True)
+    return SecretKey(_from_file(path), development=True)
 
 
 def _make_key(path: Path) -> None:
@@ -82,6 +124,36 @@ def _make_key(path: Path) -> None:
         except FileExistsError:
             return
     atomic.fsync_folder(path.parent)
+
+
+def _from_file(path: Path) -> bytes:
+    """A key file: 64 hex digits, readable by its owner alone. The mode is that of the open file, so nobody can swap it in between."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise ConfigError(
+            f"the key file cannot be opened ({type(error).__name__}).",
+            file=str(path),
+            remedy="Check its name and owner.",
+        ) from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise ConfigError("this is no key file.", file=str(path), remedy=f"Name a file with {FILE_VARIABLE}.")
+        if mode & 0o077:
+            raise ConfigError("the key file can be read by others.", file=str(path), remedy="Run: chmod 600 on it.")
+        text = os.read(handle, _MOST_BYTES)
+    finally:
+        os.close(handle)
+    return _from_hex(text.decode("ascii", errors="replace").strip(), str(path))
+
+
+def _from_secret(secret: str | bytes, where: str) -> bytes:
+    """A secret of a secret manager: 64 hex digits as text or as bytes, or 32 bytes."""
+    if isinstance(secret, bytes) and len(secret) == KEY_BYTES:
+        return secret
+    text = secret if isinstance(secret, str) else secret.decode("ascii", errors="replace")
+    return _from_hex(text.strip(), where)
 
 
 def _from_hex(text: str, where: str) -> bytes:

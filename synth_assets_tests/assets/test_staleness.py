@@ -23,18 +23,19 @@ MASKED = {a for a in CLINIC if a.startswith("masked_")}
 SYNTHETIC = {a for a in CLINIC if a.startswith("synthetic_")}
 
 
-def statuses(home: Path) -> dict[str, StaleStatus]:
-    """Dagster's own answer for every asset of the clinic, with the definitions that the YAML gives now."""
+def statuses(home: Path, dataset: str = "clinic") -> dict[str, StaleStatus]:
+    """Dagster's own answer for every asset of a dataset, with the definitions that the YAML gives now."""
     graph = chain.definitions(home).resolve_asset_graph()
     with chain.instance(home) as instance:
         now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
         view = AssetGraphView(temporal_context=now, instance=instance, asset_graph=graph)
         resolver = CachingStaleStatusResolver(instance=instance, asset_graph=graph, loading_context=view)
-        return {key.path[-1]: resolver.get_status(key) for key in graph.get_all_asset_keys()}
+        keys = [key for key in graph.get_all_asset_keys() if key.path[0] == dataset]
+        return {key.path[-1]: resolver.get_status(key) for key in keys}
 
 
-def stale(home: Path) -> set[str]:
-    return {name for name, status in statuses(home).items() if status != StaleStatus.FRESH}
+def stale(home: Path, dataset: str = "clinic") -> set[str]:
+    return {name for name, status in statuses(home, dataset).items() if status != StaleStatus.FRESH}
 
 
 def set_threshold(config: dict) -> None:
