@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 
 from synth_assets.masking import formats, people, perturb, pseudonyms, tokens
 from synth_assets.masking.arrays import each
-from synth_assets.masking.dates import date_shift
+from synth_assets.masking.dates import DATED, date_shift, holds_dates, is_dated
 from synth_assets.masking.generalise import (
     DATE_TYPES,
     NUMBER_TYPES,
@@ -86,7 +86,7 @@ WIDE: dict[str, Callable[[], Recipe]] = {
 
 def has_form(entity_type: str) -> bool:
     """Whether there is a format-preserving pseudonym for this entity type."""
-    return entity_type in NARROW or entity_type in WIDE
+    return entity_type in NARROW or entity_type in WIDE or entity_type in DATED
 
 
 def narrow_form(plan: ColumnPlan) -> str | None:
@@ -100,7 +100,7 @@ def narrow_form(plan: ColumnPlan) -> str | None:
 def suits(plan: ColumnPlan, *, as_of: date) -> str | None:
     """Why this action cannot work on this column, or None where it can."""
     action, dtype = plan.action, plan.dtype
-    if action == "date_shift" and dtype not in (*DATE_TYPES, "string"):
+    if action == "date_shift" and dtype not in (*DATE_TYPES, "string") and not holds_dates(plan):
         return f"dates cannot be shifted in a column of type {dtype}"
     if action == "top_code" and dtype not in (*NUMBER_TYPES, "string"):
         return f"a limit cannot be set in a column of type {dtype}"
@@ -183,7 +183,7 @@ def _counts(plan: ColumnPlan) -> bool:
 
 def form_of(plan: ColumnPlan) -> Recipe:
     """The format-preserving recipe; whole numbers stay whole numbers, dates are shifted."""
-    if plan.dtype in DATE_TYPES:
+    if is_dated(plan):
         return date_shift(plan.dtype, None)
     maker = NARROW.get(plan.form) or WIDE.get(plan.form)
     numeric = maker is not None and maker not in {formats.shape, *(m for t, m in WIDE.items() if t != "zip")}

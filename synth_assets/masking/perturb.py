@@ -9,14 +9,13 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.masking.dates import moved
+from synth_assets.masking.dates import holds_dates, moved
 from synth_assets.masking.generalise import DATE_TYPES, NUMBER_TYPES, as_number, toward_zero
 from synth_assets.masking.pseudonyms import digest, number
 from synth_assets.masking.recipes import Cell, Recipe
 from synth_assets.masking.records import ColumnPlan
 
 ROW_ROLE = "row"  # companion column that names the row
-DATED = frozenset({"birth_date", "death_date", "event_date", "timestamp"})
 _DAY_SECONDS = 86_400
 _DRAWN_BITS = 60
 _MOST_STEPS = 2 ** (_DRAWN_BITS - 2)
@@ -39,7 +38,7 @@ def unsuited(plan: ColumnPlan) -> str | None:
 
 def is_dated(plan: ColumnPlan) -> bool:
     """Whether the column's values are days or times."""
-    return plan.dtype in DATE_TYPES or (plan.dtype == "string" and plan.entity_type in DATED)
+    return plan.dtype in DATE_TYPES or holds_dates(plan)
 
 
 def step_of(plan: ColumnPlan) -> float | None:

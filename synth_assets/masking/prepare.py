@@ -12,7 +12,7 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.masking.dates import PERSON
+from synth_assets.masking.dates import PERSON, is_dated
 from synth_assets.masking.kin import MARK, Kin, join_kin
 from synth_assets.masking.perturb import ROW_ROLE
 from synth_assets.masking.recipes import as_text
@@ -23,7 +23,6 @@ from synth_assets.tables.schema import TableSchema
 
 ROW, PERSON_COLUMN, OWN_COLUMN = f"{MARK}row", f"{MARK}person", f"{MARK}own"
 SEX = "sex"
-_DATED = frozenset({"date_shift", "format_preserving"})
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, num
     named = any(
         c.entity_type in {"person_name", "first_name"} and c.action == "format_preserving" for c in own.plan.columns
     )
-    dated = any(c.action in _DATED and c.dtype != "int64" for c in own.plan.columns) or own.plan.anonymity is not None
+    dated = any(is_dated(c) for c in own.plan.columns) or own.plan.anonymity is not None
     noisy = any(c.action == "perturb" for c in own.plan.columns)
     sex = sexes(own.plan).get(SEX)
     goal = own.plan.person_route[-1].parent_table if own.plan.person_route else None

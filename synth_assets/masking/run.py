@@ -17,7 +17,7 @@ from synth_assets.errors import InputError, withhold_values
 from synth_assets.masking.anonymity.enforce import Recoding, enforce
 from synth_assets.masking.anonymity.records import AnonymityOutcome
 from synth_assets.masking.canonical import RawColumn
-from synth_assets.masking.generalise import DATE_TYPES
+from synth_assets.masking.dates import is_dated
 from synth_assets.masking.keyring import KeyRing, release_key
 from synth_assets.masking.kin import MARK
 from synth_assets.masking.operators import back_to_type, form_of, narrow_form, recipe_for
@@ -186,8 +186,7 @@ class _Job:
         return made
 
     def _order(self, plan: ColumnPlan, of: MaskingPlan, source: str, companions: Mapping[str, str]) -> _Order:
-        dated = plan.action == "date_shift" or (plan.action == "format_preserving" and plan.dtype in DATE_TYPES)
-        domain = of.person_domain if dated else plan.domain
+        domain = of.person_domain if is_dated(plan) else plan.domain
         domain = lookup_domain(domain) if plan.action == "tokenise" else domain
         return _Order(Target(source, domain, self.ring, plan.dtype, companions), recipe_for(plan, as_of=of.as_of), plan)
 

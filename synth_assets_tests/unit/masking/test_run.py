@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -274,9 +275,9 @@ def test_the_key_is_in_no_query_text(house: House) -> None:
     _clinic(house)
     plans = house.plans()
     secret = release_key(KEY, "test")
-    with ENGINE.session() as session, separate_steps():
+    with ENGINE.session() as session, separate_steps(), ExitStack() as scratch:
         inputs = {n: MaskInput(t.path, t.schema, plans[n]) for n, t in house.tables.items()}
-        job = run._Job(session, inputs, KeyRing(session, secret), Tokens({}))
+        job = run._Job(session, scratch, inputs, KeyRing(session, secret), Tokens({}))
         for name in inputs:
             sql = session.backend.compile(job.masked(name))
             for domain in ("customer_id", "phone", "person", "name/first", "other_id"):
