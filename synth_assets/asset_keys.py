@@ -85,5 +85,6 @@ class DatasetKeys:
     classification = "pii_classification"
     split = "split"
     measurements = "dp_measurements"
+    masked_audit = "audit_masked"
     leaderboard = "leaderboard"
     report = "report"

@@ -13,6 +13,7 @@ import dagster as dg
 from synth_assets.assets.audit import build_audit, build_leaderboard
 from synth_assets.assets.classification import build_classification
 from synth_assets.assets.masked import build_masked
+from synth_assets.assets.masked_audit import build_masked_audit
 from synth_assets.assets.measurements import build_measurements
 from synth_assets.assets.models import build_model
 from synth_assets.assets.profile import build_profile
@@ -64,6 +65,7 @@ def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
     yield build_classification(wiring)
     for table in config.tables:
         yield build_masked(wiring, table)
+    yield build_masked_audit(wiring)
     yield build_split(wiring)
     for synthesizer in config.synthesizers:
         if synthesizer.differentially_private:

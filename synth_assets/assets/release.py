@@ -75,7 +75,7 @@ def _report_parents(wiring: Wiring) -> dict[str, Zone]:
     config, keys = wiring.config, wiring.keys
     parents = {keys.raw(t): Zone.RESTRICTED for t in config.tables}
     parents |= {keys.profile: Zone.RESTRICTED, keys.classification: Zone.RESTRICTED}
-    parents |= {keys.masked(t): Zone.MASKED for t in config.tables}
+    parents |= {keys.masked(t): Zone.MASKED for t in config.tables} | {keys.masked_audit: Zone.RESTRICTED}
     if any(s.differentially_private for s in config.synthesizers):
         parents[keys.measurements] = Zone.RELEASE
     parents |= {keys.audit(s.name): Zone.RESTRICTED for s in config.synthesizers}
@@ -108,6 +108,7 @@ def _render(
             "verdicts": read(keys.classification),
             "masks": {t: read(keys.masked(t), "summary.json") for t in config.tables},
             "mask_checks": {t: refs[keys.masked(t)].info["checks"] for t in config.tables},
+            "mask_audit": read(keys.masked_audit),
             "privacy": read(keys.measurements, "privacy.json") if private else None,
             "audits": {s.name: read(keys.audit(s.name)) for s in config.synthesizers},
             "gates": {s.name: refs[keys.audit(s.name)].info["checks"] for s in config.synthesizers},

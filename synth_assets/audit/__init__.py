@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synth_assets.audit.dataset import TableInput, audit_dataset, combine
     from synth_assets.audit.leaderboard import FitCost, Leaderboard, rank
+    from synth_assets.audit.masked import MaskedInput, audit_masked
     from synth_assets.audit.records import AuditResult
     from synth_assets.audit.tables import audit_frames, audit_tables
 
@@ -18,9 +19,11 @@ __all__ = [
     "AuditResult",
     "FitCost",
     "Leaderboard",
+    "MaskedInput",
     "TableInput",
     "audit_dataset",
     "audit_frames",
+    "audit_masked",
     "audit_tables",
     "combine",
     "rank",
@@ -30,9 +33,11 @@ _HOMES = {
     "AuditResult": "records",
     "FitCost": "leaderboard",
     "Leaderboard": "leaderboard",
+    "MaskedInput": "masked",
     "TableInput": "dataset",
     "audit_dataset": "dataset",
     "audit_frames": "tables",
+    "audit_masked": "masked",
     "audit_tables": "tables",
     "combine": "dataset",
     "rank": "leaderboard",

@@ -42,6 +42,9 @@ class AuditLevels(_Settings):
 
     Attributes:
         membership: Upper bound of the interval of a membership attack's advantage (TPR - FPR).
+        reidentification: Chance to find the row of a person in a masked table. 0.09 is the highest that the European Medicines Agency
+            accepts for publication, 0.33 is common among trusted recipients (El Emam, "Guide to the de-identification of personal
+            health information", 2013).
         disclosure: Upper bound of a rate above its control: singling out, linkability, attribute inference, copies.
         fairness: Difference between groups.
         tvd: Total variation distance, and 1 - similarity.
@@ -50,6 +53,7 @@ class AuditLevels(_Settings):
     """
 
     membership: Cutoffs = Cutoffs(medium=0.10, high=0.25)
+    reidentification: Cutoffs = Cutoffs(medium=0.10, high=0.34)
     disclosure: Cutoffs = Cutoffs(medium=0.10, high=0.25)
     fairness: Cutoffs = Cutoffs(medium=0.05, high=0.10)
     tvd: Cutoffs = Cutoffs(medium=0.15, high=0.30)

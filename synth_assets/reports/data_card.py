@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from synth_assets.audit.records import AuditResult, Finding
 from synth_assets.pii.records import ColumnVerdict, IdentifierClass
 from synth_assets.profiling.records import ColumnProfile, SinglingOut, TableProfile
 from synth_assets.reports.inputs import CheckLine, MaskLine, ReportInput
@@ -67,6 +68,7 @@ class TableCard:
     associations: tuple[str, ...]
     actions: str
     mask_checks: tuple[CheckLine, ...]
+    mask_risks: tuple[Finding, ...]
     information_loss: float
 
 
@@ -88,8 +90,14 @@ def table_card(data: ReportInput, name: str) -> TableCard:
         associations=_associations(profile),
         actions=action_words(masks),
         mask_checks=data.mask_checks[name],
+        mask_risks=() if data.mask_audit is None else _of_table(data.mask_audit, name),
         information_loss=sum(m.information_loss for m in masks) / max(len(masks), 1),
     )
+
+
+def _of_table(audit: AuditResult, name: str) -> tuple[Finding, ...]:
+    """What the audit of the masked tables says of persons in one table."""
+    return tuple(f for f in audit.findings("privacy") if f.table == name)
 
 
 def count(value: float | None) -> str:

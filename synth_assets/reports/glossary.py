@@ -109,6 +109,26 @@ METRICS: dict[str, Metric] = {
         "k-anonymity of synthetic rows",
         "Synthetic rows in groups of fewer than 5 over the quasi-identifiers. For information: a synthetic row is no person.",
     ),
+    "prosecutor_risk": Metric(
+        "Prosecutor risk",
+        "The chance to find the row of the most exposed person in a masked table, for somebody who knows that the person is in it and knows "
+        "the quasi-identifiers that can still be read. It makes the module's score.",
+    ),
+    "journalist_risk": Metric(
+        "Journalist risk", "The same for somebody who does not know whether the person is in the table."
+    ),
+    "marketer_risk": Metric(
+        "Marketer risk", "The share of a masked table's rows that are matched rightly with a register, on average."
+    ),
+    "unique_rows": Metric("Unique rows", "Rows of a masked table that nobody else shares the quasi-identifiers with."),
+    "smallest_class": Metric("k", "Persons (or rows) in the smallest group that shares all quasi-identifiers."),
+    "l_diversity": Metric("l", "Fewest different values of a sensitive column in such a group."),
+    "t_closeness": Metric("t", "Largest distance between the values in such a group and those of the table."),
+    "information_loss": Metric("Information loss", "Share of what a column told that masking took away."),
+    "anonymity_loss": Metric("Loss by k-anonymity", "Share of the quasi-identifiers' detail that was given up for k."),
+    "tvd_marginal": Metric(
+        "Column before and after", "Total variation distance of a column of a masked table from the raw one."
+    ),
     "tvd_1way": Metric("Single columns", "Mean total variation distance over all columns."),
     "tvd_2way": Metric(
         "Pairs of columns", "Mean total variation distance over all pairs of columns. It makes the module's score."

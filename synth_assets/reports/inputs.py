@@ -68,7 +68,8 @@ class ReportInput(BaseModel):
         profiles: Profile per table, in the order of the report.
         verdicts: Classification per table.
         masks: What masking did, per table.
-        mask_checks: The gates of masking (leaks, keys) per table.
+        mask_checks: The gates of masking (leaks, keys, k-anonymity) per table.
+        mask_audit: The audit of the masked tables.
         privacy: The DP release, or None.
         audits: Audit per synthesizer.
         gates: The gates of a release per synthesizer.
@@ -94,6 +95,7 @@ class ReportInput(BaseModel):
     verdicts: Mapping[str, tuple[ColumnVerdict, ...]]
     masks: Mapping[str, MaskCard]
     mask_checks: Mapping[str, tuple[CheckLine, ...]]
+    mask_audit: AuditResult | None = None
     privacy: PrivacyReport | None
     audits: Mapping[str, AuditResult]
     gates: Mapping[str, tuple[CheckLine, ...]]
@@ -121,6 +123,10 @@ class ReportInput(BaseModel):
         found |= {
             f"audit of {name}": audit.form != "public" or audit != audit.public() for name, audit in self.audits.items()
         }
+        masked = self.mask_audit
+        found["audit of the masked tables"] = masked is not None and (
+            masked.form != "public" or masked != masked.public()
+        )
         return {**found, "leaderboard": self.leaderboard != self.leaderboard.public()}
 
     def _same_names(self) -> None:

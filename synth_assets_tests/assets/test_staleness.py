@@ -17,7 +17,7 @@ CLINIC = (
     | {f"masked_{t}" for t in ("patients", "encounters", "claims")}
     | {f"synthetic_dp_marginals_{t}" for t in ("patients", "encounters", "claims")}
     | {"profile", "pii_classification", "split", "dp_measurements", "model_dp_marginals", "audit_dp_marginals"}
-    | {"leaderboard", "report", "export_parquet", "export_csv"}
+    | {"audit_masked", "leaderboard", "report", "export_parquet", "export_csv"}
 )
 MASKED = {a for a in CLINIC if a.startswith("masked_")}
 SYNTHETIC = {a for a in CLINIC if a.startswith("synthetic_")}

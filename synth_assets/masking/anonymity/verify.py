@@ -93,6 +93,11 @@ def check_masked(
     )
 
 
+def persons_of(plan: MaskingPlan, summary: MaskSummary) -> tuple[str, ...]:
+    """Columns that name the person of a row in the raw and in the masked table; () where no column of this table does."""
+    return plan.person if not plan.person_route and _one_to_one(summary, plan.person) else ()
+
+
 def _one_to_one(summary: MaskSummary, columns: Sequence[str]) -> bool:
     """Whether a masked table still tells the values of some columns apart."""
     kept = {c.column for c in summary.columns if c.dtype is not None and c.action in ONE_TO_ONE}
