@@ -111,7 +111,7 @@ METRICS: dict[str, Metric] = {
     ),
     "prosecutor_risk": Metric(
         "Prosecutor risk",
-        "The chance to find the row of the most exposed person in a masked table, for somebody who knows that the person is in it and knows "
+        "The chance to find the row of the most exposed person in a masked table, for somebody who knows that the person is in it, and "
         "the quasi-identifiers that can still be read. It makes the module's score.",
     ),
     "journalist_risk": Metric(
