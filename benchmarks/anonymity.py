@@ -158,7 +158,7 @@ def one(case: dict[str, Any]) -> dict[str, Any]:
             made = enforce(session, stack, table, schema, demand, None)
             names = {q: f"out_{q}" for q in demand.quasi}
             rest = [c for c in table.columns if c not in names]
-            released = made.apply(table, names).select(*rest, **{q: n for q, n in names.items()})
+            released = made.apply(table, names).select(*rest, **names)
             session.write(released, folder / "released.parquet")
         used = cpu() - start
         report = check_anonymity(folder / "released.parquet", schema=schema, demand=demand, engine=engine)

@@ -18,10 +18,11 @@ from synth_assets.masking.recipes import as_text
 from synth_assets.tables.schema import ColumnKind, ColumnSchema
 
 Kind = Literal["number", "date", "prefix", "category"]
-Grain = Literal["exact", "bin", "day", "month", "year", "prefix", "frequent"]
+Grain = Literal["exact", "bin", "day", "month", "year", "decade", "prefix", "frequent", "nothing"]
+PERIODS = ("day", "month", "year", "decade")
 MAX_VALUES = 5_000
 FIVE_DIGITS = 5
-_COARSER: dict[str, Grain] = {"exact": "day", "day": "month", "month": "year"}
+_COARSER: dict[str, Grain] = {"exact": "month", "day": "month", "month": "year", "year": "decade"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Base:
     Args:
         column: Its schema.
         kind: Kind of its hierarchy.
-        grain: The base value: the raw one, a bin, a period, a prefix, or a frequent value (others become missing).
+        grain: The base value: the raw one, a bin, a period, a prefix, a frequent value (others become missing), or nothing at all.
         width: Width of a bin, or letters of a prefix.
         keep: The frequent values.
     """
@@ -46,15 +47,14 @@ class Base:
         """The base value of a raw one; null where the raw one is missing."""
         if self.grain == "bin":
             return (value.cast("float64") / self.width).floor().try_cast("int64")
-        if self.grain in {"day", "month", "year"}:
-            day = value.cast("date")
-            return day if self.grain == "day" else day.truncate("M" if self.grain == "month" else "Y")
+        if self.grain in PERIODS:
+            return _start(value.cast("date"), self.grain)
         if self.grain == "prefix":
             text = value if self.column.dtype == "string" else as_text(value, self.column.dtype).lpad(FIVE_DIGITS, "0")
             return text.strip().substr(0, int(self.width))
         if self.grain == "frequent":
             return value.isin(self.keep).ifelse(value, ibis.null(value.type()))
-        return value
+        return ibis.null("string") if self.grain == "nothing" else value
 
     @property
     def exact(self) -> bool:
@@ -64,9 +64,10 @@ class Base:
 
 @dataclass(frozen=True)
 class Spread:
-    """What the engine says of one column: distinct values, smallest and largest (numbers only)."""
+    """What the engine says of one column: distinct values (estimated), missing cells, smallest and largest (numbers only)."""
 
     distinct: int
+    missing: int = 0
     low: float | None = None
     high: float | None = None
 
@@ -93,24 +94,31 @@ def first_base(column: ColumnSchema, entity_type: str, spread: Spread, *, declar
     return Base(column, "category")
 
 
-def coarser(base: Base, spread: Spread, frequent: tuple[Any, ...]) -> Base | None:
-    """The next coarser base, or None where only "no value" is left.
+def _start(day: ir.DateValue, grain: str) -> ir.DateValue:
+    """The first day of a period."""
+    if grain == "decade":
+        return ibis.date(day.year() - day.year() % 10, 1, 1)
+    return day if grain == "day" else day.truncate("M" if grain == "month" else "Y")
+
+
+def coarser(base: Base, spread: Spread, frequent: tuple[Any, ...]) -> Base:
+    """The next coarser base; at last, nothing.
 
     Args:
         base: The base so far.
         spread: What is known of the column's values.
         frequent: Its values by falling frequency.
     """
+    nothing = replace(base, grain="nothing")
     if base.kind == "number":
         width = base.width * 4 if base.grain == "bin" else _width(spread, 250)
-        return replace(base, grain="bin", width=width) if width < (spread.high or 0) - (spread.low or 0) else None
+        return replace(base, grain="bin", width=width) if width < (spread.high or 0) - (spread.low or 0) else nothing
     if base.kind == "date":
-        grain = _COARSER.get(base.grain)
-        return None if grain is None else replace(base, grain=grain)
+        return replace(base, grain=_COARSER.get(base.grain, "nothing"))
     if base.kind == "prefix":
-        return replace(base, width=base.width - 1) if base.width > 1 else None
+        return replace(base, width=base.width - 1) if base.width > 1 else nothing
     count = len(base.keep) // 4 if base.grain == "frequent" else min(len(frequent) - 1, 256)
-    return replace(base, grain="frequent", keep=frequent[:count]) if count > 0 else None
+    return replace(base, grain="frequent", keep=frequent[:count]) if count > 0 else nothing
 
 
 def _width(spread: Spread, bins: int) -> float:

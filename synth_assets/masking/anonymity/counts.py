@@ -138,11 +138,14 @@ def collect(
 def _spreads(held: ir.Table, quasi: Sequence[ColumnSchema]) -> list[Spread]:
     measures: dict[str, Any] = {}
     for i, column in enumerate(quasi):
-        measures[f"n{i}"] = held[f"q{i}"].approx_nunique()
+        measures |= {f"n{i}": held[f"q{i}"].approx_nunique(), f"missing{i}": held[f"q{i}"].isnull().sum()}
         if column.dtype in NUMBER_TYPES:
             measures |= {f"low{i}": held[f"q{i}"].min(), f"high{i}": held[f"q{i}"].max()}
     row = held.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    return [Spread(int(row[f"n{i}"] or 0), row.get(f"low{i}"), row.get(f"high{i}")) for i in range(len(quasi))]
+    return [
+        Spread(int(row[f"n{i}"] or 0), int(row[f"missing{i}"] or 0), row.get(f"low{i}"), row.get(f"high{i}"))
+        for i in range(len(quasi))
+    ]
 
 
 def _bases(
@@ -154,17 +157,13 @@ def _bases(
         first_base(c, demand.entity_types.get(c.name, "none"), s, declared=c.name in grouped)
         for c, s in zip(quasi, spreads, strict=True)
     ]
-    done: set[int] = set()
-    while len(done) < len(bases):
+    while any(b.grain != "nothing" for b in bases):
         sizes = _distinct(held, bases)
         if sizes["all"] <= MAX_COMBINATIONS:
             break
-        widest = max((i for i in range(len(bases)) if i not in done), key=lambda i: (sizes[f"b{i}"], -i))
-        base = coarser(bases[widest], spreads[widest], _frequent(held, widest, bases[widest]))
-        if base is None:
-            done.add(widest)
-        else:
-            bases[widest] = base
+        open_ones = (i for i, b in enumerate(bases) if b.grain != "nothing")
+        widest = max(open_ones, key=lambda i: (sizes[f"b{i}"], -i))
+        bases[widest] = coarser(bases[widest], spreads[widest], _frequent(held, widest, bases[widest]))
     return bases
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_assets.config.anonymity import HierarchyConfig
-from synth_assets.masking.anonymity.bases import Base, Spread, nice
+from synth_assets.masking.anonymity.bases import FIVE_DIGITS, PERIODS, Base, Spread, nice
 from synth_assets.masking.anonymity.labels import day_text, number_text, period_text, set_text
 
 Codes = npt.NDArray[np.int64]
@@ -89,7 +89,10 @@ def build(
     values = [values[i] for i in order]
     counts = np.array([*(rows[i] for i in order), missing], dtype=np.int64)
     made = list(_steps(base, values, counts, spread, said)) if values else []
-    steps = _closed([*made, _top(len(values))], counts)
+    lost = max(0, missing - spread.missing) / missing if missing else 0.0  # values that the base does not tell apart
+    for step in made:
+        step.penalty[-1] = lost
+    steps = _closed([*made, _top(len(values), lost)], counts)
     tree = base.kind == "prefix" or said is not None
     return Hierarchy(base, tuple(values), counts, steps, _positions(base, values), tree)
 
@@ -101,7 +104,8 @@ def _steps(
         return _number_steps(base, values, spread, said)
     if base.kind == "date":
         return _date_steps(base, values)
-    return _prefix_steps(values) if base.kind == "prefix" else _category_steps(values, counts, said)
+    every = max(spread.distinct, len(values)) if base.width < FIVE_DIGITS else len(values)
+    return _prefix_steps(values, every) if base.kind == "prefix" else _category_steps(values, counts, said)
 
 
 def _closed(steps: Sequence[Step], counts: Codes) -> tuple[Step, ...]:
@@ -115,8 +119,9 @@ def _closed(steps: Sequence[Step], counts: Codes) -> tuple[Step, ...]:
     return tuple(kept)
 
 
-def _top(size: int) -> Step:
-    return Step(np.zeros(size + 1, np.int64), np.ones(size + 1), (None,))
+def _top(size: int, lost: float) -> Step:
+    """No value; where there was none before, only what the base has lost is lost."""
+    return Step(np.zeros(size + 1, np.int64), np.ones(size + 1) if size else np.full(1, lost), (None,))
 
 
 def _step(keys: npt.NDArray[Any], penalty: Floats, names: Mapping[Any, str]) -> Step:
@@ -168,7 +173,7 @@ def _widths(base: Base, length: float, unit: float, said: HierarchyConfig | None
 def _date_steps(base: Base, values: Sequence[Any]) -> Iterator[Step]:
     days = np.asarray(values, dtype="datetime64[D]")
     length = float((days[-1] - days[0]).astype(np.int64))
-    finest = {"exact": 0, "day": 0, "month": 1, "year": 2}[base.grain]
+    finest = PERIODS.index(base.grain) if base.grain in PERIODS else 0
     for name, unit in _PERIODS[finest:]:
         if name == "decade":
             year = days.astype("datetime64[Y]").astype(np.int64) + 1970
@@ -184,11 +189,11 @@ def _date_steps(base: Base, values: Sequence[Any]) -> Iterator[Step]:
         yield _step(keys, penalty, {k: period_text(k, name) for k in keys.tolist()})
 
 
-def _prefix_steps(values: Sequence[Any]) -> Iterator[Step]:
-    longest = max(map(len, values))
+def _prefix_steps(values: Sequence[Any], every: int) -> Iterator[Step]:
+    longest = max(FIVE_DIGITS if every > len(values) else 0, *map(len, values))
     for size in range(longest, 0, -1):
         keys = np.array([v[:size].ljust(longest, "*") for v in values])
-        yield _step(keys, _share_of_values(keys), {k: k for k in keys.tolist()})
+        yield _step(keys, _share_of_values(keys, every), {k: k for k in keys.tolist()})
 
 
 def _category_order(values: Sequence[Any], rows: Sequence[int], said: HierarchyConfig | None) -> list[int]:
@@ -213,7 +218,7 @@ def _category_steps(values: Sequence[Any], counts: Codes, said: HierarchyConfig 
         paths = [_path(t, said) for t in texts]
         for depth in range(1, len(said.levels) + 1):
             keys = np.array([p[depth] for p in paths])
-            yield _step(keys, _share_of_values(keys), {k: k for k in keys.tolist()})
+            yield _step(keys, _share_of_values(keys, len(keys)), {k: k for k in keys.tolist()})
         return
     shares = counts[:-1] / max(int(counts.sum()), 1)
     for share in _SHARES:
@@ -222,13 +227,18 @@ def _category_steps(values: Sequence[Any], counts: Codes, said: HierarchyConfig 
             continue
         keys = np.where(shares < share, len(texts), np.arange(len(texts)))
         names = {**dict(enumerate(texts)), len(texts): set_text([texts[i] for i in rare])}
-        yield _step(keys, _share_of_values(keys), names)
+        yield _step(keys, _share_of_values(keys, len(keys)), names)
 
 
-def _share_of_values(keys: npt.NDArray[Any]) -> Floats:
-    """(values in the group - 1) / (values - 1) for every value."""
+def _share_of_values(keys: npt.NDArray[Any], every: int) -> Floats:
+    """(values in the group - 1) / (values - 1) for every value.
+
+    Args:
+        keys: Group per base value.
+        every: Raw values; more than base values where these are prefixes, each of which then stands for as many.
+    """
     _, inverse, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    return (sizes[inverse] - 1) / max(len(keys) - 1, 1)
+    return np.asarray((sizes[inverse] * (every / len(keys)) - 1) / max(every - 1, 1))
 
 
 def _text(value: Any) -> str:

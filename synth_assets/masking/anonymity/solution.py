@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_assets.masking.anonymity.bases import PERIODS
 from synth_assets.masking.anonymity.counts import Counts
 from synth_assets.masking.anonymity.criteria import NOWHERE
 from synth_assets.masking.anonymity.hierarchy import Codes, Floats, Hierarchy
@@ -148,7 +149,7 @@ def _cell(hierarchy: Hierarchy, codes: tuple[int, ...]) -> tuple[str | None, flo
 def _interval(hierarchy: Hierarchy, low: int, high: int) -> str:
     base, first, last = hierarchy.base, hierarchy.values[low], hierarchy.values[high]
     if base.kind == "date":
-        period = base.grain if base.grain in {"month", "year"} else "day"
+        period = base.grain if base.grain in PERIODS else "day"
         text = (lambda d: period_text(d, period)) if period != "day" else day_text
         return closed_text(text(first), text(last))
     if base.grain == "bin":

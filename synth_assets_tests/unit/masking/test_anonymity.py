@@ -318,3 +318,31 @@ def test_k_holds_or_a_clear_error_says_that_it_cannot(
         kinds[cells].add(ill)
     assert min(classes(masked, names).values()) >= k
     assert min(map(len, kinds.values())) >= (diverse or 1)
+
+
+@pytest.mark.parametrize("most", [40, 12, 3])
+def test_too_many_combinations_start_from_coarser_values(
+    house: House, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    import synth_assets.masking.anonymity.counts as counts
+
+    monkeypatch.setattr(counts, "MAX_COMBINATIONS", most)
+    rows = 300
+    columns = {
+        "pid": list(range(rows)),
+        "age": [(i * 7) % 90 for i in range(rows)],
+        "cost": [i / 7 for i in range(rows)],
+        "sex": [f"kind {(i * i) % 23}" for i in range(rows)],
+        "zip": [f"{(i * 331) % 9000:05d}" for i in range(rows)],
+        "born": pa.array([date(1950, 1, 1) + timedelta(days=61 * i) for i in range(rows)]),
+        "ill": ["flu"] * rows,
+    }
+    names = ("age", "cost", "sex", "zip", "born")
+    said = {"people": TableAnonymity(quasi_identifiers=names)}
+    summary = people(house, columns).mask(policy(k=5), anonymity=said)["people"]
+    assert summary.anonymity is not None
+    assert summary.anonymity.combinations <= 2 * most  # the number is estimated before it is counted
+    assert summary.anonymity.loss > 0.1
+    masked = house.read("people")
+    assert min(classes(masked, names).values()) >= 5
+    assert masked["ill"] == columns["ill"]

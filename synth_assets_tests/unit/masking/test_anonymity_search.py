@@ -39,7 +39,7 @@ PREFIX = Base(column("x"), "prefix", "prefix", 5)
 
 def steps(base: Base, values: Sequence[Any], *, said: HierarchyConfig | None = None, missing: int = 0) -> Hierarchy:
     numbers = [v for v in values if isinstance(v, int | float)]
-    spread = Spread(len(values), min(numbers, default=None), max(numbers, default=None))
+    spread = Spread(len(values), missing, min(numbers, default=None), max(numbers, default=None))
     return build(base, values, [1] * len(values), missing, spread, said)
 
 
@@ -52,7 +52,9 @@ def counted(rows: Sequence[tuple[Any, ...]], bases: Sequence[Base], ill: Sequenc
         cells = [r[j] for r in rows]
         values = sorted({v for v in cells if v is not None})
         spread = Spread(
-            len(values), *((min(values), max(values)) if base.kind == "number" and values else (None, None))
+            len(values),
+            cells.count(None),
+            *((min(values), max(values)) if base.kind == "number" and values else (None, None)),
         )
         made = build(base, values, [cells.count(v) for v in values], cells.count(None), spread, None)
         place = {v: i for i, v in enumerate(made.values)} | {None: made.missing}
@@ -125,20 +127,31 @@ def test_widths_are_one_two_or_five_times_a_power_of_ten() -> None:
 
 
 def test_columns_of_too_many_values_start_coarser_and_can_go_on() -> None:
-    start = first_base(NUMBER.column, "none", Spread(1_000_000, 0.0, 1e6), declared=False)
+    start = first_base(NUMBER.column, "none", Spread(1_000_000, 0, 0.0, 1e6), declared=False)
     assert (start.grain, start.width) == ("bin", 1000)
-    further = coarser(start, Spread(1_000_000, 0.0, 1e6), ())
-    assert further is not None
-    assert further.width == 4000
+    assert coarser(start, Spread(1_000_000, 0, 0.0, 1e6), ()).width == 4000
+    assert coarser(start, Spread(1_000_000, 0, 0.0, 900.0), ()).grain == "nothing"
     days = first_base(DAY.column, "birth_date", Spread(40_000), declared=False)
-    assert days.grain == "month"
-    assert [b and b.grain for b in (coarser(days, Spread(1), ()), coarser(Base(DAY.column, "date", "year"), Spread(1), ()))] == [
-        "year", None,
-    ]  # fmt: skip
-    assert coarser(Base(column("z"), "prefix", "prefix", 1), Spread(9), ()) is None
+    grains = [days.grain]
+    while grains[-1] != "nothing":
+        days = coarser(days, Spread(40_000), ())
+        grains.append(days.grain)
+    assert grains == ["month", "year", "decade", "nothing"]
+    assert coarser(Base(column("z"), "prefix", "prefix", 1), Spread(9), ()).grain == "nothing"
     few = coarser(CATEGORY, Spread(9), tuple("abcdefgh"))
-    assert few is not None
     assert few.keep == tuple("abcdefg")
+    assert coarser(coarser(few, Spread(9), few.keep), Spread(9), ()).grain == "nothing"
+
+
+def test_what_a_coarser_base_does_not_tell_is_lost() -> None:
+    kept = Base(column("x"), "category", "frequent", keep=("a", "b"))
+    made = build(kept, ["a", "b"], [50, 40], 10, Spread(12, 4), None)
+    assert made.steps[0].penalty.tolist() == [0, 0, 0.6]  # six of ten cells without a value had one
+    nothing = build(Base(column("x"), "category", "nothing"), [], [], 20, Spread(12, 5), None)
+    assert nothing.mean_penalty(0) == 0.75
+    short = build(Base(column("x"), "prefix", "prefix", 3), ["021", "902"], [9, 9], 0, Spread(11), None)
+    assert [short.steps[0].names[g] for g in (0, 1)] == ["021**", "902**"]
+    assert short.steps[0].penalty[:2] == pytest.approx([0.45, 0.45])
 
 
 def test_texts_of_numbers_and_sets() -> None:
