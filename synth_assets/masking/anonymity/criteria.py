@@ -29,6 +29,12 @@ class Criteria:
     rule: AnonymityConfig
     counts: Counts
 
+    @property
+    def work(self) -> int:
+        """Entries that one look at a recoding goes through."""
+        pairs = 0 if self.counts.persons is None else len(self.counts.persons[0])
+        return len(self.counts.rows) + pairs + sum(len(s.rows) for s in self.counts.sensitive)
+
     def sizes(self, group: Codes, groups: int) -> Codes:
         """Persons (rows, where each is one) per group.
 

@@ -103,7 +103,7 @@ class _Search:
             waiting = np.flatnonzero((state == _UNKNOWN) & (bound < least - 1e-12))
             if not len(waiting):
                 return True
-            if self.checked * len(self.counts.rows) > MAX_WORK and self.best is not None:
+            if self.checked * self.criteria.work > MAX_WORK and self.best is not None:
                 return False
             self._walk(nodes, state, nodes[waiting[np.argmin(bound[waiting])]])
 
@@ -168,19 +168,20 @@ class _Search:
         return True
 
     def _complete(self, group: Codes, classes: int, ok: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
-        """Blanked rows form a class themselves: the smallest classes join them until it reaches what is asked for."""
+        """Blanked rows are a class themselves: the smallest classes join them (1, 2, 4 ...) until it reaches what is asked for."""
         size = np.bincount(group, weights=self.counts.rows, minlength=classes)
-        ok = ok.copy()
-        waiting = iter(sorted(np.flatnonzero(ok).tolist(), key=lambda c: (size[c], c)))
+        waiting = np.flatnonzero(ok)[np.argsort(size[ok], kind="stable")]
+        taken, step = 0, 1
         while True:
-            if size[~ok].sum() > self.limit:
+            completed = ok.copy()
+            completed[waiting[:taken]] = False
+            if size[~completed].sum() > self.limit:
                 return None
-            if self.criteria.accepted(np.where(ok[group], NOWHERE, 0), 1)[0]:
-                return ok
-            following = next(waiting, None)
-            if following is None:
+            if self.criteria.accepted(np.where(completed[group], NOWHERE, 0), 1)[0]:
+                return completed
+            if taken >= len(waiting):
                 return None
-            ok[following] = False
+            taken, step = taken + step, 2 * step
 
     def _loss(self, levels: Sequence[int], kept: npt.NDArray[np.bool_]) -> float:
         rows, total = self.counts.rows, 0.0
