@@ -103,6 +103,12 @@ def names_left(
     return findings, len(columns)
 
 
+def _let_through(summary: MaskSummary) -> frozenset[str]:
+    """Columns whose values may stay: kept ones, and quasi-identifiers, whose values k persons share."""
+    kept = {c.column for c in summary.columns if c.action == "keep"}
+    return frozenset(kept | set(summary.anonymity.quasi if summary.anonymity else ()))
+
+
 class _Look:
     """One masked table beside its raw one."""
 
@@ -135,8 +141,8 @@ class _Look:
         return verdict.entity_type if verdict else "none"
 
     def is_kept_region(self, column: str) -> bool:
-        """Whether a column holds states or countries, as they were."""
-        return self.actions[column] == "keep" and self.type_of(self.table, column) in _REGIONS
+        """Whether a column holds states or countries, as they were or coarser."""
+        return column in _let_through(self.summaries[self.table]) and self.type_of(self.table, column) in _REGIONS
 
     def is_text(self, column: str) -> bool:
         """Whether a column holds running text."""
@@ -150,11 +156,7 @@ class _Look:
 
     def _telling(self, table: str) -> frozenset[str]:
         """Columns of a raw table whose words tell of a person: names and streets always, other places unless they are kept."""
-        kept = (
-            {c.column for c in self.summaries[table].columns if c.action == "keep"}
-            if table in self.summaries
-            else set()
-        )
+        kept = _let_through(self.summaries[table]) if table in self.summaries else frozenset()
         found = (
             v
             for v in self.verdicts.get(table, {}).values()

@@ -16,6 +16,7 @@ from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.errors import CheckFailedError, ConfigError
 from synth_assets.masking.anonymity.verify import check_anonymity, check_masked
+from synth_assets.masking.leakcheck import check_leaks
 from synth_assets.masking.policies import load_policy
 from synth_assets_tests.unit.masking.conftest import ENGINE, House, verdict
 
@@ -194,6 +195,25 @@ def test_t_closeness_holds_for_categories_and_numbers(house: House, column: str)
     assert report.passed, report.failures
     assert report.measure is not None
     assert report.measure.sensitive[0].t <= 0.15 + 1e-6
+
+
+def test_the_leak_check_lets_places_through_that_k_persons_share(house: House) -> None:
+    columns = {
+        "pid": list(range(40)),
+        "name": [f"Ann Lee{i}" for i in range(40)],
+        "state": ["Massachusetts"] * 20 + ["Ohio"] * 20,
+        "city": ["Boston Massachusetts"] * 20 + ["Columbus Ohio"] * 20,
+    }
+    types = {"pid": "customer_id", "name": "person_name", "state": "state", "city": "city"}
+    made = house.table("people", columns, types, key=("pid",))
+    for listed in (("state",), ("state", "city")):
+        done = house.mask(policy(k=11), anonymity={"people": TableAnonymity(quasi_identifiers=listed)})
+        assert house.read("people")["state"] == columns["state"]
+        report = check_leaks(
+            {"people": made.path}, {"people": house.folder / "masked" / "people"}, verdicts={"people": made.verdicts},
+            schemas={"people": made.schema}, summaries=done, engine=ENGINE,
+        )  # fmt: skip
+        assert report.passed, report.findings
 
 
 def test_the_check_finds_a_table_that_does_not_hold(house: House) -> None:
