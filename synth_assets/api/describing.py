@@ -24,7 +24,7 @@ def profile(table: Table, *, name: str | None = None, progress: Progress = silen
 
     Returns:
         For the owner of the table: columns that identify people have counts only, all others their values and extremes.
-        `.public()` is the form to share: no extreme, nothing of fewer than 11 rows.
+        `.public()` is the form to share: no extreme, nothing of fewer than 11 rows, no value of a quasi-identifier, rounded counts.
 
     Raises:
         SourceError: the file is no table.

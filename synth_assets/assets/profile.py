@@ -18,7 +18,7 @@ from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 
-VERSION = "1"
+VERSION = "2"
 
 
 def build_profile(wiring: Wiring) -> dg.AssetsDefinition:

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 def profile(
     file: FileArgument,
     public: Annotated[
-        bool, typer.Option("--public", help="The form to share: no extreme, nothing of fewer than 11 rows.")
+        bool,
+        typer.Option(
+            "--public",
+            help="The form to share: no extreme, nothing of fewer than 11 rows, no value of a quasi-identifier, counts rounded.",
+        ),
     ] = False,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
@@ -91,7 +95,7 @@ def _remarks(found: TableProfile) -> list[str]:
         for one in sets[:3]
         if one.unique_fraction is not None and one.unique_fraction >= 0.001
     ]
-    hidden = [c.name for c in found.columns if c.identifying]
+    hidden = [c.name for c in found.columns if c.identifies == "alone"]
     if hidden:
         lines.append(f"Values withheld, since they identify people: {', '.join(hidden)}.")
     return lines

@@ -21,7 +21,8 @@ from synth_assets.profiling.records import Associations
 from synth_assets.tables.engine import Session
 
 MAX_COLUMNS = 60
-MAX_ROWS = 500_000
+MAX_ROWS = 5_000_000
+MAX_PAIRED_ROWS = 1_000_000_000  # rows times pairs of columns
 MAX_CATEGORIES = 50
 _PAIRS_PER_QUERY = 60
 _CORRELATIONS_PER_QUERY = 400
@@ -65,7 +66,7 @@ def associations(session: Session, table: ir.Table, facts: Sequence[ColumnFacts]
         session: The open session of the table.
         table: The table.
         facts: Its columns' facts.
-        rows: Its rows; above 500,000, every n-th row is used.
+        rows: Its rows; above 5 million, or a billion rows times pairs of columns, every n-th row is used.
 
     Returns:
         The matrix over at most 60 columns, pairs of rows with both values; None with fewer than two columns to compare.
@@ -77,7 +78,7 @@ def associations(session: Session, table: ir.Table, facts: Sequence[ColumnFacts]
     size = len(choice.ordered)
     if size < 2:
         return None
-    step = -(-rows // MAX_ROWS)
+    step = -(-rows // min(MAX_ROWS, MAX_PAIRED_ROWS // math.comb(size, 2)))
     matrix = np.full((size, size), np.nan)
     np.fill_diagonal(matrix, 1.0)
     with session.held(_prepared(table, choice, step)) as cached:

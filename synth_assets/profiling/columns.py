@@ -1,4 +1,4 @@
-"""Statistics of the columns of one table, for all columns at once: two aggregate queries per batch of columns.
+"""Statistics of the columns of one table, for all columns at once: few aggregate queries per batch of columns.
 
 What belongs here: what one pass of aggregates gives. What does not: counts per value, shape or bin (histograms.py), pairs of columns
 (associations.py) and the shape of the results (records.py).
@@ -7,19 +7,21 @@ What belongs here: what one pass of aggregates gives. What does not: counts per 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import ibis
 import ibis.expr.types as ir
 
+from synth_assets.profiling.distinct import distinct_counts
+from synth_assets.profiling.quantiles import Line, quantiles
 from synth_assets.profiling.records import NumberStats, TextStats, TimeStats
 from synth_assets.tables.schema import ColumnKind, ColumnSchema
 
 BATCH_COLUMNS = 40
-EXACT_QUANTILE_ROWS = 5_000_000
+QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 LONGEST_SHAPE = 64
 DAY_SECONDS = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +33,8 @@ class ColumnFacts:
     """What the first passes know about one column; positions on the number line are days for dates, seconds for times.
 
     Attributes:
-        values: count, distinct and, by measure: minimum, maximum, mean, std, quantiles, zeros, negatives, finite, lengths, outliers.
+        values: count, distinct and, by measure: minimum, maximum, mean, std, quantiles (of QUANTILES), zeros, negatives, finite,
+            lengths, outliers.
     """
 
     schema: ColumnSchema
@@ -62,6 +65,16 @@ class ColumnFacts:
     def nearly_unique(self) -> bool:
         """Most rows have a value of their own, so that counts per value say nothing."""
         return self.distinct > max(20, self.count // 2)
+
+    @property
+    def quartiles(self) -> Sequence[Any]:
+        """The three quartiles as positions; None where there is no number."""
+        found = self.values.get("quantiles")
+        return (None,) * 3 if found is None else [q if math.isfinite(q) else None for q in found[1:4]]
+
+    def knowing(self, **more: Any) -> ColumnFacts:
+        """The same column with more facts."""
+        return replace(self, values={**self.values, **more})
 
     def number(self, name: str) -> float | None:
         """One figure, None where it is absent or not finite."""
@@ -99,26 +112,41 @@ def batches(columns: Sequence[Any], size: int = BATCH_COLUMNS) -> Iterator[Seque
 
 
 def column_facts(table: ir.Table, columns: Sequence[ColumnSchema], rows: int) -> list[ColumnFacts]:
-    """Counts, distinct values, moments, quantiles, lengths and outliers of every column.
+    """Counts, distinct values, moments, quantiles, lengths and outliers of every column, all exact.
 
     Args:
         table: The table.
         columns: Its columns.
-        rows: Its rows; above 5 million, quantiles are approximate (t-digest), so that memory stays bounded.
+        rows: Its rows.
 
     Returns:
         Facts in the order of `columns`.
     """
-    found: list[ColumnFacts] = []
-    for batch in batches(columns):
-        answers = _one_row(table, {(i, k): e for i, c in enumerate(batch) for k, e in _first(table, c, rows).items()})
-        facts = [ColumnFacts(c, rows, {k: v for (at, k), v in answers.items() if at == i}) for i, c in enumerate(batch)]
-        fences = _one_row(table, {(i, k): e for i, f in enumerate(facts) for k, e in _second(table, f).items()})
-        found += [
-            ColumnFacts(f.schema, rows, {**f.values, **{k: v for (at, k), v in fences.items() if at == i}})
-            for i, f in enumerate(facts)
-        ]
-    return found
+    found = [ColumnFacts(c, rows, v) for c, v in zip(columns, _asked(table, columns, _first), strict=True)]
+    distinct = distinct_counts(table, {f.schema.name: int(f.values["about"]) for f in found})
+    spread = quantiles(table, [line for f in found if (line := _line(table, f)) is not None], QUANTILES)
+    found = [f.knowing(distinct=distinct[f.schema.name], quantiles=spread.get(f.schema.name)) for f in found]
+    return [f.knowing(**more) for f, more in zip(found, _asked(table, found, _second), strict=True)]
+
+
+def _asked(
+    table: ir.Table, subjects: Sequence[Any], terms: Callable[[ir.Table, Any], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The answers to the terms of each subject, from one query per batch of them."""
+    answers: list[dict[str, Any]] = [{} for _ in subjects]
+    for batch in batches(list(enumerate(subjects))):
+        row = _one_row(table, {(i, k): e for i, subject in batch for k, e in terms(table, subject).items()})
+        for (i, key), value in row.items():
+            answers[i][key] = value
+    return answers
+
+
+def _line(table: ir.Table, facts: ColumnFacts) -> Line | None:
+    rows = int(facts.values.get("finite") or 0)
+    if not rows:
+        return None
+    x = position(table, facts.schema)
+    return Line(facts.schema.name, x, rows, facts.values["minimum"], facts.values["maximum"])
 
 
 def _one_row(table: ir.Table, expressions: Mapping[tuple[int, str], Any]) -> dict[tuple[int, str], Any]:
@@ -130,13 +158,12 @@ def _one_row(table: ir.Table, expressions: Mapping[tuple[int, str], Any]) -> dic
     return {key: row[name] for name, key in names.items()}
 
 
-def _first(table: ir.Table, column: ColumnSchema, rows: int) -> dict[str, Any]:
+def _first(table: ir.Table, column: ColumnSchema) -> dict[str, Any]:
     values: Any = table[column.name]
-    found: dict[str, Any] = {"count": values.count(), "distinct": values.nunique()}
+    found: dict[str, Any] = {"count": values.count(), "about": values.approx_nunique()}
     if measure_of(column) != "none":
         x = position(table, column)
-        quantiles = x.approx_quantile if rows > EXACT_QUANTILE_ROWS else x.quantile
-        found |= {"minimum": x.min(), "maximum": x.max(), "mean": x.mean(), "quantiles": quantiles([0.25, 0.5, 0.75])}
+        found |= {"minimum": x.min(), "maximum": x.max(), "mean": x.mean()}
         found |= {"std": x.std(how="sample"), "zeros": (x == 0).sum(), "negatives": (x < 0).sum(), "finite": x.count()}
     if column.dtype == "string":
         length = values.length()
@@ -146,12 +173,13 @@ def _first(table: ir.Table, column: ColumnSchema, rows: int) -> dict[str, Any]:
 
 def _second(table: ir.Table, facts: ColumnFacts) -> dict[str, Any]:
     """Outliers of one number column, which need its quartiles and its deviation."""
-    quartiles = facts.values.get("quantiles")
-    if facts.measure != "number" or quartiles is None or not all(math.isfinite(q) for q in quartiles):
+    quartiles = facts.quartiles
+    if facts.measure != "number" or None in quartiles:
         return {}
+    q25, _, q75 = quartiles
     x = position(table, facts.schema)
-    reach = 1.5 * (quartiles[2] - quartiles[0])
-    found = {"outliers_iqr": ((x < quartiles[0] - reach) | (x > quartiles[2] + reach)).sum()}
+    reach = 1.5 * (q75 - q25)
+    found = {"outliers_iqr": ((x < q25 - reach) | (x > q75 + reach)).sum()}
     mean, std = facts.number("mean"), facts.number("std")
     if mean is not None and std is not None:
         found["outliers_zscore"] = ((x < mean - 3 * std) | (x > mean + 3 * std)).sum()
@@ -162,7 +190,7 @@ def number_stats(facts: ColumnFacts) -> NumberStats | None:
     """The record of a number column."""
     if facts.measure != "number":
         return None
-    quartiles = [q if math.isfinite(q) else None for q in facts.values["quantiles"] or (math.nan,) * 3]
+    quartiles = facts.quartiles
     count = int(facts.values["finite"] or 0)
     return NumberStats(
         minimum=facts.values["minimum"],
@@ -184,7 +212,7 @@ def time_stats(facts: ColumnFacts) -> TimeStats | None:
     """The record of a date or time column."""
     if facts.measure not in {"date", "time"}:
         return None
-    q25, median, q75 = facts.values["quantiles"] or (None,) * 3
+    q25, median, q75 = facts.quartiles
     return TimeStats(
         minimum=iso_text(facts.number("minimum"), facts.measure),
         q25=iso_text(q25, facts.measure),

@@ -1,7 +1,8 @@
 """The public form of a profile: which figures may leave the restricted zone.
 
-What belongs here: the rules, on records alone: no extreme, no value or bin edge of an identifying column, no group of 1 to 10
-rows, none that a total would give back. What does not: computing a profile.
+What belongs here: the rules, on records alone; docs/profile.md gives them with reasons. What does not: computing a profile. No extreme;
+no value, bin edge or exact figure of a column that identifies, alone or with others; no group of 1 to 10 rows, and none that a total
+would give back; every count rounded, so that two releases of a growing table do not tell one person by their difference.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from synth_assets.profiling.records import (
     Anonymity,
+    Associations,
     ColumnProfile,
     Histogram,
     NumberStats,
@@ -25,32 +26,32 @@ from synth_assets.profiling.records import (
 )
 
 SMALLEST_CELL = 11
+SMALLEST_SHOWN = 15  # counts are rounded to tens at least: 11 to 14 would read as 10
 DIGITS = 3
+COARSE_DIGITS = 2
 _RARE_SIGNS = re.compile(r"[^Aa9 .,:;/@+()_-]")
 
 
 def public_profile(profile: TableProfile) -> TableProfile:
     """The public form of a full profile."""
     rows = profile.row_count or 0
-    if rows < SMALLEST_CELL:
+    if rows < SMALLEST_SHOWN:
         columns = tuple(_bare(c) for c in profile.columns)
         return TableProfile(name=profile.name, row_count=None, columns=columns, duplicates=None, form="public")
-    columns = tuple(public_column(c, rows) for c in profile.columns)
-    return profile.model_copy(
-        update={
-            "columns": columns,
-            "duplicates": _cell(profile.duplicates, rows),
-            "associations": profile.associations
-            and profile.associations.model_copy(update={"matrix": _coarse(profile.associations.matrix)}),
-            "uniqueness": profile.uniqueness and _uniqueness(profile.uniqueness, rows),
-            "anonymity": profile.anonymity and _anonymity(profile.anonymity, rows),
-            "form": "public",
-        }
+    return TableProfile(
+        name=profile.name,
+        row_count=rounded(rows),
+        columns=tuple(public_column(c, rows) for c in profile.columns),
+        duplicates=_cell(profile.duplicates, rows),
+        associations=profile.associations and _associations(profile.associations, profile),
+        uniqueness=profile.uniqueness and _uniqueness(profile.uniqueness, rows),
+        anonymity=profile.anonymity and _anonymity(profile.anonymity, rows),
+        form="public",
     )
 
 
 def without_identifying_values(profile: TableProfile) -> TableProfile:
-    """The full form without any value of an identifying column: what the owner of a table sees on a terminal.
+    """The full form without any value of a direct identifier: what the owner of a table sees on a terminal.
 
     Counts stay exact, also small ones, and so do values of the other columns: it is not the form to share.
     """
@@ -60,46 +61,62 @@ def without_identifying_values(profile: TableProfile) -> TableProfile:
         text = column.text and column.text.model_copy(update={"shapes": (), "rows_of_other_shapes": None})
         return column.model_copy(update={**gone, "text": text})
 
-    return profile.model_copy(update={"columns": tuple(hidden(c) if c.identifying else c for c in profile.columns)})
+    return profile.model_copy(
+        update={"columns": tuple(hidden(c) if c.identifies == "alone" else c for c in profile.columns)}
+    )
+
+
+def rounded(count: int | None) -> int | None:
+    """A count to three significant digits, and to tens at least."""
+    if not count:
+        return count
+    unit: int = 10 ** max(1, len(str(count)) - DIGITS)
+    return round(count / unit) * unit
 
 
 def suppressed(counts: Sequence[int]) -> list[int | None]:
-    """Counts without small cells, such that their sum does not give one back.
+    """Counts without small cells, rounded, such that their sum does not give one back.
 
-    Cells of 1 to 10 rows become None. Where the hidden cells are one alone, or hold fewer than 11 rows together, the smallest
-    of the others is hidden as well, until neither is so.
+    Small cells become None. Where the hidden cells are one alone, or hold too few rows together, the smallest of the others is
+    hidden as well, until neither is so.
     """
-    hidden = {i for i, n in enumerate(counts) if 0 < n < SMALLEST_CELL}
-    others = sorted((n, i) for i, n in enumerate(counts) if n >= SMALLEST_CELL)
-    while hidden and others and (len(hidden) == 1 or sum(counts[i] for i in hidden) < SMALLEST_CELL):
+    hidden = {i for i, n in enumerate(counts) if 0 < n < SMALLEST_SHOWN}
+    others = sorted((n, i) for i, n in enumerate(counts) if n >= SMALLEST_SHOWN)
+    while hidden and others and (len(hidden) == 1 or sum(counts[i] for i in hidden) < SMALLEST_SHOWN):
         hidden.add(others.pop(0)[1])
-    return [None if i in hidden else n for i, n in enumerate(counts)]
+    return [None if i in hidden else rounded(n) for i, n in enumerate(counts)]
 
 
 def public_column(column: ColumnProfile, rows: int) -> ColumnProfile:
     """The public form of one column of a table of `rows` rows."""
     count = column.count or 0
-    if 0 < count < SMALLEST_CELL or 0 < rows - count < SMALLEST_CELL:
-        known: dict[str, Any] = {"count": None, "missing": None}
-    else:
-        known = {}
-    if count < SMALLEST_CELL:
-        return _bare(column).model_copy(update={"count": column.count, "missing": column.missing} | known)
-    changes = known | {
-        "number": None if column.identifying else _number(column.number, count),
-        "time": None if column.identifying else _time(column.time),
-        "text": _text(column.text, identifying=column.identifying),
-        "histogram": None if column.identifying else _histogram(column.histogram),
-        "top_values": (),
-        "rows_of_other_values": None,
-    }
-    if column.top_values and not column.identifying:
-        changes["top_values"], changes["rows_of_other_values"] = _values(
-            column.top_values, column.rows_of_other_values or 0
-        )
-    if column.distinct is not None and 0 < count - column.distinct < SMALLEST_CELL:
-        changes["distinct"] = None
-    return column.model_copy(update=changes)
+    known = _cell(count, rows), _cell(rows - count, rows)
+    shown = _bare(column).model_copy(update=dict(zip(("count", "missing"), known, strict=True)))
+    if count < SMALLEST_SHOWN:
+        return shown
+    alone, hides = column.identifies == "alone", column.identifies != "no"
+    values, others = _values(column.top_values, column.rows_of_other_values or 0)
+    return shown.model_copy(
+        update={
+            "distinct": _distinct(column.distinct, count),
+            "number": None if alone else _number(column.number, count, coarse=hides),
+            "time": None if alone else _time(column.time, coarse=hides),
+            "text": _text(column.text, hides=hides),
+            "histogram": None if alone else _histogram(column.histogram, edges=not hides),
+            "top_values": () if hides else values,
+            "rows_of_other_values": None if hides or not values else others,
+        }
+    )
+
+
+def _distinct(distinct: int | None, count: int) -> int | None:
+    """How many values there are, unless all but a few rows have one of their own."""
+    return None if distinct is None or 0 < count - distinct < SMALLEST_SHOWN else _things(distinct)
+
+
+def _things(count: int | None) -> int | None:
+    """A number of values or classes; a small one is no small group of rows."""
+    return count if count is None or count < SMALLEST_SHOWN else rounded(count)
 
 
 def _bare(column: ColumnProfile) -> ColumnProfile:
@@ -108,7 +125,7 @@ def _bare(column: ColumnProfile) -> ColumnProfile:
         name=column.name,
         kind=column.kind,
         dtype=column.dtype,
-        identifying=column.identifying,
+        identifies=column.identifies,
         count=None,
         missing=None,
         distinct=None,
@@ -118,30 +135,31 @@ def _bare(column: ColumnProfile) -> ColumnProfile:
 
 
 def _cell(count: int | None, total: int) -> int | None:
-    """A count that is neither small itself nor leaves a small rest."""
-    if count is None or 0 < count < SMALLEST_CELL or 0 < total - count < SMALLEST_CELL:
+    """A rounded count that is neither small itself nor leaves a small rest."""
+    if count is None or 0 < count < SMALLEST_SHOWN or 0 < total - count < SMALLEST_SHOWN:
         return None
-    return count
+    return rounded(count)
 
 
-def _round(value: float | None) -> float | None:
-    """Three significant digits, so that a quartile is no longer somebody's exact value."""
+def _round(value: float | None, digits: int = DIGITS) -> float | None:
+    """A few significant digits, so that a quartile is no longer somebody's exact value."""
     if value is None or value == 0:
         return value
-    return round(value, DIGITS - 1 - math.floor(math.log10(abs(value))))
+    return round(value, digits - 1 - math.floor(math.log10(abs(value))))
 
 
-def _number(stats: NumberStats | None, count: int) -> NumberStats | None:
+def _number(stats: NumberStats | None, count: int, *, coarse: bool) -> NumberStats | None:
     if stats is None:
         return None
+    digits = COARSE_DIGITS if coarse else DIGITS
     return NumberStats(
         minimum=None,
-        q25=_round(stats.q25),
-        median=_round(stats.median),
-        mean=_round(stats.mean),
-        q75=_round(stats.q75),
+        q25=_round(stats.q25, digits),
+        median=_round(stats.median, digits),
+        mean=_round(stats.mean, digits),
+        q75=_round(stats.q75, digits),
         maximum=None,
-        std=_round(stats.std),
+        std=_round(stats.std, digits),
         zeros=_cell(stats.zeros, count),
         negatives=_cell(stats.negatives, count),
         outliers_iqr=_cell(stats.outliers_iqr, count),
@@ -150,16 +168,16 @@ def _number(stats: NumberStats | None, count: int) -> NumberStats | None:
     )
 
 
-def _time(stats: TimeStats | None) -> TimeStats | None:
-    """Quartiles to the month."""
+def _time(stats: TimeStats | None, *, coarse: bool) -> TimeStats | None:
+    """Quartiles to the month, or to the year."""
     if stats is None:
         return None
-    months = {name: value and value[:7] for name, value in stats.model_dump().items()}
-    return TimeStats(**{**months, "minimum": None, "maximum": None})
+    cut = {name: value and value[: 4 if coarse else 7] for name, value in stats.model_dump().items()}
+    return TimeStats(**{**cut, "minimum": None, "maximum": None})
 
 
-def _text(stats: TextStats | None, *, identifying: bool) -> TextStats | None:
-    """Shapes show letters and digits of nobody, but other signs as they are: only those of 11 rows and more are kept.
+def _text(stats: TextStats | None, *, hides: bool) -> TextStats | None:
+    """Shapes show letters and digits of nobody, but other signs as they are: only the common ones are kept.
 
     Of an identifying column, only the signs that forms are made of are kept.
     """
@@ -167,7 +185,7 @@ def _text(stats: TextStats | None, *, identifying: bool) -> TextStats | None:
         return None
     merged: dict[str, int] = {}
     for shape in stats.shapes:
-        text = _RARE_SIGNS.sub("?", shape.value) if identifying else shape.value
+        text = _RARE_SIGNS.sub("?", shape.value) if hides else shape.value
         merged[text] = merged.get(text, 0) + shape.rows
     forms = sorted((ValueCount(value=v, rows=n) for v, n in merged.items()), key=lambda s: (-s.rows, s.value))
     shapes, others = _values(forms, stats.rows_of_other_shapes or 0) if forms else ((), None)
@@ -181,25 +199,40 @@ def _text(stats: TextStats | None, *, identifying: bool) -> TextStats | None:
 
 
 def _values(values: Sequence[ValueCount], others: int) -> tuple[tuple[ValueCount, ...], int | None]:
-    """The values that 11 rows and more hold; what is hidden joins the rest, which is never small."""
-    kept = [v for v in values if v.rows >= SMALLEST_CELL]
-    rest = others + sum(v.rows for v in values if v.rows < SMALLEST_CELL)
-    while 0 < rest < SMALLEST_CELL and kept:
+    """The values that enough rows hold; what is hidden joins the rest, which is never small."""
+    kept = [v for v in values if v.rows >= SMALLEST_SHOWN]
+    rest = others + sum(v.rows for v in values if v.rows < SMALLEST_SHOWN)
+    while 0 < rest < SMALLEST_SHOWN and kept:
         rest += kept.pop().rows
-    return tuple(kept), rest if rest == 0 or rest >= SMALLEST_CELL else None
+    shown = tuple(ValueCount(value=v.value, rows=rounded(v.rows) or 0) for v in kept)
+    return shown, None if 0 < rest < SMALLEST_SHOWN else rounded(rest)
 
 
-def _histogram(histogram: Histogram | None) -> Histogram | None:
-    """Small bins hidden, and the outer edges, which are extremes."""
+def _histogram(histogram: Histogram | None, *, edges: bool) -> Histogram | None:
+    """Bins of which the outer ones are open and hold enough rows, so that nothing tells how far the extremes lie."""
     if histogram is None:
         return None
-    return Histogram(
-        edges=(None, *histogram.edges[1:-1], None), counts=tuple(suppressed([n or 0 for n in histogram.counts]))
+    counts, inner = [n or 0 for n in histogram.counts], list(histogram.edges[1:-1])
+    while len(counts) > 1 and counts[0] < SMALLEST_SHOWN:
+        counts[:2] = [counts[0] + counts[1]]
+        del inner[0]
+    while len(counts) > 1 and counts[-1] < SMALLEST_SHOWN:
+        counts[-2:] = [counts[-2] + counts[-1]]
+        del inner[-1]
+    if len(counts) < 2:
+        return None
+    shown = inner if edges else [None] * len(inner)
+    return Histogram(edges=(None, *shown, None), counts=tuple(suppressed(counts)))
+
+
+def _associations(found: Associations, profile: TableProfile) -> Associations:
+    """Two digits, nothing about a column with values in few rows."""
+    few = [(profile.column(name).count or 0) < SMALLEST_SHOWN for name in found.columns]
+    matrix = tuple(
+        tuple(None if v is None or few[i] or few[j] else round(v, 2) for j, v in enumerate(row))
+        for i, row in enumerate(found.matrix)
     )
-
-
-def _coarse(matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(tuple(None if v is None else round(v, 2) for v in row) for row in matrix)
+    return found.model_copy(update={"matrix": matrix, "rows_used": rounded(found.rows_used)})
 
 
 def _uniqueness(uniqueness: Uniqueness, rows: int) -> Uniqueness:
@@ -217,7 +250,26 @@ def _singling_out(found: SinglingOut, rows: int) -> SinglingOut:
     return SinglingOut(columns=found.columns, unique_rows=shown, unique_fraction=fraction)
 
 
-def _anonymity(anonymity: Anonymity, rows: int) -> Anonymity:
-    return anonymity.model_copy(
-        update={"unique_rows": _cell(anonymity.unique_rows, rows), "rows_below_5": _cell(anonymity.rows_below_5, rows)}
+def _anonymity(found: Anonymity, rows: int) -> Anonymity:
+    """The smallest class is a cell as well: below 11 rows neither its size nor what is computed from it is told."""
+    small = (found.k or 0) < SMALLEST_CELL
+    sensitive = tuple(
+        s.model_copy(
+            update={
+                "l_diversity": None if small else s.l_diversity,
+                "t_closeness": None if small or s.t_closeness is None else round(s.t_closeness, 2),
+            }
+        )
+        for s in found.sensitive
+    )
+    return found.model_copy(
+        update={
+            "classes": _things(found.classes),
+            "k": None if small else found.k,
+            "unique_rows": _cell(found.unique_rows, rows),
+            "rows_below_5": _cell(found.rows_below_5, rows),
+            "highest_risk": None if small or found.highest_risk is None else round(found.highest_risk, 2),
+            "mean_risk": round(found.mean_risk, 2),
+            "sensitive": sensitive,
+        }
     )

@@ -14,17 +14,17 @@ import ibis.expr.types as ir
 from synth_assets.errors import withhold_values
 from synth_assets.profiling.associations import associations
 from synth_assets.profiling.columns import (
-    EXACT_QUANTILE_ROWS,
     ColumnFacts,
     column_facts,
     number_stats,
     text_stats,
     time_stats,
 )
+from synth_assets.profiling.distinct import repeated_rows
 from synth_assets.profiling.histograms import histograms, shapes, top_values
-from synth_assets.profiling.records import ColumnProfile, Histogram, TableProfile, ValueCount
+from synth_assets.profiling.records import ColumnProfile, Histogram, Identifies, TableProfile, ValueCount
 from synth_assets.profiling.uniqueness import anonymity_of, single_out
-from synth_assets.tables.engine import Engine
+from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import TableSchema
 
 
@@ -43,7 +43,7 @@ def profile_table(
         table: Folder with part-*.parquet, or one Parquet file.
         schema: Its schema.
         engine: Memory limit, threads and spill folder.
-        identifying: Columns whose values the public form hides.
+        identifying: Columns that identify somebody alone; the public form hides their values, and those of `quasi`.
         quasi: Quasi-identifiers; with them the search for what singles people out is over these columns, and the record has
             k-anonymity, l-diversity and t-closeness.
         sensitive: Sensitive columns, for l and t.
@@ -63,12 +63,17 @@ def profile_table(
         return TableProfile(
             name=schema.name,
             row_count=rows,
-            columns=tuple(_column(f, bins, values, forms, identifying) for f in facts),
-            duplicates=_duplicates(data, facts, rows),
+            columns=tuple(_column(f, bins, values, forms, _identifies(f, identifying, quasi)) for f in facts),
+            duplicates=_duplicates(session, data, facts, rows),
             associations=associations(session, data, facts, rows),
             uniqueness=single_out(session, data, facts, rows, quasi=quasi),
             anonymity=anonymity_of(session, data, schema, quasi, sensitive) if quasi and rows else None,
         )
+
+
+def _identifies(facts: ColumnFacts, identifying: frozenset[str], quasi: Sequence[str]) -> Identifies:
+    name = facts.schema.name
+    return "alone" if name in identifying else "with others" if name in quasi else "no"
 
 
 def _column(
@@ -76,7 +81,7 @@ def _column(
     bins: Mapping[str, Histogram],
     values: Mapping[str, tuple[ValueCount, ...]],
     forms: Mapping[str, tuple[ValueCount, ...]],
-    identifying: frozenset[str],
+    identifies: Identifies,
 ) -> ColumnProfile:
     name = facts.schema.name
     text, top = text_stats(facts), values.get(name, ())
@@ -87,13 +92,12 @@ def _column(
         name=name,
         kind=facts.schema.kind,
         dtype=facts.schema.dtype,
-        identifying=name in identifying,
+        identifies=identifies,
         count=facts.count,
         missing=facts.rows - facts.count,
         distinct=facts.distinct,
         constant=facts.distinct == 1,
         unique=facts.unique,
-        quantiles="approximate" if facts.rows > EXACT_QUANTILE_ROWS else "exact",
         number=number_stats(facts),
         time=time_stats(facts),
         text=text,
@@ -103,8 +107,8 @@ def _column(
     )
 
 
-def _duplicates(table: ir.Table, facts: Sequence[ColumnFacts], rows: int) -> int:
+def _duplicates(session: Session, table: ir.Table, facts: Sequence[ColumnFacts], rows: int) -> int:
     """Rows that repeat an earlier row; where a column is a key there are none, and nothing is counted."""
     if rows < 2 or any(f.unique and f.count == rows for f in facts):
         return 0
-    return rows - int(table.distinct().count().to_pyarrow().as_py())
+    return repeated_rows(session, table, [f.schema.name for f in facts])

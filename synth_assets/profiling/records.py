@@ -10,6 +10,7 @@ from typing import Literal
 
 from synth_assets.tables.schema import ColumnKind, Frozen
 
+Identifies = Literal["alone", "with others", "no"]
 AssociationMethod = Literal["pearson", "cramers_v", "correlation_ratio"]
 
 
@@ -21,7 +22,10 @@ class ValueCount(Frozen):
 
 
 class Histogram(Frozen):
-    """Counts of rows between neighbouring edges; the last bin includes its upper edge.
+    """Counts of rows from each edge up to, not including, the next one.
+
+    Edges are round numbers, or whole days, months and years. Where extremes lie far out, the first or the last bin is open: its outer
+    edge is the minimum or the maximum (which it includes), so that it may be wider than the others.
 
     Attributes:
         edges: One more than counts; numbers, or ISO texts for dates and times; None once suppressed.
@@ -81,6 +85,8 @@ class ColumnProfile(Frozen):
     """One column.
 
     Attributes:
+        identifies: Whether its values tell who somebody is: direct identifiers, record ids and free text do so alone,
+            quasi-identifiers with others. What does is hidden in the public form.
         count: Rows with a value.
         missing: Rows without one.
         distinct: Distinct values.
@@ -88,19 +94,17 @@ class ColumnProfile(Frozen):
         unique: No value twice, at least two rows.
         top_values: The commonest values; none where most rows have a value of their own.
         rows_of_other_values: Rows with a value that is not among them.
-        quantiles: "approximate" on tables of more than 5 million rows (t-digest), else "exact".
     """
 
     name: str
     kind: ColumnKind
     dtype: str
-    identifying: bool = False
+    identifies: Identifies = "no"
     count: int | None
     missing: int | None
     distinct: int | None
     constant: bool
     unique: bool
-    quantiles: Literal["exact", "approximate"] = "exact"
     number: NumberStats | None = None
     time: TimeStats | None = None
     text: TextStats | None = None
@@ -125,7 +129,7 @@ class Associations(Frozen):
     columns: tuple[str, ...]
     numeric: tuple[bool, ...]
     matrix: tuple[tuple[float | None, ...], ...]
-    rows_used: int
+    rows_used: int | None
     left_out: tuple[str, ...] = ()
     note: str = ""
 
@@ -173,8 +177,8 @@ class SensitiveDisclosure(Frozen):
     """
 
     column: str
-    l_diversity: int
-    t_closeness: float
+    l_diversity: int | None
+    t_closeness: float | None
     binned: bool = False
 
 
@@ -184,7 +188,8 @@ class Anonymity(Frozen):
     Attributes:
         quasi: The quasi-identifiers; rows that agree in all of them form a class, a missing value being a value.
         classes: Number of classes.
-        k: Rows in the smallest class (Sweeney 2002).
+        k: Rows in the smallest class (Sweeney 2002); None in the public form where it is below 11, as are the risk of that class
+            and l and t, which small classes decide.
         unique_rows: Rows that are alone in their class.
         rows_below_5: Rows in classes of fewer than 5.
         highest_risk: 1 / k, the prosecutor's chance with the most exposed person.
@@ -192,11 +197,11 @@ class Anonymity(Frozen):
     """
 
     quasi: tuple[str, ...]
-    classes: int
-    k: int
+    classes: int | None
+    k: int | None
     unique_rows: int | None
     rows_below_5: int | None
-    highest_risk: float
+    highest_risk: float | None
     mean_risk: float
     sensitive: tuple[SensitiveDisclosure, ...] = ()
 
@@ -223,7 +228,7 @@ class TableProfile(Frozen):
     form: Literal["full", "public"] = "full"
 
     def public(self) -> TableProfile:
-        """The form that may leave the restricted zone: no extreme, no value of an identifying column, no group below 11 rows."""
+        """The form that may leave the restricted zone: no extreme, no identifying value, no group below 11 rows, counts rounded."""
         from synth_assets.profiling.disclosure import public_profile
 
         return self if self.form == "public" else public_profile(self)

@@ -20,18 +20,20 @@ import ibis.expr.types as ir
 
 from synth_assets.errors import ConfigError
 from synth_assets.profiling.columns import LONGEST_SHAPE, ColumnFacts, batches, position
+from synth_assets.profiling.distinct import salted
 from synth_assets.profiling.records import Anonymity, SensitiveDisclosure, SinglingOut, Uniqueness
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import ColumnKind, TableSchema
 
 MAX_CANDIDATES = 12
+FEWEST_CANDIDATES = 6
+HELD_CELLS = 600_000_000  # hashes that the search keeps, 8 bytes each: fewer columns of very many rows
 MAX_SET_SIZE = 3
 MAX_SETS = 20
 SINGLING_OUT_FRACTION = 0.05
 SAMPLED_ROWS = 250_000
 TENTHS = 10
 _SETS_PER_QUERY = 12
-_MIX = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: any odd constant that differs per column would do
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,24 @@ def single_out(
         table: The table.
         facts: Its columns' facts.
         rows: Its rows.
-        quasi: Columns to combine; by default the 12 with the most distinct values that are no identifiers and no long texts.
+        quasi: Columns to combine; by default those that are no identifiers and no long texts. Of either, the 12 with the most distinct
+            values (fewer beyond 50 million rows): with more of them, the number of sets would grow without bound.
 
     Returns:
         Minimal sets and the strongest set of each size; None where there is nothing to combine.
     """
-    candidates, capped = _candidates(facts, quasi)
+    candidates, capped = _candidates(facts, quasi, rows)
     if not candidates or rows < 2:
         return None
     step = 1 << max(0, math.ceil(math.log2(rows / SAMPLED_ROWS))) if rows > SAMPLED_ROWS else 1
-    salted = {f"h{i}": _salted(table[f.schema.name], i) for i, f in enumerate(candidates)}
-    with session.held(table.select(**salted)) as hashed:
+    hashes = {f"h{i}": salted(table[f.schema.name], i) for i, f in enumerate(candidates)}
+    with session.held(table.select(**hashes)) as hashed:
         names = tuple(f.schema.name for f in candidates)
         distinct = tuple(_classes(f) for f in candidates)
         levels = _levels(_Search(hashed, names, distinct, rows, step))
     found = [s for level in levels for s in level if (s.unique_fraction or 0) >= SINGLING_OUT_FRACTION]
-    notes = [f"{capped} columns with fewer distinct values were not combined."] if capped else []
+    notes = [f"Sets of up to {min(MAX_SET_SIZE, len(names))} of {len(names)} columns were looked at."]
+    notes += [f"{capped} columns with fewer distinct values were not combined."] if capped else []
     notes += [f"Only the first {MAX_SETS} sets are listed."] if len(found) > MAX_SETS else []
     return Uniqueness(
         candidates=names,
@@ -85,24 +89,20 @@ def single_out(
     )
 
 
-def _candidates(facts: Sequence[ColumnFacts], quasi: Sequence[str]) -> tuple[list[ColumnFacts], int]:
+def _candidates(facts: Sequence[ColumnFacts], quasi: Sequence[str], rows: int) -> tuple[list[ColumnFacts], int]:
     if quasi:
-        return [f for f in facts if f.schema.name in quasi and _classes(f) > 1], 0
-    usable = [f for f in facts if _classes(f) > 1 and f.schema.kind != ColumnKind.ID and not f.unique]
-    usable = [f for f in usable if (f.values.get("max_length") or 0) <= LONGEST_SHAPE]
-    kept = sorted(usable, key=lambda f: (-f.distinct, f.schema.name))[:MAX_CANDIDATES]
+        usable = [f for f in facts if f.schema.name in quasi and _classes(f) > 1]
+    else:
+        usable = [f for f in facts if _classes(f) > 1 and f.schema.kind != ColumnKind.ID and not f.unique]
+        usable = [f for f in usable if (f.values.get("max_length") or 0) <= LONGEST_SHAPE]
+    most = min(MAX_CANDIDATES, max(FEWEST_CANDIDATES, HELD_CELLS // max(1, rows)))
+    kept = sorted(usable, key=lambda f: (-f.distinct, f.schema.name))[:most]
     return [f for f in facts if f in kept], len(usable) - len(kept)
 
 
 def _classes(facts: ColumnFacts) -> int:
     """Distinct values, a missing one included."""
     return facts.distinct + (facts.count < facts.rows)
-
-
-def _salted(values: Any, index: int) -> Any:
-    """A hash that differs per column, so that xor of several does not cancel where two columns hold the same value."""
-    salt = (_MIX * (index + 1)) % 2**63
-    return (values.hash() ^ salt).hash()
 
 
 def _levels(search: _Search) -> list[list[SinglingOut]]:

@@ -76,7 +76,7 @@ def summary(data: ReportInput) -> list[str]:
     columns = sum(len(p.columns) for p in data.profiles.values())
     rows = sum(p.row_count or 0 for p in data.profiles.values())
     known = all(p.row_count is not None for p in data.profiles.values())
-    size = f"{_plural(len(data.profiles), 'table')} with {f'{rows:,} rows and ' if known else ''}{_plural(columns, 'column')}"
+    size = f"{_plural(len(data.profiles), 'table')} with {f'about {rows:,} rows and ' if known else ''}{_plural(columns, 'column')}"
     contents = (
         f"{data.dataset} has {size}; of the columns, {class_words(verdicts)}. Direct identifiers are never modelled: where a synthetic "
         "table has them, they are made anew by a generator."

@@ -33,7 +33,7 @@ def test_profile_counts_rows_and_hides_what_identifies(cli: Command, people: Pat
     columns = {c["name"]: c for c in told["columns"]}
     assert told["row_count"] == ROWS
     assert list(columns) == list(rows_of(people)[0])
-    assert columns["ssn"]["identifying"]
+    assert columns["ssn"]["identifies"] == "alone"
     assert columns["ssn"]["distinct"] == ROWS
     ages = [int(r["age"]) for r in rows_of(people)]
     assert (columns["age"]["number"]["minimum"], columns["age"]["number"]["maximum"]) == (min(ages), max(ages))

@@ -160,7 +160,26 @@ def test_the_cap_on_candidates_keeps_those_with_most_values_and_is_stated(
     monkeypatch.setattr(module, "MAX_CANDIDATES", 2)
     found = search(written, engine, {"two": [1, 1, 2, 2] * 2, "three": [1, 2, 3, 3] * 2, "four": [1, 2, 3, 4] * 2})
     assert found.candidates == ("three", "four")
-    assert found.note == "1 columns with fewer distinct values were not combined."
+    assert (
+        found.note
+        == "Sets of up to 2 of 2 columns were looked at. 1 columns with fewer distinct values were not combined."
+    )
+
+
+def test_a_hundred_quasi_identifiers_are_cut_to_what_can_be_searched(written: Any, engine: Engine) -> None:
+    data = {f"q{i:03}": [j % (2 + i // 10) for j in range(60)] for i in range(100)}
+    found = search(written, engine, data, quasi=tuple(data))
+    assert found.candidates == tuple(f"q{i:03}" for i in (80, 81, *range(90, 100)))
+    assert found.note.startswith(
+        "Sets of up to 3 of 12 columns were looked at. 88 columns with fewer distinct values were not combined."
+    )
+
+
+def test_very_long_tables_combine_fewer_columns(written: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HELD_CELLS", 50)
+    monkeypatch.setattr(module, "FEWEST_CANDIDATES", 3)
+    found = search(written, engine, {name: [j % (3 + i) for j in range(10)] for i, name in enumerate("abcdefghij")})
+    assert found.candidates == ("c", "d", "e", "f", "g")
 
 
 def test_no_candidate_means_no_search(written: Any, engine: Engine) -> None:
