@@ -7,7 +7,9 @@ What belongs here: drawing records. What does not: computing them. A picture of 
 from __future__ import annotations
 
 import io
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from synth_assets.profiling.records import ColumnProfile, TableProfile
@@ -19,21 +21,22 @@ INK = "#222b31"
 FAINT = "#8a969c"
 DPI = 100
 MAX_BYTES = 50_000
-MAX_PANELS = 16
+MAX_PANELS = 40
 MAX_BARS = 30
 _PANELS_PER_ROW = 4
 _CATEGORIES = 6
-_PALETTES = (64, 16, 4)
+_PALETTES = (256, 64, 16, 4)
+_NAMED = 6
 
 
 def histogram_grid(profile: TableProfile) -> bytes:
-    """One small panel per column: bins of numbers and times, bars of the commonest values.
+    """One small panel per column: bins of numbers and times, bars of the commonest values with their share of the rows.
 
     Args:
-        profile: Full or public form; hidden bins are drawn as pale stubs.
+        profile: Full or public form; hidden bins are drawn as pale stubs, open ones in a lighter tone.
 
     Returns:
-        A PNG of at most 50 kB with up to 16 panels; a line below says how many columns are not shown.
+        A PNG of at most 50 kB with up to 40 panels; a line below names columns that are not shown.
     """
     columns = [c for c in profile.columns if c.histogram is not None or c.top_values]
     shown = columns[:MAX_PANELS]
@@ -45,9 +48,15 @@ def histogram_grid(profile: TableProfile) -> bytes:
         _bins(axes, column) if column.histogram is not None else _bars(axes, column)
     for axes in list(grid.flat)[len(shown) :]:
         axes.set_axis_off()
-    left_out = len(profile.columns) - len(shown)
-    _note(figure, f"{left_out} of {len(profile.columns)} columns are not shown." if left_out else "")
+    _note(figure, _left_out([c.name for c in profile.columns if c not in shown], len(profile.columns)))
     return _png(figure)
+
+
+def _left_out(names: Sequence[str], columns: int) -> str:
+    if not names:
+        return ""
+    told = ", ".join(_short(n, 20) for n in names[:_NAMED]) + (" \u2026" if len(names) > _NAMED else "")
+    return f"{len(names)} of {columns} columns are not shown: {told}"
 
 
 def missing_values(profile: TableProfile) -> bytes:
@@ -110,7 +119,7 @@ def association_map(profile: TableProfile) -> bytes:
                     ha="center",
                     va="center",
                     fontsize=6,
-                    color="white" if abs(value) > 0.5 else INK,
+                    color="white" if abs(value) > 0.65 else INK,
                 )
     _bare(axes)
     axes.set_title("Associations (darker is stronger)", loc="left", fontsize=9, color=INK)
@@ -121,19 +130,38 @@ def _bins(axes: Any, column: ColumnProfile) -> None:
     histogram = column.histogram
     if histogram is None:
         return
-    known = [n for n in histogram.counts if n is not None]
-    top = max([*known, 1])
-    places = range(len(histogram.counts))
-    axes.bar(places, [n or 0 for n in histogram.counts], width=0.92, color=ACCENT)
-    hidden = [p for p, n in zip(places, histogram.counts, strict=True) if n is None]
-    axes.bar(hidden, [0.06 * top] * len(hidden), width=0.92, color=PALE)
-    edges = [(p - 0.5, e) for p, e in enumerate(histogram.edges) if e is not None]
-    marks = [edges[0], edges[-1]] if len(edges) > 1 else edges
-    axes.set_xticks([p for p, _ in marks], [_edge(e) for _, e in marks], fontsize=7, color=FAINT, parse_math=False)
-    axes.set_xlim(-0.6, len(histogram.counts) - 0.4)
+    counts, edges = histogram.counts, histogram.edges
+    top = max([*(n for n in counts if n is not None), 1])
+    open_ends = {p for p, e in ((0, edges[0]), (len(counts) - 1, edges[-1])) if e is None and _known(edges)}
+    for place, count in enumerate(counts):
+        colour = PALE if count is None else TINT if place in open_ends else ACCENT
+        height = 0.06 * top if count is None else max(count, 0.012 * top if count else 0)
+        axes.bar(place, height, width=0.9, color=colour, linewidth=0, snap=False)
+    marks = _marks(column)
+    axes.set_xticks([p for p, _ in marks], [t for _, t in marks], fontsize=7, color=FAINT, parse_math=False)
+    if not _known(edges):
+        axes.set_xlabel("values withheld", fontsize=7, color=FAINT, labelpad=2, loc="left")
+    axes.set_xlim(-0.6, len(counts) - 0.4)
     axes.set_ylim(0, top * 1.05)
     axes.set_yticks([])
     _bare(axes)
+
+
+def _known(edges: Sequence[Any]) -> list[tuple[int, Any]]:
+    return [(place, edge) for place, edge in enumerate(edges) if edge is not None]
+
+
+def _marks(column: ColumnProfile) -> list[tuple[float, str]]:
+    """Where the axis has a label, and the label: the ends and the middle; single whole numbers below the middle of their bar."""
+    edges = column.histogram.edges if column.histogram is not None else ()
+    known = _known(edges)
+    steps = {later - edge for (_, edge), (_, later) in itertools.pairwise(known) if isinstance(edge, int)}
+    if steps == {1}:
+        known = [(place, edge) for place, edge in known if place < len(edges) - 1]
+    shift = 0.0 if steps == {1} else -0.5
+    chosen = sorted({0, len(known) // 2, len(known) - 1} if len(known) > 7 else {0, len(known) - 1}) if known else []
+    texts = _edge_texts([known[i][1] for i in chosen], [edge for _, edge in known])
+    return [(known[i][0] + shift, text) for i, text in zip(chosen, texts, strict=True)]
 
 
 def _bars(axes: Any, column: ColumnProfile) -> None:
@@ -143,6 +171,9 @@ def _bars(axes: Any, column: ColumnProfile) -> None:
         axes.barh(place, top, color=PALE, height=0.8)
         axes.barh(place, value.rows, color=TINT, height=0.8)
         axes.text(top * 0.02, place, _short(value.value, 22), va="center", fontsize=6.5, color=INK, parse_math=False)
+        if column.count:
+            share = f"{min(1.0, value.rows / column.count):.0%}"
+            axes.text(top * 0.985, place, share, va="center", ha="right", fontsize=6.5, color=INK)
     axes.set_ylim(_CATEGORIES - 0.4, -0.6)
     axes.set_xlim(0, top)
     axes.set_xticks([])
@@ -150,10 +181,20 @@ def _bars(axes: Any, column: ColumnProfile) -> None:
     _bare(axes)
 
 
-def _edge(edge: float | str | None) -> str:
-    if isinstance(edge, str):
-        return edge[:10]
-    return "" if edge is None else f"{edge:,.0f}" if abs(edge) >= 1000 else f"{edge:.4g}"
+def _edge_texts(chosen: Sequence[Any], edges: Sequence[Any]) -> list[str]:
+    """Labels as short as all edges of the column allow: years, months or days; thousands and millions."""
+    if all(isinstance(edge, str) for edge in edges):
+        inner = [edge[:10] for edge in edges[1:-1]] or [edge[:10] for edge in edges]
+        length = 4 if all(e.endswith("-01-01") for e in inner) else 7 if all(e.endswith("-01") for e in inner) else 10
+        return [edge[:length] for edge in chosen]
+    return [_number_text(float(edge)) for edge in chosen]
+
+
+def _number_text(number: float) -> str:
+    for size, sign in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(number) >= size:
+            return f"{number / (1e3 if sign == 'k' else size):.4g}{sign}" if abs(number) < 1e16 else f"{number:.2g}"
+    return f"{number:.4g}"
 
 
 def _short(text: str, length: int) -> str:

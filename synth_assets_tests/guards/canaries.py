@@ -43,6 +43,7 @@ def person(i: int) -> dict[str, str]:
 
 
 IDENTIFIERS = tuple(k for k in person(1) if k != "person_id")
+QUASI = "Quillvexham"  # a city of many people: a value of a quasi-identifier, far above the limit of small cells
 ALIBI = "the canary of nobody, Xylo Prandt-Quillaby"
 
 
@@ -61,7 +62,7 @@ def write_tables(folder: Path) -> None:
         age, sex = int(rng.integers(1, 95)), "FM"[rng.integers(2)]
         birth = f"{2025 - age}-{rng.integers(1, 13):02d}-{rng.integers(1, 29):02d}"
         ill = int(rng.random() < 0.1 + age / 150)
-        city = ("Boston", "Salem", "Lowell")[rng.integers(3)]
+        city = ("Boston", "Salem", QUASI)[rng.integers(3)]
         people.append(
             {**p, "birth_date": birth, "sex": sex, "city": city, "bmi": round(rng.normal(27, 4), 1), "ill": ill}
         )

@@ -63,6 +63,15 @@ def test_the_restricted_zone_holds_the_canaries(town: Path) -> None:
     assert set(pq.read_table(raw)["email"].to_pylist()) >= {canaries.person(i)["email"] for i in range(canaries.MARKED)}
 
 
+def test_no_value_of_a_quasi_identifier_stands_in_the_public_profile_or_in_dagster(town: Path) -> None:
+    profile = town / "var" / "restricted" / "town" / "profile"
+    (full,), (public,) = list(profile.rglob("result.json")), list(profile.rglob("public.json"))
+    assert canaries.leaks_in_file(full, [canaries.QUASI]) == [canaries.QUASI]
+    shown = [public, *(p for p in (town / "var" / "dagster").rglob("*") if p.is_file())]
+    assert any(p.suffix == ".db" for p in shown)
+    assert [p for p in shown if canaries.leaks_in_file(p, [canaries.QUASI])] == []
+
+
 def plant_parquet(home: Path, canary: str) -> None:
     pq.write_table(pa.table({"note": [f"see {canary}"]}), home / "var" / "masked" / "x.parquet", compression="zstd")
 
