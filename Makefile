@@ -49,6 +49,8 @@ screenshots: setup ## Take the pictures of the README (needs Chromium and a fini
 bench: setup ## Run the benchmarks; DATA is the folder with the public tables
 	@$(BIN)/python benchmarks/synthesis.py "$(DATA)" $(if $(BENCH),--bench "$(BENCH)")
 	@$(BIN)/python benchmarks/masking.py
+	@$(BIN)/python benchmarks/profile.py --data "$(DATA)"
+	@$(BIN)/python benchmarks/scale.py
 	@SYNTH_ASSETS_SHARED_DATA="$(DATA)" $(BIN)/python benchmarks/classification.py
 
 constraints: ## Write constraints.txt from the versions in .venv
