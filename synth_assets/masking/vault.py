@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.engine import make_url
@@ -21,6 +21,9 @@ from synth_assets.errors import ConfigError, InputError
 from synth_assets.ledger.backends import LedgerStore, open_ledger_store
 from synth_assets.masking.keyring import release_key
 from synth_assets.storage.secrets import SecretKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 TOKEN_FORM = r"tok_[0-9a-f]{32}"  # noqa: S105  the form, not a token
 _TOKEN_BYTES, _NONCE_BYTES = 16, 12
@@ -43,14 +46,23 @@ class Shelf:
     domain: str
     key: SecretKey
 
-    def seal(self, token: str, value: str) -> bytes:
-        """The value encrypted; bound to its token and shelf, so that no row can be put in another one's place."""
+    @cached_property
+    def key_id(self) -> str:
+        """Fingerprint of the key; stored with every row, so that a wrong key is told from a broken row."""
+        return self.key.fingerprint
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+        return AESGCM(self.key.value)
+
+    def seal(self, token: str, value: str) -> bytes:
+        """The value encrypted; bound to its token and shelf, so that no row can be put in another one's place."""
         plain = value.encode() + b"\x80"
         padded = plain.ljust(-(-len(plain) // _BLOCK) * _BLOCK, b"\x00")
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + AESGCM(self.key.value).encrypt(nonce, padded, self._bound_to(token))
+        return nonce + self._cipher.encrypt(nonce, padded, self._bound_to(token))
 
     def open(self, token: str, sealed: bytes) -> str:
         """The value of a token.
@@ -59,11 +71,10 @@ class Shelf:
             InputError: the row was changed.
         """
         from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce, body = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
-            padded = AESGCM(self.key.value).decrypt(nonce, body, self._bound_to(token))
+            padded = self._cipher.decrypt(nonce, body, self._bound_to(token))
         except InvalidTag:
             raise InputError(
                 "a row of the vault is not what was written.", remedy="Restore the vault from a backup."
@@ -145,7 +156,7 @@ class TokenVault:
 
     def _row(self, shelf: Shelf, lookup: str, value: str) -> dict[str, Any]:
         token = f"tok_{os.urandom(_TOKEN_BYTES).hex()}"
-        place = {"release_domain": shelf.release_domain, "domain": shelf.domain, "key_id": shelf.key.fingerprint}
+        place = {"release_domain": shelf.release_domain, "domain": shelf.domain, "key_id": shelf.key_id}
         return {**place, "token": token, "lookup": lookup, "sealed": shelf.seal(token, value)}
 
     def values(self, tokens: Iterable[str], master: SecretKey) -> dict[str, str]:
@@ -166,7 +177,7 @@ class TokenVault:
             if place not in shelves:
                 shelves[place] = shelf_of(release_key(master, row.release_domain), *place)
             shelf = shelves[place]
-            if shelf.key.fingerprint != row.key_id:
+            if shelf.key_id != row.key_id:
                 raise ConfigError(
                     "this is not the master key that the tokens were made with.",
                     remedy="Set the earlier key (see docs/operations.md, keys), and ask again.",
@@ -188,10 +199,10 @@ def _known(connection: Connection, shelf: Shelf, hashes: Sequence[str]) -> dict[
     statement = text("""SELECT lookup, token FROM vault_tokens
         WHERE release_domain = :release_domain AND domain = :domain AND key_id = :key_id AND lookup IN :lookups""")
     query = statement.bindparams(bindparam("lookups", expanding=True))
-    place = {"release_domain": shelf.release_domain, "domain": shelf.domain, "key_id": shelf.key.fingerprint}
+    place = {"release_domain": shelf.release_domain, "domain": shelf.domain, "key_id": shelf.key_id}
     found: dict[str, str] = {}
     for some in _pieces(hashes):
-        found |= {row.lookup: row.token for row in connection.execute(query, {**place, "lookups": some})}
+        found |= {str(h): str(token) for h, token in connection.execute(query, {**place, "lookups": some})}
     return found
 
 
