@@ -79,10 +79,22 @@ def _profile(
         write_bytes(folder / f"{slug(table)}.associations.png", association_map(shown))
     return {
         "tables": [
-            {"table": t, "rows": p.row_count, "columns": len(p.columns), "duplicate_rows": p.duplicates}
+            {
+                "table": t,
+                "rows": _told(p.row_count),
+                "columns": len(p.columns),
+                "duplicate_rows": _told(p.duplicates),
+                "smallest_class": "no quasi-identifier" if p.anonymity is None else _told(p.anonymity.k, "below 11"),
+                "sets_that_single_out": 0 if p.uniqueness is None else len(p.uniqueness.sets),
+            }
             for t, p in public.items()
         ]
     }
+
+
+def _told(figure: int | None, hidden: str = "withheld") -> int | str:
+    """A figure of the public form; what it hides is a small group, or leaves one."""
+    return hidden if figure is None else figure
 
 
 def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:

@@ -30,6 +30,7 @@ SMALLEST_SHOWN = 15  # counts are rounded to tens at least: 11 to 14 would read 
 DIGITS = 3
 COARSE_DIGITS = 2
 _RARE_SIGNS = re.compile(r"[^Aa9 .,:;/@+()_-]")
+_SMALL_LETTERS = re.compile(r"a{2,}")
 
 
 def public_profile(profile: TableProfile) -> TableProfile:
@@ -179,13 +180,13 @@ def _time(stats: TimeStats | None, *, coarse: bool) -> TimeStats | None:
 def _text(stats: TextStats | None, *, hides: bool) -> TextStats | None:
     """Shapes show letters and digits of nobody, but other signs as they are: only the common ones are kept.
 
-    Of an identifying column, only the signs that forms are made of are kept.
+    Of an identifying column, only the signs that forms are made of are kept, and words are not told by their length.
     """
     if stats is None:
         return None
     merged: dict[str, int] = {}
     for shape in stats.shapes:
-        text = _RARE_SIGNS.sub("?", shape.value) if hides else shape.value
+        text = _SMALL_LETTERS.sub("a\u2026", _RARE_SIGNS.sub("?", shape.value)) if hides else shape.value
         merged[text] = merged.get(text, 0) + shape.rows
     forms = sorted((ValueCount(value=v, rows=n) for v, n in merged.items()), key=lambda s: (-s.rows, s.value))
     shapes, others = _values(forms, stats.rows_of_other_shapes or 0) if forms else ((), None)

@@ -65,6 +65,8 @@ class TableCard:
     contract: tuple[CheckLine, ...]
     failed: tuple[CheckLine, ...]
     singling_out: tuple[str, ...]
+    searched: str
+    anonymity: str
     associations: tuple[str, ...]
     actions: str
     mask_checks: tuple[CheckLine, ...]
@@ -87,6 +89,8 @@ def table_card(data: ReportInput, name: str) -> TableCard:
         contract=contract,
         failed=tuple(line for line in contract if not line.passed),
         singling_out=_singling_out(profile),
+        searched="" if profile.uniqueness is None else profile.uniqueness.note,
+        anonymity=_anonymity(profile),
         associations=_associations(profile),
         actions=action_words(masks),
         mask_checks=data.mask_checks[name],
@@ -166,6 +170,8 @@ def _picture(column: ColumnProfile) -> Markup:
     """A small picture of the public distribution, or nothing."""
     if column.histogram is not None:
         return bars(column.histogram.counts, label=f"distribution of {column.name}")
+    if len(column.top_values) < 2:
+        return Markup("")  # one bar alone would say nothing
     return bars([v.rows for v in column.top_values], label=f"weights of the commonest values of {column.name}")
 
 
@@ -175,6 +181,16 @@ def _singling_out(profile: TableProfile) -> tuple[str, ...]:
     if found is None:
         return ()
     return tuple(_alone(s) for s in found.sets[:MOST_SHOWN])
+
+
+def _anonymity(profile: TableProfile) -> str:
+    """The smallest class of the raw table in words; a small one is a small group of rows and is not told."""
+    found = profile.anonymity
+    if found is None:
+        return ""
+    size = "fewer than 11 rows" if found.k is None else f"{found.k:,} rows"
+    columns = "the quasi-identifier" if len(found.quasi) == 1 else f"all {len(found.quasi)} quasi-identifiers together"
+    return f"By {columns} the rows fall into {count(found.classes)} classes; the smallest has {size}."
 
 
 def _alone(found: SinglingOut) -> str:

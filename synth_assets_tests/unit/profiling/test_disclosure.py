@@ -101,6 +101,18 @@ def test_shapes_of_an_identifying_column_show_no_rare_sign(written: Any, engine:
     assert [(s.value, s.rows) for s in other.shapes] == [("A-9", 20)]
 
 
+def test_shapes_of_an_identifying_column_do_not_tell_the_length_of_words(written: Any, engine: Engine) -> None:
+    path, schema = written(
+        {"state": ["Massachusetts"] * 40, "mail": [f"{'ab' * (1 + i % 3)}{i:02}@x.org" for i in range(40)]}
+    )
+    public = profile_table(path, schema, engine, identifying=frozenset({"mail"}), quasi=("state",)).public()
+    state, mail = public.column("state").text, public.column("mail").text
+    assert state is not None
+    assert mail is not None
+    assert [s.value for s in state.shapes] == ["Aa\u2026"]
+    assert [(s.value, s.rows) for s in mail.shapes] == [("a\u202699@a.a\u2026", 40)]
+
+
 def test_a_table_of_ten_rows_shows_names_only(written: Any, engine: Engine) -> None:
     path, schema = written({"x": list(range(10)), "s": ["a"] * 10})
     public = profile_table(path, schema, engine).public()
