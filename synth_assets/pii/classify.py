@@ -72,12 +72,18 @@ def classify_table(
         ConfigError: an override names an entity type that does not exist.
         InputError: the folder holds no Parquet file.
     """
+    samples = column_samples(table, schema, engine)
+    return _verdicts(samples, table_name or schema.name, description, overrides or {})
+
+
+def column_samples(table: Path, schema: TableSchema, engine: Engine) -> list[ColumnSample]:
+    """Counts over all rows and a sample of values for every column; for arguments and errors see `classify_table`."""
     files = sorted(table.glob("part-*.parquet")) if table.is_dir() else [table]
     if not files:
         raise InputError("no Parquet file in the folder.", file=str(table))
-    counts = _counts(table, schema, engine)
+    counts = column_counts(table, schema, engine)
     values = _sample_rows(files, schema.names)
-    samples = [
+    return [
         ColumnSample(
             c.name,
             c.dtype,
@@ -88,7 +94,6 @@ def classify_table(
         )
         for i, c in enumerate(schema.columns)
     ]
-    return _verdicts(samples, table_name or schema.name, description, overrides or {})
 
 
 def classify_frame(
@@ -139,7 +144,7 @@ def _to_arrow(frame: Any) -> pa.Table:
     return pa.table({name: a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for name, a in arrays.items()})
 
 
-def _counts(table: Path, schema: TableSchema, engine: Engine) -> dict[str, int]:
+def column_counts(table: Path, schema: TableSchema, engine: Engine) -> dict[str, int]:
     """Rows, missing cells and distinct values of all columns in one pass."""
     with engine.session() as session:
         source = session.parquet(table)
@@ -172,9 +177,14 @@ def _verdicts(
     samples: Sequence[ColumnSample], table_name: str, description: str, overrides: Mapping[str, ColumnConfig]
 ) -> tuple[ColumnVerdict, ...]:
     _check_overrides(overrides)
-    cases = [gather(sample) for sample in samples]
-    subject = relate(cases, table_name, description)
+    cases, subject = weigh(samples, table_name, description)
     return tuple(_verdict(case, subject, overrides.get(case.sample.name)) for case in cases)
+
+
+def weigh(samples: Sequence[ColumnSample], table_name: str, description: str) -> tuple[list[Case], Subject]:
+    """All evidence on the columns of a table, and whom the table is about."""
+    cases = [gather(sample) for sample in samples]
+    return cases, relate(cases, table_name, description)
 
 
 def _check_overrides(overrides: Mapping[str, ColumnConfig]) -> None:

@@ -6,20 +6,20 @@ forms, lists and shares, and never a value.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
 
 from synth_assets.pii import detectors, headers, plausible
 from synth_assets.pii.columns import ColumnSample
+from synth_assets.pii.dictionaries import read_data
 from synth_assets.pii.names import Header, read_header, vocabulary
 
 _COUNTERS = frozenset({"num", "number", "nb", "no", "n", "count", "nombre", "anzahl", "numero", "qtd"})
 NONE_PRIOR = 2.5  # log odds of "no entity" before any evidence
 FITS_WELL = 0.6
-
-# Calibration: share of right verdicts by lead over the runner-up, on the half of the benchmark that no rule was made from.
-_SLOPE, _OFFSET = 0.35, 0.9
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,28 @@ def _add_hint(case: Case, hint: headers.Hint) -> None:
         )
 
 
-def confidence(case: Case) -> float:
-    """Calibrated share of such verdicts that are right, from the lead of the best type over the next."""
+def lead(case: Case) -> float:
+    """How far the best type lies before the next, in log odds, 0 and more; tables of few rows count less."""
     ranking = case.ranking()
-    lead = ranking[0][1] - (ranking[1][1] if len(ranking) > 1 else 0.0)
-    seen = min(1.0, 0.6 + case.sample.filled / 25)
-    return round(seen / (1 + math.exp(-(_SLOPE * lead + _OFFSET))), 4)
+    ahead = ranking[0][1] - (ranking[1][1] if len(ranking) > 1 else 0.0)
+    return ahead * min(1.0, 0.5 + case.sample.filled / 30)
+
+
+@cache
+def calibration(name: str) -> tuple[tuple[float, float], ...]:
+    """Points (lead, share right) of the fitted monotone map, from data/calibration.txt.
+
+    Args:
+        name: "named" for columns whose name can say something, else "opaque".
+    """
+    rows = (line.split() for line in read_data("calibration.txt"))
+    return tuple((float(row[1]), float(row[2])) for row in rows if row[0] == name)
+
+
+def confidence(case: Case) -> float:
+    """Calibrated share of such verdicts that are right, from the lead of the best type over the next.
+
+    Source: isotonic regression, fitted by benchmarks/calibrate.py.
+    """
+    points = calibration("opaque" if case.header.opaque else "named")
+    return round(float(np.interp(lead(case), [x for x, _ in points], [y for _, y in points])), 4)
