@@ -2,8 +2,9 @@
 
 Data: made tables of unseen_tables.py from seeds of their own (never those of the benchmark), with and without headers, and every second
 labelled table (by hash of its name); the other labelled tables and the benchmark's seed measure the result.
-Method: the share of right verdicts in ten ranges of the lead, each pulled towards 0.5 by two imagined columns, so that no confidence is
-0 or 1, then isotonic regression over the ranges, weighted by their columns. Run: python benchmarks/calibrate.py --data DIR  (writes synth_assets/pii/data/calibration.txt)
+Method: the share of right verdicts in ten ranges of the lead, each pulled towards 0.5 by two imagined columns, so that no
+confidence is 0 or 1, then isotonic regression over the ranges, weighted by their columns.
+Run: python benchmarks/calibrate.py --data DIR  (writes synth_assets/pii/data/calibration.txt)
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import itertools
 import os
 import sys
 import tempfile
@@ -117,7 +118,7 @@ def calibration_error(part: Part, wrong: set[tuple[str, str]]) -> tuple[float, l
         if (r["table"], r["column"]) in known
     ]
     rows, error = [], 0.0
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in itertools.pairwise(BINS):
         inside = [(c, right) for c, right in sure if low <= c < high]
         if inside:
             stated = float(np.mean([c for c, _ in inside]))

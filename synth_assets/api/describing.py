@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import Progress, engine_of, ingested, silent, verdicts_of
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 
 if TYPE_CHECKING:
     from synth_assets.api.reading import Table
@@ -56,6 +56,7 @@ def classify(
     *,
     name: str | None = None,
     columns: Mapping[str, ColumnConfig] | None = None,
+    text_detector: TextDetectorName = "builtin",
     progress: Progress = silent,
 ) -> tuple[ColumnVerdict, ...]:
     """One verdict per column: entity type, identifier class, confidence, evidence, recommended action.
@@ -64,6 +65,7 @@ def classify(
         table: File or frame.
         name: Name of the table; counts as evidence (default: the file's stem).
         columns: What is known about columns; it wins and is recorded as an override.
+        text_detector: Looks for identifiers in free text: "builtin", or "presidio" (its extra).
         progress: Called with the name of each step as it begins.
 
     Raises:
@@ -72,4 +74,4 @@ def classify(
     progress("reading")
     with ingested(table, name, columns) as data:
         progress("classifying columns")
-        return verdicts_of(data, columns)
+        return verdicts_of(data, columns, text_detector)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig
+from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig, TextDetectorName
 from synth_assets.config.runtime import Settings, find_home
 from synth_assets.errors import InputError, SourceError
 from synth_assets.tables.schema import TableSchema
@@ -140,12 +140,23 @@ def _mixed(frame: pd.DataFrame) -> str | None:
     return None
 
 
-def verdicts_of(data: Ingested, columns: Mapping[str, ColumnConfig] | None = None) -> tuple[ColumnVerdict, ...]:
+def verdicts_of(
+    data: Ingested,
+    columns: Mapping[str, ColumnConfig] | None = None,
+    text_detector: TextDetectorName = "builtin",
+) -> tuple[ColumnVerdict, ...]:
     """What each column holds about people."""
     from synth_assets.pii.classify import classify_table
 
     known = {n: c for n, c in (columns or {}).items() if n in data.schema.names}
-    return classify_table(data.folder, data.schema, engine_of(), table_name=data.schema.name, overrides=known)
+    return classify_table(
+        data.folder,
+        data.schema,
+        engine_of(),
+        table_name=data.schema.name,
+        overrides=known,
+        text_detector=text_detector,
+    )
 
 
 def path_of(table: Table) -> str | None:

@@ -24,14 +24,15 @@ OVERRIDE_KEYS = ("entity_type", "identifier_class", "description")
 
 
 def section_of(wiring: Wiring) -> dict[str, Any]:
-    """What the classification takes from the YAML: overrides and descriptions."""
-    return {
+    """What the classification takes from the YAML: overrides, descriptions and the detector of free text."""
+    tables = {
         name: {
             "description": table.description,
             "columns": wiring.declared(name, OVERRIDE_KEYS),
         }
         for name, table in wiring.config.tables.items()
     }
+    return {"text_detector": wiring.config.text_detector, "tables": tables}
 
 
 def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
@@ -91,7 +92,7 @@ def _classify(
     verdicts = {
         name: classify_table(
             store.path(raws[name]), schema_of(raws[name]), engine.open(), table_name=name,
-            description=table.description or "", overrides=table.columns,
+            description=table.description or "", overrides=table.columns, text_detector=wiring.config.text_detector,
         )
         for name, table in wiring.config.tables.items()
     }  # fmt: skip

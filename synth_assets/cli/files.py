@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from pydantic import ValidationError
@@ -24,7 +24,7 @@ from synth_assets.cli.options import (
 )
 from synth_assets.cli.output import emit_json, narrow, note, path_line, show, steps, table
 from synth_assets.config.anonymity import TableAnonymity
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 from synth_assets.config.rules import Action, Rule
 from synth_assets.errors import InputError
 
@@ -107,6 +107,9 @@ def classify(
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
     sheet: SheetOption = None,
+    text_detector: Annotated[
+        str, typer.Option(metavar="NAME", help="Looks for identifiers in free text: builtin, or presidio (an extra).")
+    ] = "builtin",
     as_json: JsonOption = False,
 ) -> int:
     """What each column holds about people, and why we think so."""
@@ -114,7 +117,7 @@ def classify(
 
     source = table_of(file, encoding, delimiter, null_value, sheet)
     with steps(quiet=as_json) as progress:
-        verdicts = api.classify(source, progress=progress)
+        verdicts = api.classify(source, text_detector=_detector(text_detector), progress=progress)
     if as_json:
         emit_json(verdicts)
         return 0
@@ -133,6 +136,13 @@ def classify(
     ]
     show(table("", ["column", "entity type", "class", "conf.", "action", "HIPAA", "why"], rows))
     return 0
+
+
+def _detector(name: str) -> TextDetectorName:
+    if name not in get_args(TextDetectorName):
+        known = " or ".join(get_args(TextDetectorName))
+        raise InputError(f"{name!r} is no text detector.", remedy=f"Give {known}.")
+    return cast("TextDetectorName", name)
 
 
 def _reasons(verdict: ColumnVerdict) -> list[str]:

@@ -18,6 +18,7 @@ from synth_assets.config.rules import RuleOrAction
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
 OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
+TextDetectorName = Literal["builtin", "presidio"]
 Kind = Literal["number", "category", "date", "datetime", "boolean", "text", "id"]
 RiskLevel = Literal["low", "medium", "high"]
 ExportFormat = Literal["parquet", "csv", "json"]
@@ -182,6 +183,9 @@ class DatasetConfig(Config):
     seed: int = Field(default=7, ge=0, lt=2**62)
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
     null_values: tuple[str, ...] = ()
+    text_detector: TextDetectorName = Field(
+        default="builtin", description="Looks for identifiers in free text; presidio needs the extra of that name."
+    )
     timezone: str = "UTC"
     target: str | None = None
     protected: Names = ()

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.pii.columns import ColumnSample
 from synth_assets.pii.context import Subject, relate
+from synth_assets.pii.detection import TextDetector
+from synth_assets.pii.detection import text_detector as detector_of
 from synth_assets.pii.evidence import Case, confidence, gather
 from synth_assets.pii.headers import ORGANIZATIONS, PERSONS
 from synth_assets.pii.records import ColumnVerdict
@@ -50,6 +52,7 @@ def classify_table(
     table_name: str = "",
     description: str = "",
     overrides: Mapping[str, ColumnConfig] | None = None,
+    text_detector: TextDetectorName = "builtin",
 ) -> tuple[ColumnVerdict, ...]:
     """One verdict per column of a canonical table.
 
@@ -64,16 +67,18 @@ def classify_table(
         table_name: Counts as evidence; the schema's name when empty.
         description: Counts as evidence.
         overrides: What a person says about columns; it wins and is recorded.
+        text_detector: Looks for identifiers in free text.
 
     Returns:
         Verdicts in column order.
 
     Raises:
         ConfigError: an override names an entity type that does not exist.
+        ServiceUnavailableError: the text detector is not installed.
         InputError: the folder holds no Parquet file.
     """
     samples = column_samples(table, schema, engine)
-    return _verdicts(samples, table_name or schema.name, description, overrides or {})
+    return _verdicts(samples, table_name or schema.name, description, overrides or {}, text_detector)
 
 
 def column_samples(table: Path, schema: TableSchema, engine: Engine) -> list[ColumnSample]:
@@ -102,6 +107,7 @@ def classify_frame(
     table_name: str = "",
     description: str = "",
     overrides: Mapping[str, ColumnConfig] | None = None,
+    text_detector: TextDetectorName = "builtin",
 ) -> tuple[ColumnVerdict, ...]:
     """One verdict per column of a frame in memory; nothing is written.
 
@@ -110,9 +116,11 @@ def classify_frame(
         table_name: Counts as evidence.
         description: Counts as evidence.
         overrides: What a person says about columns; it wins and is recorded.
+        text_detector: Looks for identifiers in free text.
 
     Raises:
         ConfigError: an override names an entity type that does not exist.
+        ServiceUnavailableError: the text detector is not installed.
     """
     table = _to_arrow(frame)
     samples = []
@@ -124,7 +132,7 @@ def classify_frame(
                 name, str(column.type), distinct, rows=len(column), missing=column.null_count, distinct=len(distinct)
             )
         )
-    return _verdicts(samples, table_name, description, overrides or {})
+    return _verdicts(samples, table_name, description, overrides or {}, text_detector)
 
 
 def _to_arrow(frame: Any) -> pa.Table:
@@ -174,17 +182,23 @@ def _sample_rows(files: Sequence[Path], names: Sequence[str]) -> pa.Table:
 
 
 def _verdicts(
-    samples: Sequence[ColumnSample], table_name: str, description: str, overrides: Mapping[str, ColumnConfig]
+    samples: Sequence[ColumnSample],
+    table_name: str,
+    description: str,
+    overrides: Mapping[str, ColumnConfig],
+    detector: TextDetectorName,
 ) -> tuple[ColumnVerdict, ...]:
     _check_overrides(overrides)
-    cases, subject = weigh(samples, table_name, description)
+    cases, subject = weigh(samples, table_name, description, detector_of(detector))
     return tuple(_verdict(case, subject, overrides.get(case.sample.name)) for case in cases)
 
 
-def weigh(samples: Sequence[ColumnSample], table_name: str, description: str) -> tuple[list[Case], Subject]:
+def weigh(
+    samples: Sequence[ColumnSample], table_name: str, description: str, detector: TextDetector | None = None
+) -> tuple[list[Case], Subject]:
     """All evidence on the columns of a table, and whom the table is about."""
     cases = [gather(sample) for sample in samples]
-    return cases, relate(cases, table_name, description)
+    return cases, relate(cases, table_name, description, detector)
 
 
 def _check_overrides(overrides: Mapping[str, ColumnConfig]) -> None:

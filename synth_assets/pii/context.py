@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_assets.pii.detection import TextDetector, text_detector
 from synth_assets.pii.evidence import Case
 from synth_assets.pii.headers import ORGANIZATIONS, PERSONS, THINGS
 from synth_assets.pii.names import read_header
-from synth_assets.pii.text import entity_shares
 
 # How much a column of a type says that the rows are persons.
 _PERSONAL = {
@@ -85,7 +85,9 @@ def _named(text: str) -> str | None:
     return "thing" if concepts & THINGS else None
 
 
-def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -> Subject:
+def relate(
+    cases: Sequence[Case], table_name: str = "", description: str = "", detector: TextDetector | None = None
+) -> Subject:
     """Add to each case what its neighbours say; returns the subject of the table."""
     subject = subject_of(cases, table_name, description)
     about = read_header(table_name).all | read_header(description).all
@@ -107,17 +109,17 @@ def relate(cases: Sequence[Case], table_name: str = "", description: str = "") -
         _insured(case, cases, about)
         _beside_places(case, cases)
         _security_code(case, cases)
-        _scan(case)
+        _scan(case, detector or text_detector())
         if position:
             _coordinates(cases[position - 1], case)
     return subject_of(cases, table_name, description)
 
 
-def _scan(case: Case) -> None:
+def _scan(case: Case, detector: TextDetector) -> None:
     """Free text is searched for identifiers."""
     if case.top != "free_text":
         return
-    shares = entity_shares(case.sample.text.slice(0, 300))
+    shares = detector.shares(case.sample.text.slice(0, 300))
     case.identifying_text = max(shares.values(), default=0.0)
     for kind, share in sorted(shares.items(), key=lambda pair: -pair[1])[:4]:
         case.add("free_text", 0.0, f"text: {max(share, 0.01):.0%} of the texts have the form of a {kind} in them")

@@ -11,18 +11,18 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from synth_assets.errors import ConfigError
+from synth_assets.config.dataset import TextDetectorName
+from synth_assets.errors import ConfigError, ServiceUnavailableError
 from synth_assets.pii import text
 from synth_assets.pii.text import Span
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
-DetectorName = Literal["builtin", "presidio"]
 LEAST_SCORE = 0.4  # Presidio's own patterns without context or check digits score below
 PRESIDIO_CELLS = 100
 MODELS = ("en_core_web_trf", "en_core_web_lg", "en_core_web_md", "en_core_web_sm")
@@ -84,23 +84,23 @@ class PresidioDetector:
 
 
 @cache
-def text_detector(name: DetectorName = "builtin") -> TextDetector:
+def text_detector(name: TextDetectorName = "builtin") -> TextDetector:
     """The detector of a name; each is made once per process.
 
     Args:
         name: "builtin" or "presidio".
 
     Raises:
-        ConfigError: there is no such detector, or its extra is not installed.
+        ConfigError: there is no such detector.
+        ServiceUnavailableError: its extra is not installed.
     """
     if name == "builtin":
         return BuiltinDetector()
     if name != "presidio":
         raise ConfigError(f"{name!r} is no text detector.", key="text_detector", remedy="Use builtin or presidio.")
     if importlib.util.find_spec("presidio_analyzer") is None:
-        raise ConfigError(
+        raise ServiceUnavailableError(
             "the text detector presidio needs the package presidio-analyzer, which is not installed.",
-            key="text_detector",
             remedy="Install the extra: pip install 'synth-assets[presidio]', or use the built-in detector.",
         )
     return PresidioDetector()
