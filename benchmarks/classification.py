@@ -81,22 +81,19 @@ def labelled_parts(folder: Path, scorer: Any) -> list[Part]:
     return parts
 
 
-def unseen_parts(tables: int, seed: int) -> list[Part]:
-    """Made tables: names whose errors nobody looked at, the other names, and no names at all."""
+def unseen_parts(tables: int, seed: int, *, opaque: bool) -> list[Part]:
+    """Made tables without names; or those with names in two halves: errors were looked at in one, the other is held out."""
+    with tempfile.TemporaryDirectory() as folder:
+        labels = unseen_tables.write_tables(Path(folder), tables=tables, seed=seed, opaque=opaque)
+        said = classify_files(sorted(Path(folder).glob("*.csv")))
+    if opaque:
+        return [Part(f"unseen tables, headers col1, col2 ... ({tables})", labels, said)]
     parts = []
-    for opaque in (False, True):
-        with tempfile.TemporaryDirectory() as folder:
-            labels = unseen_tables.write_tables(Path(folder), tables=tables, seed=seed, opaque=opaque)
-            said = classify_files(sorted(Path(folder).glob("*.csv")))
-        if opaque:
-            parts.append(Part(f"unseen tables, headers col1, col2 ... ({tables})", labels, said))
-            continue
-        for flag, title in (("yes", "held-out names"), ("no", "other names")):
-            some = [r for r in labels if r["held_out"] == flag]
-            keys = {(r["table"], r["column"]) for r in some}
-            parts.append(
-                Part(f"unseen tables, {title} ({tables})", some, [r for r in said if (r["table"], r["column"]) in keys])
-            )
+    for flag, title in (("yes", "held-out names"), ("no", "other names")):
+        some = [r for r in labels if r["held_out"] == flag]
+        keys = {(r["table"], r["column"]) for r in some}
+        inside = [r for r in said if (r["table"], r["column"]) in keys]
+        parts.append(Part(f"unseen tables, {title} ({tables})", some, inside))
     return parts
 
 
@@ -236,9 +233,12 @@ def main() -> None:
             writer = csv.DictWriter(handle, fieldnames=list(parts[0].said[0]))
             writer.writeheader()
             writer.writerows(row for part in parts for row in part.said)
-    parts += unseen_parts(args.tables, args.seed) if args.tables else []
     for part in parts:
         show(scorer, part, args)
+    for opaque in (False, True) if args.tables else ():
+        for part in unseen_parts(args.tables, args.seed, opaque=opaque):
+            parts.append(part)
+            show(scorer, part, args)
     columns = sum(len(p.said) for p in parts)
     spent = time.process_time() - started
     print(f"\n{spent:.1f} CPU s for {columns} columns, reading included: {1000 * spent / columns:.1f} ms per column")

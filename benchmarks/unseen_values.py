@@ -303,7 +303,7 @@ def _person_names(m: Maker) -> list[str]:
 
 
 def _email(m: Maker, i: int) -> str:
-    sign, host = m.choice(".", "_", ""), m.choice("mail.example", "example.org", "post.test")
+    sign, host = m.choice(".", "_", ""), m.choice("example.com", "example.org", "mail.example.net")
     return f"{plain(m.first[i])}{sign}{plain(m.last[i])}{m.digits(2)}@{host}"
 
 
@@ -396,7 +396,7 @@ MAKERS: dict[str, Callable[[Maker], list[str]]] = {
         else m.column(lambda _: f"SN{m.letters(2)}{m.digits(8)}")
     ),
     "url": lambda m: m.column(
-        lambda i: f"https://{m.choice('www.', '')}{plain(m.last[i])}.example/{plain(m.first[i])}"
+        lambda i: f"https://{m.choice('www.', '')}example.org/{plain(m.last[i])}/{plain(m.first[i])}"
     ),
     "ip_address": lambda m: m.column(lambda _: ".".join(str(x) for x in m.rng.integers(1, 255, 4))),
     "mac_address": lambda m: m.column(lambda _: ":".join(f"{x:02x}" for x in m.rng.integers(0, 256, 6))),

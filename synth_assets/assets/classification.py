@@ -12,7 +12,7 @@ from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.raw import schema_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
-from synth_assets.pii.records import ColumnVerdict
+from synth_assets.pii.records import ColumnVerdict, table_level
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
@@ -108,7 +108,8 @@ def _classify(
 def _describe(wiring: Wiring, store: ArtifactStore, ref: ArtifactRef) -> dict[str, Any]:
     """Columns of all tables as `table.column` with a tag, their lineage, and the verdicts as a table."""
     schemas = read_schemas(store, ref)
-    public = [(t, v.public()) for t, found in read_verdicts(store, ref).items() for v in found]
+    verdicts = read_verdicts(store, ref)
+    public = [(t, v.public()) for t, found in verdicts.items() for v in found]
     columns = [
         dg.TableColumn(
             f"{t}.{v.column}", type=schemas[t].column(v.column).dtype, description=v.entity_type, tags={"pii": v.identifier_class}
@@ -120,7 +121,7 @@ def _describe(wiring: Wiring, store: ArtifactStore, ref: ArtifactRef) -> dict[st
     shown = [
         {
             "table": t, "column": v.column, "entity_type": v.entity_type, "class": v.identifier_class, "confidence": v.confidence,
-            "action": v.recommended_action, "HIPAA": v.hipaa_identifier or "", "GDPR": v.gdpr_category or "",
+            "level": v.level, "action": v.recommended_action, "HIPAA": v.hipaa_identifier or "", "GDPR": v.gdpr_category or "",
             "override": "yes" if v.overridden else "", "why": "; ".join(v.evidence[:2]),
         }
         for t, v in public
@@ -129,6 +130,7 @@ def _describe(wiring: Wiring, store: ArtifactStore, ref: ArtifactRef) -> dict[st
         "direct_identifiers": counts["direct"],
         "quasi_identifiers": counts["quasi"],
         "sensitive_columns": counts["sensitive"],
+        "table_levels": metadata.rows([{"table": t, "level": table_level(found)} for t, found in verdicts.items()]),
         "verdicts": metadata.rows(shown),
         "dagster/column_schema": dg.TableSchema(columns=columns),
         **metadata.lineage(sources),

@@ -22,7 +22,7 @@ from synth_assets.pii.detection import text_detector as detector_of
 from synth_assets.pii.evidence import Case, confidence, gather
 from synth_assets.pii.headers import ORGANIZATIONS, PERSONS
 from synth_assets.pii.records import ColumnVerdict
-from synth_assets.pii.taxonomy import IdentifierClass, action_for, level_of, taxonomy
+from synth_assets.pii.taxonomy import IdentifierClass, action_for, gdpr_of, level_of, taxonomy
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import TableSchema
 
@@ -238,7 +238,7 @@ def _verdict(case: Case, subject: Subject, override: ColumnConfig | None) -> Col
         confidence=sure,
         evidence=tuple(evidence),
         hipaa_identifier=entity.hipaa if personal else None,
-        gdpr_category=None if identifier_class == "none" else entity.gdpr or "personal",
+        gdpr_category=gdpr_of(entity_type, identifier_class),
         level=level_of(entity_type, identifier_class),
         recommended_action=action_for(entity_type, identifier_class),
         overridden=overridden,

@@ -25,6 +25,17 @@ _NAME = (
     r"[\wÀ-ÿ'" + "\u2019" + r"\-]"
 )  # the typographic apostrophe as a character: RE2 and `re` spell its escape differently
 
+_CAPITAL = r"[A-Z][A-Za-z'.]+"
+_PART = r"(?:de|du|des|la|le|les|del|los|las|di|da|do|dos|della|delle|dei|d'|l'|y|e|[A-ZÀ-Ö0-9][\wÀ-ÿ'.\-]*)"
+_STREETS = (
+    "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Way|Terrace|Ter|Highway|Hwy|Parkway|Pkwy|Circle|Cir"
+    "|Square|Sq|Trail|Trl|Plaza|Crescent|Grove|Gardens|Close|Alley|Row|Walk|Mews|Pike|Turnpike|Loop|Run|Path|Ridge|Crossing|Estate"
+)
+_PHONE_WORDS = (
+    "phone|tel|telephone|telefon|telefoon|téléphone|teléfono|telefono|telefone|mobile|mobil|cell|fax|handy|portable|móvil|cellulare|ph"
+    "|call(?: back)?(?: at)?|reach(?: me)? at|ring|rückruf(?: unter)?|rappeler au|joindre au|llamar al|bellen"
+)
+
 CELL: dict[str, str] = {
     "email": _EMAIL,
     "email_like": r"[^@\s]+@[^@\s]+",
@@ -133,31 +144,42 @@ TEXT: dict[str, str] = {
     "url": r"(?:https?|ftp)://[^\s<>\"']+|www\.[^\s<>\"']+",
     "ip_address": rf"\b{_IPV4}\b",
     "mac_address": r"\b[0-9A-Fa-f]{2}(?:[:\-][0-9A-Fa-f]{2}){5}\b",
-    "ssn": r"\b\d{3}-\d{2}-\d{4}\b",
+    "ssn": r"\b\d{3}-\d{2}-\d{4}\b|(?i:\b(?:ssn|social security(?: number| no\.?)?)[ :#]*\d{9}\b)",
+    "npi": r"(?i:\bnpi(?: number| no\.?)?[ :#]*[12]\d{9}\b)",
     "iban": r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b",
     "card_number": r"\b(?:\d{4}[- ]?){3}\d{1,7}\b|\b3[47]\d{2}[- ]?\d{6}[- ]?\d{5}\b",
     "phone": (
         r"(?:\+\d{1,3}[ .\-]?)(?:\(\d{1,5}\)[ .\-]?)?\d(?:[ .\-/]?\d){6,11}\b"
         r"|(?:\b1[ .\-])?(?:\(\d{3}\) ?|\b\d{3}[.\-])\d{3}[.\-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?\b"
-        r"|\b0\d{2,4}[ /\-]\d{3,4}(?:[ \-]?\d{2,4})?\b"
+        r"|\b0\d{2,4}[ /\-]\d{3,8}(?:[ \-]?\d{2,4})?\b|\b0[1-9](?:[ .]\d{2}){4}\b|\b06-?\d{8}\b|\(0?\d{2,5}\) ?\d{4,5}-?\d{3,4}\b"
+        r"|\b[679]\d{2} \d{3} \d{3}\b|\b3\d{2} \d{6,7}\b"
+        rf"|(?i:\b(?:{_PHONE_WORDS})\.?:? *\d{{8,12}}\b)"
     ),
     "mrn": r"(?i:\b(?:mrn|medical record(?: number| no\.?)?|chart(?: number| no\.?)?|patient id)[ :#]*"
     r"[A-Za-z]{0,4}-?\d{4,12}(?:-\d)?\b)",
     "date": (
-        r"\b(?:1[89]|20)\d{2}-(?:0[1-9]|1[0-2])-(?:3[01]|[12]\d|0[1-9])\b"
+        r"\b(?:1[89]|20)\d{2}-(?:0[1-9]|1[0-2])-(?:3[01]|[12]\d|0[1-9])(?:T\d{2}:\d{2}(?::\d{2})?Z?)?\b"
+        r"|\b(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:3[01]|[12]\d|0[1-9])\b"
         r"|\b(?:3[01]|[12]\d|0?[1-9])[/.](?:3[01]|[12]\d|0?[1-9])[/.](?:(?:1[89]|20)\d{2}|\d{2})\b"
         rf"|\b(?i:{_MONTH} (?:3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?,? (?:1[89]|20)\d{{2}})\b"
         rf"|\b(?i:(?:3[01]|[12]\d|0?[1-9])\.? {_MONTH} (?:1[89]|20)\d{{2}})\b"
     ),
     "street_address": (
-        r"\b\d{1,5} (?:[A-Z][A-Za-z'.]+ ){1,3}"
-        r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Way|Terrace|Highway|Hwy|Parkway|Circle)\b\.?"
-        r"(?:,? (?:Apt|Suite|Unit|#)\.? ?\w+)?"
-        r"|\b[A-ZÄÖÜ][a-zäöüß\-]+(?:straße|strasse|str\.|weg|allee|platz|gasse) \d{1,4}[a-z]?\b"
+        rf"\b\d{{1,5}} (?:{_CAPITAL} ){{1,3}}(?:{_STREETS})\b\.?(?:,? (?:Apt|Suite|Unit|#)\.? ?\w+)?"
+        rf"|\b\d{{1,4}}(?: ?bis| ?ter)?,? (?:rue|avenue|boulevard|bd|place|chemin|allée|impasse|quai|cours|route)(?: {_PART}){{1,6}}"
+        rf"|\b(?:Calle|C/|Avenida|Avda\.?|Plaza|Paseo|Camino|Rúa|Rua|Travessa|Praça|Via|Viale|Piazza|Corso|Vicolo)"
+        rf"(?: {_PART}){{1,6}},? \d{{1,5}}\b"
+        r"|\b[A-ZÄÖÜ][\wäöüß\-]*(?:straße|strasse|str\.|weg|allee|platz|gasse|ring|damm|ufer|straat|laan|plein|gracht|kade|dijk|singel|steeg"
+        r"|gatan|vägen|vej|gade) \d{1,4}[a-z]?\b"
+        r"|\b[A-ZÄÖÜ][\wäöüß\-]+ (?:Straße|Strasse|Str\.|Weg|Allee|Platz|Ring|Damm|Ufer|Chaussee) \d{1,4}[a-z]?\b"
+        r"|\b(?:Am|An der|Im|Auf dem|Zum|Zur) [A-ZÄÖÜ][\wäöüß\-]+ \d{1,4}[a-z]?\b"
+        r"|\b[A-ZÄÖÜ][\wäöüß]+(?:-[A-ZÄÖÜ][\wäöüß]+)*-(?:Straße|Strasse|Weg|Allee|Platz|Ring) \d{1,4}[a-z]?\b"
     ),
     "person_name": (
-        r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Hr|Fr|Mme|M|Mlle|Monsieur|Madame|Señor|Señora|Sr|Sra|Signor|Signora|Sig|Dott|Dra|Sen|Rev)"
-        rf"\.? +(?:(?:Dr|Prof|med)\.? +)*[A-ZÀ-ÖØ-Þ]{_NAME}+(?: (?:van |von |de |der |da |di )?[A-ZÀ-ÖØ-Þ]{_NAME}+){{0,2}}"
+        r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Herr|Frau|Hr|Fr|Mme|M|Mlle|Monsieur|Madame|Señor|Señora|Sr|Sra|Signor|Signora|Sig|Dott|Dra|Sen|Rev"
+        r"|mevrouw|meneer|mevr|dhr|mw|Mevrouw|Meneer|Herrn|Senhor|Senhora|Doña|Don)"
+        rf"\.? +(?:(?:Dr|Prof|med)\.? +)*(?:(?:van|von|de|der|den|te|ten|ter|la|da|di|del) +){{0,2}}"
+        rf"[A-ZÀ-ÖØ-Þ]{_NAME}+(?: (?:van |von |de |der |da |di )?[A-ZÀ-ÖØ-Þ]{_NAME}+){{0,2}}"
     ),
 }
 

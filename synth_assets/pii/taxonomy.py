@@ -151,14 +151,25 @@ def entity_types() -> tuple[str, ...]:
     return tuple(taxonomy())
 
 
+def gdpr_of(entity_type: str, identifier_class: IdentifierClass) -> GdprCategory | None:
+    """GDPR category of one column, or None where it is about nobody.
+
+    A sensitive column without an entity holds measurements, drugs or codes of care: data concerning health (Article 4(15)).
+    """
+    if identifier_class == "none":
+        return None
+    if identifier_class == "sensitive" and entity_type == "none":
+        return "special"
+    return taxonomy()[entity_type].gdpr or "personal"
+
+
 def level_of(entity_type: str, identifier_class: IdentifierClass) -> Level:
     """Level of one column: what may happen to it without masking.
 
     Direct identifiers and Article 9 data are restricted, other sensitive data and quasi-identifiers confidential, keys and times
     internal, the rest public. The class decides first, so that the address of a shop is not treated like that of a person.
     """
-    entity = taxonomy()[entity_type]
-    if identifier_class == "direct" or (identifier_class == "sensitive" and entity.gdpr == "special"):
+    if identifier_class == "direct" or gdpr_of(entity_type, identifier_class) == "special":
         return "restricted"
     if identifier_class in ("quasi", "sensitive"):
         return "confidential"

@@ -20,14 +20,25 @@ from synth_assets.pii.patterns import TEXT
 
 # Types in order of trust: where two spans overlap, the earlier type wins, then the longer span.
 _ORDER = (
-    "email", "url", "iban", "card_number", "ssn", "mac_address", "ip_address", "mrn", "date", "phone", "street_address", "person_name",
+    "email", "url", "iban", "card_number", "ssn", "npi", "mac_address", "ip_address", "mrn", "date", "phone", "street_address",
+    "person_name",
 )  # fmt: skip
 _CONFIDENCE = {
-    "email": 0.99, "url": 0.97, "iban": 0.99, "card_number": 0.97, "ssn": 0.9, "mac_address": 0.97, "ip_address": 0.9, "mrn": 0.95,
-    "date": 0.9, "phone": 0.85, "street_address": 0.85, "person_name": 0.9,
+    "email": 0.99, "url": 0.97, "iban": 0.99, "card_number": 0.97, "ssn": 0.9, "npi": 0.97, "mac_address": 0.97, "ip_address": 0.9,
+    "mrn": 0.95, "date": 0.9, "phone": 0.85, "street_address": 0.85, "person_name": 0.9,
 }  # fmt: skip
 _PAIR = re.compile(
-    r"\b[A-ZÀ-ÖØ-Þ][a-zà-öø-ÿ'\u2019\-]+(?: [A-Z]\.)?(?: (?:van|von|de|der|da|di|del))? [A-ZÀ-ÖØ-Þ][\wà-öø-ÿ'\u2019\-]+"
+    r"\b[A-ZÀ-ÖØ-Þ][a-zà-öø-ÿ'\u2019\-]+,?(?: [A-Z]\.)?(?: (?:van|von|de|der|den|da|di|del|la|ten|ter|te)){0,2}"
+    r" [A-ZÀ-ÖØ-Þ][\wà-öø-ÿ'\u2019\-]+"
+)
+_NO_NAMES = (
+    "calendar_words",
+    "countries",
+    "nationalities",
+    "languages",
+    "organization_words",
+    "diagnosis_words",
+    "occupation_words",
 )
 _NOT_FIRST = word_set(
     "the this that a an in on at for to from and or but no not all any may will can new old good ",
@@ -83,22 +94,36 @@ def _type_of(kind: str) -> str:
 def _accepts(kind: str, value: str) -> bool:
     check: Callable[[str], bool] | None = {"card_number": checksums.card_number, "iban": checksums.iban}.get(kind)
     if kind == "ssn":
-        return checksums.ssn(value) or value[0] == "9"
+        return checksums.ssn(value) or checksums.digits(value)[:1] == "9"
     return check is None or check(value)
 
 
 def _name_pairs(text: str) -> Iterable[Span]:
-    """Two capitalised words, a known first name and a known last name."""
-    first, last = word_list("first_names"), word_list("last_names")
+    """Two capitalised words that begin with a known first name, or a last name, a comma and a first name."""
     position = 0
     while match := _PAIR.search(text, position):
-        words = normalise(match.group()).split()
-        if words[0] in first and words[0] not in _NOT_FIRST and words[-1] in last:
-            yield Span("person_name", match.start(), match.end(), 0.7)
+        sure = _is_name(match.group())
+        if sure:
+            yield Span("person_name", match.start(), match.end(), sure)
             position = match.end()
         else:
             blank = text.find(" ", match.start())
             position = blank + 1 if blank >= 0 else match.end()
+
+
+def _is_name(pair: str) -> float:
+    """How sure two capitalised words are a name: 0.7 where both are known, 0.5 where the first name is, else 0."""
+    first, last = word_list("first_names"), word_list("last_names")
+    words = normalise(pair).split()
+    if len(words) < 2 or words[0] in _NOT_FIRST or words[-1] in _NOT_FIRST:
+        return 0.0
+    if "," in pair:
+        return 0.7 if words[0] in last and words[-1] in first else 0.0
+    if words[0] not in first:
+        return 0.0
+    if words[-1] in last:
+        return 0.7
+    return 0.5 if len(words[-1]) > 2 and not any(words[-1] in word_list(name) for name in _NO_NAMES) else 0.0
 
 
 def _without_overlaps(found: Sequence[tuple[int, Span]]) -> tuple[Span, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.pii.classify import classify_frame, classify_table
+from synth_assets.pii.evidence import calibration
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
@@ -266,3 +268,41 @@ def test_a_date_that_is_named_a_birth_is_one_in_the_smallest_table(name: str, ro
         {name: [f"19{50 + i % 40}-0{1 + i % 9}-10" for i in range(rows)], "visit_date": ["2024-01-02"] * rows}
     )
     assert [v.entity_type for v in classify_frame(table)] == ["birth_date", "event_date"]
+
+
+@pytest.mark.parametrize("name", ["named", "opaque"])
+def test_the_fitted_confidence_rises_with_the_lead_and_is_never_certain(name: str) -> None:
+    points = calibration(name)
+    assert len(points) >= 5
+    assert all(a < c and b <= d for (a, b), (c, d) in itertools.pairwise(points))
+    assert all(0 < share < 1 for _, share in points)
+
+
+def test_a_policy_number_beside_health_codes_is_that_of_a_health_plan() -> None:
+    codes = ["E11.9", "I10", "J45.909", "F32.9", "K21.9", "M54.5"] * 10
+    numbers = [f"{7_300_000 + 37 * i}" for i in range(60)]
+    with_codes = classify_frame(pa.table({"policy_number": numbers, "diagnosis_code": codes}), table_name="cases")
+    alone = classify_frame(pa.table({"policy_number": numbers}), table_name="cases")
+    assert (with_codes[0].entity_type, alone[0].entity_type) == ("health_plan_id", "other_id")
+    assert any(e.startswith("context:") for e in with_codes[0].evidence)
+
+
+def test_the_key_of_a_table_that_refers_to_patients_is_no_key_of_a_person() -> None:
+    frame = pa.table(
+        {"id": [f"{i}" for i in range(60)], "patient_id": [f"{i % 9}" for i in range(60)], "ssn": ["219-09-9998"] * 60}
+    )
+    verdicts = {v.column: v.entity_type for v in classify_frame(frame, table_name="plans")}
+    assert (verdicts["id"], verdicts["patient_id"]) == ("other_id", "customer_id")
+
+
+def test_codes_and_descriptions_in_a_table_about_patients_are_health_data() -> None:
+    frame = pa.table(
+        {
+            "patient": [f"{i % 9}" for i in range(60)],
+            "code": [f"{314_000 + i % 7}" for i in range(60)],
+            "birth_date": ["1961-04-07"] * 60,
+        }
+    )
+    (_, code, _) = classify_frame(frame, table_name="procedures")
+    assert (code.entity_type, code.identifier_class, code.level) == ("none", "sensitive", "restricted")
+    assert code.gdpr_category == "special"
