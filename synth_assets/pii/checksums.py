@@ -77,8 +77,10 @@ def luhn(text: str) -> bool:
 
 
 def card_number(text: str) -> bool:
-    """12 to 19 digits, an issuer range in use (ISO/IEC 7812: 2 to 6), not all alike, Luhn."""
+    """12 to 19 digits, an issuer range in use (ISO/IEC 7812: 2 to 6), not all alike, Luhn; 15 digits only where issuers give them."""
     number = digits(text)
+    if len(number) == 15 and not number.startswith(("34", "37", "1800", "2131", "2014", "2149")):
+        return False  # IMEIs have 15 digits and the same check digit
     return 12 <= len(number) <= 19 and number[0] in "23456" and len(set(number)) > 1 and luhn(number)
 
 

@@ -154,7 +154,8 @@ def entity_types() -> tuple[str, ...]:
 def gdpr_of(entity_type: str, identifier_class: IdentifierClass) -> GdprCategory | None:
     """GDPR category of one column, or None where it is about nobody.
 
-    A sensitive column without an entity holds measurements, drugs or codes of care: data concerning health (Article 4(15)).
+    A sensitive column without an entity holds measurements, drugs or codes of care (data concerning health, Article 4(15)), or
+    tells of political opinions, a trade union, sexual orientation or genes (Article 9(1)).
     """
     if identifier_class == "none":
         return None

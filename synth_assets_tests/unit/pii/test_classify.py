@@ -306,3 +306,25 @@ def test_codes_and_descriptions_in_a_table_about_patients_are_health_data() -> N
     (_, code, _) = classify_frame(frame, table_name="procedures")
     assert (code.entity_type, code.identifier_class, code.level) == ("none", "sensitive", "restricted")
     assert code.gdpr_category == "special"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["political_party_affiliation", "tradeUnion", "trade_union_member", "sexual_orientation", "genotype", "Partei"],
+)
+def test_categories_of_article_9_without_a_type_are_sensitive_in_a_table_about_persons(name: str) -> None:
+    people = {"birth_date": ["1961-04-07", "1974-11-30"] * 30, "first_name": ["Anna", "Bruno", "Carla"] * 20}
+    verdicts = classify_frame(pa.table({**people, name: ["a", "b", "c"] * 20}), table_name="members")
+    assert (verdicts[-1].identifier_class, verdicts[-1].gdpr_category, verdicts[-1].level) == (
+        "sensitive",
+        "special",
+        "restricted",
+    )
+    assert any("Article 9" in e for e in verdicts[-1].evidence)
+
+
+def test_words_of_article_9_tell_nothing_in_a_table_about_things() -> None:
+    (_, verdict) = classify_frame(
+        pa.table({"sku": ["A1", "B2"] * 30, "genotype": ["a", "b", "c"] * 20}), table_name="products"
+    )
+    assert verdict.identifier_class == "none"
