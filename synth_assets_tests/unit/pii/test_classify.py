@@ -314,7 +314,7 @@ def test_codes_and_descriptions_in_a_table_about_patients_are_health_data() -> N
 )
 def test_categories_of_article_9_without_a_type_are_sensitive_in_a_table_about_persons(name: str) -> None:
     people = {"birth_date": ["1961-04-07", "1974-11-30"] * 30, "first_name": ["Anna", "Bruno", "Carla"] * 20}
-    verdicts = classify_frame(pa.table({**people, name: ["a", "b", "c"] * 20}), table_name="members")
+    verdicts = classify_frame(pa.table({**people, name: ["yes", "no", "unknown"] * 20}), table_name="members")
     assert (verdicts[-1].identifier_class, verdicts[-1].gdpr_category, verdicts[-1].level) == (
         "sensitive",
         "special",
