@@ -33,6 +33,7 @@ _HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"
 _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
 _REPEATED = 0.5
 IDENTIFYING = 0.02  # share of texts with an identifier from which free text is sensitive
+_SPELLED = {("trade", "union"): "union", ("sexual", "orientation"): "orientation", ("sex", "life"): "orientation"}
 _ARTICLE_9 = frozenset({"political", "union", "orientation", "genetic"})
 _OF_CARE = frozenset({"code", "description", "reason", "condition", "procedure", "test", "measure"})
 _OF_BUSINESS = frozenset(
@@ -303,7 +304,8 @@ def _impersonal(entity_type: str, case: Case, subject: Subject) -> str | None:
 def _class_of_none(case: Case, subject: Subject) -> tuple[IdentifierClass, str | None]:
     """Categories of Article 9 without an entity type of their own; measurements and drugs of persons tell about their health."""
     words = case.header.all
-    special = {"union"} if {"trade", "union"} <= set(case.header.words) else words & _ARTICLE_9
+    spelled = {concept for pair, concept in _SPELLED.items() if set(pair) <= set(case.header.words)}
+    special = spelled | (words & _ARTICLE_9)
     if special and subject.about_persons and not words & {"amount", "count", "id", "number", "organization"}:
         return "sensitive", f"name: reads as {' + '.join(sorted(special))}, a special category of Article 9 GDPR"
     healthy = words & {"drug"} or (words & {"measure"} and "patient" in words)
