@@ -229,7 +229,8 @@ class _Planner:
         default = entity.identifier_class
         of_person = verdict.entity_type in _BY_TABLE and place[0] in self.personal
         business = verdict.identifier_class == "none" and default != "none" and not of_person
-        if entity.gdpr == "special" and not business and self.policy.special_categories == "withhold":
+        special = "special" in {entity.gdpr, verdict.gdpr_category}
+        if special and not business and self.policy.special_categories == "withhold":
             return Rule(action="drop"), f"policy {name}: withheld, Article 9 data ({verdict.entity_type})", False
         rule = self.policy.entity_types.get(verdict.entity_type)
         if rule is not None and not (business and self.policy.business_data == "keep"):

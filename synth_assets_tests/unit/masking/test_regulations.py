@@ -17,7 +17,7 @@ from synth_assets.generation import lists, people
 from synth_assets.masking.generalise import RESTRICTED_ZIP3
 from synth_assets.masking.policies import load_policy
 from synth_assets.pii.taxonomy import HIPAA_IDENTIFIERS, taxonomy
-from synth_assets_tests.unit.masking.conftest import House
+from synth_assets_tests.unit.masking.conftest import House, verdict
 
 ROWS = 40
 # 45 CFR 164.514(b)(2)(i): letter -> (column, entity type) of every kind of column it means
@@ -161,6 +161,13 @@ def test_gdpr_pseudonymisation_replaces_every_direct_identifier_and_withholds_sp
     for name in ("person_name", "email", "ssn", "phone", "mrn", "iban"):
         assert len(set(masked[name])) == 30  # pseudonyms: who has the key can still tell the people apart
     assert masked["sex"] == columns["sex"]
+
+
+def test_a_category_of_article_9_without_a_type_of_its_own_is_withheld_too(house: House) -> None:
+    union = verdict("member", "none", identifier_class="sensitive").model_copy(update={"gdpr_category": "special"})
+    house.table("t", {"member": ["yes"], "n": [1]}, {"member": union, "n": "none"})
+    assert [c.action for c in house.plans("gdpr_pseudonymisation")["t"].columns] == ["drop", "keep"]
+    assert house.plans("dev_test")["t"].column("member").action == "keep"
 
 
 def test_a_controller_keeps_a_special_category_on_purpose(house: House) -> None:
