@@ -6,15 +6,11 @@ drawing pseudonyms that avoid them (unique.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
-
-from synth_assets.masking.recipes import as_text
-from synth_assets.tables.engine import Session
 
 SHORTEST = 5  # letters and digits; shorter identifiers stand in every text by chance
 SHORTEST_NUMBER = 7  # digits; house numbers, ZIP codes and amounts are shorter
@@ -53,25 +49,6 @@ def digits_alone(text: ir.StringValue) -> ir.StringValue:
     """The digits of a text that also has letters, where they are many enough to identify; else null."""
     enough = text.re_search(r"\pL") & text.re_search(rf"(?:[0-9][^0-9]*){{{LONG_NUMBER}}}")
     return enough.ifelse(text.re_replace("[^0-9]", ""), ibis.null("string"))
-
-
-def raw_forms(session: Session, columns: Sequence[RawColumn]) -> ir.Table | None:
-    """The canonical forms of the values of some columns, and the digits of those that also have letters.
-
-    Args:
-        session: The open session.
-        columns: Where to look.
-
-    Returns:
-        One column `form`, a row per cell and form, not distinct, null for a missing value; None for no columns.
-    """
-    parts = []
-    for column in columns:
-        table = session.parquet(column.path)
-        text = as_text(table[column.column], column.dtype)
-        alone = table.select(form=digits_alone(text))
-        parts += [table.select(form=canonical(text)), alone.filter(alone.form.notnull())]
-    return ibis.union(*parts, distinct=False) if parts else None
 
 
 def grouped(text: ir.StringValue) -> ir.StringValue:

@@ -6,13 +6,17 @@ What belongs here: deriving one key per pseudonym domain and binding it. What do
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from synth_assets.errors import withhold_values
+from synth_assets.masking.drawing import DRAWS, Drawing, Later, one_draw
+from synth_assets.masking.ff1 import FF1
+from synth_assets.masking.forms import Form
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.engine import Session
 
@@ -25,6 +29,9 @@ def _text_variable(variable: str) -> str: ...  # type: ignore[empty-body]
 
 @ibis.udf.scalar.builtin(name="getvariable", signature=((dt.string,), dt.Array(dt.string)))  # type: ignore[untyped-decorator]
 def _list_variable(variable: str) -> list[str]: ...  # type: ignore[empty-body]
+
+
+Function = Callable[..., ir.Value]
 
 
 class WordLists:
@@ -64,6 +71,8 @@ class KeyRing(WordLists):
     def __init__(self, session: Session, key: SecretKey) -> None:
         super().__init__(session)
         self._key = key
+        self._functions: dict[str, Function] = {}
+        self._later: Mapping[tuple[str, str], Later] = {}
 
     def key(self, domain: str) -> ir.StringScalar:
         """The key of a pseudonym domain as an expression: 32 hex digits, always that long."""
@@ -71,6 +80,36 @@ class KeyRing(WordLists):
         if name not in self._bound:
             self._bind(name, f"'{domain_key(self._key, domain)}'")
         return _text_variable(self._bound[name])
+
+    def cipher(self, domain: str, draw: int = 0) -> FF1:
+        """The keyed permutation of a pseudonym domain, another one for each later draw."""
+        return FF1(self._key.derive(f"domain/{domain}/ff1/{draw}").value)
+
+    def function(
+        self, name: str, make: Callable[[], Callable[..., pa.Array]], arguments: Sequence[str], returns: str
+    ) -> Function:
+        """A function over Arrow batches, given to the engine once per name (`Session.function`)."""
+        if name not in self._functions:
+            self._functions[name] = self._session.function(make(), arguments, returns)
+        return self._functions[name]
+
+    def settle(self, later: Mapping[tuple[str, str], Later]) -> None:
+        """Say which values of which (domain, form) get a later draw (`unique.draw_again`), before pseudonyms are made."""
+        self._later = later
+
+    def form(self, form: Form, domain: str) -> Function:
+        """Pseudonyms of one form: no two values of the domain have the same, and none has that of a real identifier."""
+
+        def make() -> Drawing:
+            later = self._later.get((domain, form.name), Later.nobody())
+            return Drawing(form, [self.cipher(domain, draw) for draw in range(DRAWS if len(later.codes) else 1)], later)
+
+        return self.function(f"form {form.name} {domain}", make, ["string"], "string")
+
+    def draw(self, form: Form, domain: str, draw: int) -> Function:
+        """The pseudonyms of one draw, whatever they meet."""
+        name = f"draw {draw} {form.name} {domain}"
+        return self.function(name, lambda: one_draw(form, self.cipher(domain, draw)), ["string"], "string")
 
 
 def release_key(key: SecretKey, release_domain: str) -> SecretKey:

@@ -12,9 +12,10 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.masking import formats, people, perturb, pseudonyms, tokens
+from synth_assets.masking import formats, forms, people, perturb, pseudonyms, tokens
 from synth_assets.masking.arrays import each
 from synth_assets.masking.dates import DATED, date_shift, holds_dates, is_dated
+from synth_assets.masking.forms import Form
 from synth_assets.masking.generalise import (
     DATE_TYPES,
     NUMBER_TYPES,
@@ -48,7 +49,6 @@ _CODES = (
     "dea",
     "mrn",
     "health_plan_id",
-    "vin",
     "license_plate",
     "device_id",
     "username",
@@ -57,19 +57,21 @@ _CODES = (
     "routing_number",
     "swift",
 )
-# entity type -> the form it keeps, where the form has room for few values: these are drawn again where two meet (unique.py)
-NARROW: dict[str, Callable[[], Recipe]] = {
-    "phone": formats.phone,
-    "fax": formats.phone,
-    "ssn": formats.ssn,
-    "itin": formats.itin,
-    "card_number": formats.card,
-    "iban": formats.iban,
-    "npi": formats.npi,
-    "ip_address": formats.ip_address,
-    "mac_address": formats.mac_address,
-    **dict.fromkeys(_CODES, formats.shape),
+# entity type -> the form it keeps, where a pseudonym could be another value's or a real one: unique.py takes care that none is
+NARROW: dict[str, Form] = {
+    "phone": forms.PHONE,
+    "fax": forms.PHONE,
+    "ssn": forms.SSN,
+    "itin": forms.ITIN,
+    "card_number": forms.CARD,
+    "iban": forms.IBAN,
+    "npi": forms.NPI,
+    "ip_address": forms.IP_ADDRESS,
+    "mac_address": forms.MAC_ADDRESS,
+    "vin": forms.VIN,
+    **dict.fromkeys(_CODES, forms.CODE),
 }
+_LETTERED = (forms.CODE, forms.VIN)  # whole numbers in such columns are permuted as numbers
 WIDE: dict[str, Callable[[], Recipe]] = {
     "email": formats.email,
     "url": formats.url,
@@ -89,12 +91,12 @@ def has_form(entity_type: str) -> bool:
     return entity_type in NARROW or entity_type in WIDE or entity_type in DATED
 
 
-def narrow_form(plan: ColumnPlan) -> str | None:
-    """Name of the column's form, where its pseudonyms are few enough that two values could meet; else None."""
-    if plan.action != "format_preserving" or plan.form not in NARROW:
+def narrow_form(plan: ColumnPlan) -> Form | None:
+    """The column's form, where a pseudonym could be another value's or a real one; else None."""
+    form = NARROW.get(plan.form)
+    if plan.action != "format_preserving" or form is None or plan.dtype in DATE_TYPES:
         return None
-    maker = NARROW[plan.form]
-    return None if plan.dtype in DATE_TYPES or (plan.dtype == "int64" and maker is formats.shape) else maker.__name__
+    return None if plan.dtype == "int64" and form in _LETTERED else form
 
 
 def suits(plan: ColumnPlan, *, as_of: date) -> str | None:
@@ -185,10 +187,12 @@ def form_of(plan: ColumnPlan) -> Recipe:
     """The format-preserving recipe; whole numbers stay whole numbers, dates are shifted."""
     if is_dated(plan):
         return date_shift(plan.dtype, None)
-    maker = NARROW.get(plan.form) or WIDE.get(plan.form)
-    numeric = maker is not None and maker not in {formats.shape, *(m for t, m in WIDE.items() if t != "zip")}
-    if plan.dtype == "int64" and not numeric:
+    form = narrow_form(plan)
+    if form is not None:
+        return (lambda cell: cell.ring.form(form, cell.domain)(cell.text),)
+    if plan.dtype == "int64" and plan.form != "zip":
         return pseudonyms.whole_number()
+    maker = WIDE.get(plan.form)
     return pseudonyms.hex_pseudonym() if maker is None else maker()
 
 

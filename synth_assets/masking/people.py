@@ -14,7 +14,8 @@ import ibis.expr.types as ir
 
 from synth_assets.generation import lists
 from synth_assets.masking.arrays import element
-from synth_assets.masking.formats import padded, shaped, streams
+from synth_assets.masking.formats import padded
+from synth_assets.masking.forms import CODE
 from synth_assets.masking.pseudonyms import digest, number
 from synth_assets.masking.recipes import Cell, Recipe, Step
 
@@ -187,12 +188,12 @@ def zip_code() -> Recipe:
     def usual(cell: Cell) -> ir.BooleanValue:
         return cell[1].isnull() | cell[1].re_search(r"^\d{5}(?:-\d{4})?$")
 
-    def material(cell: Cell) -> ir.StringValue:
-        return cell[3].ifelse(ibis.null("string"), streams(cell))
+    def other(cell: Cell) -> ir.StringValue:
+        return cell.ring.draw(CODE, cell.domain, 0)(cell[3].ifelse(ibis.null("string"), cell[1]))
 
     def result(cell: Cell) -> ir.StringValue:
         short = cell[1].substr(0, 3) + padded(cell[2], 2)
         long = short + "-" + padded(number(cell[0], 8, 8) % 10_000, 4)
-        return ibis.cases((cell[3] & (cell[1].length() == 10), long), (cell[3], short), else_=shaped(cell[1], cell[4]))
+        return ibis.cases((cell[3] & (cell[1].length() == 10), long), (cell[3], short), else_=cell[4])
 
-    return (digest, five, end, usual, material, result)
+    return (digest, five, end, usual, other, result)

@@ -26,7 +26,6 @@ class Target:
         ring: Keys and lists.
         dtype: Storage type of the raw column.
         companions: Other columns by role ("sex", "person"), where the table has them.
-        attempt: 0, or the number of the draw where the first one met another value (unique.py).
     """
 
     source: str
@@ -34,7 +33,6 @@ class Target:
     ring: KeyRing
     dtype: str = "string"
     companions: Mapping[str, str] = field(default_factory=dict)
-    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ class Cell:
 
     @property
     def domain(self) -> str:
-        """Pseudonym domain, one of its own for each further attempt."""
-        return self.target.domain if not self.target.attempt else f"{self.target.domain}/again/{self.target.attempt}"
+        """Pseudonym domain."""
+        return self.target.domain
 
     def __getitem__(self, step: int) -> ir.Value:
         return self.table[f"{self.prefix}{step}"]

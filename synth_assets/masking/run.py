@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import ibis
 import ibis.expr.types as ir
 
 from synth_assets.errors import InputError, withhold_values
@@ -18,9 +17,10 @@ from synth_assets.masking.anonymity.enforce import Recoding, enforce
 from synth_assets.masking.anonymity.records import AnonymityOutcome
 from synth_assets.masking.canonical import RawColumn
 from synth_assets.masking.dates import is_dated
+from synth_assets.masking.forms import Form
 from synth_assets.masking.keyring import KeyRing, release_key
 from synth_assets.masking.kin import MARK
-from synth_assets.masking.operators import back_to_type, form_of, narrow_form, recipe_for
+from synth_assets.masking.operators import back_to_type, narrow_form, recipe_for
 from synth_assets.masking.prepare import PERSON_COLUMN, ROW, MaskInput, Prepared, prepare, sexes
 from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate_steps
 from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
@@ -113,7 +113,8 @@ class _Job:
         self.session, self.stack, self.tables = session, stack, tables
         self.ring, self.tokens = ring, tokens
         self.anonymity: dict[str, AnonymityOutcome] = {}
-        self.exceptions = draw_again(session, ring, self._narrow_domains(), self._identifiers())
+        self.later = draw_again(session, ring, self._narrow_domains(), self._identifiers())
+        ring.settle(self.later)
 
     def _columns(self) -> Iterator[tuple[RawColumn, ColumnPlan]]:
         for name, table in self.tables.items():
@@ -121,14 +122,12 @@ class _Job:
                 yield RawColumn(name, plan.column, plan.dtype, table.path), plan
 
     def _narrow_domains(self) -> list[Domain]:
-        columns: dict[tuple[str, str], list[RawColumn]] = {}
-        recipes: dict[tuple[str, str], Recipe] = {}
+        columns: dict[tuple[str, Form], list[RawColumn]] = {}
         for column, plan in self._columns():
             form = narrow_form(plan)
             if form is not None:
                 columns.setdefault((plan.domain, form), []).append(column)
-                recipes[plan.domain, form] = form_of(plan)
-        return [Domain(domain, form, recipes[domain, form], found) for (domain, form), found in columns.items()]
+        return [Domain(domain, form, found) for (domain, form), found in columns.items()]
 
     def _identifiers(self) -> list[RawColumn]:
         """Raw columns whose values no narrow pseudonym may meet; none of their forms is an e-mail address."""
@@ -138,8 +137,9 @@ class _Job:
 
     def redrawn(self, name: str) -> int:
         """Pseudonyms drawn again in the domains of a table."""
-        domains = {(c.domain, narrow_form(c)) for c in self.tables[name].plan.columns}
-        return sum(e.count for key, e in self.exceptions.items() if key in domains)
+        narrow = [(c.domain, narrow_form(c)) for c in self.tables[name].plan.columns]
+        domains = {(domain, form.name) for domain, form in narrow if form is not None}
+        return sum(len(later.codes) for key, later in self.later.items() if key in domains)
 
     def masked(self, name: str) -> ir.Table:
         """The masked table as an expression."""
@@ -152,7 +152,7 @@ class _Job:
                 remedy="Override the action of at least one column.",
             )
         tokenised = any(c.action == "tokenise" for c in kept)
-        moved = self.redrawn(name) > 0 or tokenised or plan.anonymity is not None
+        moved = tokenised or plan.anonymity is not None
         ready = prepare(self.session, self.tables, name, numbered=moved)
         recoding = self._jointly(name, ready)
         names = {c.column: f"{MARK}out{i}" for i, c in enumerate(kept)}
@@ -221,17 +221,8 @@ class _Job:
         return sources, mentions, orders
 
     def _made(self, table: ir.Table, orders: Mapping[str, _Order]) -> ir.Table:
-        """All results but the scrubbed texts: recipes, then exceptions and tokens, then the storage type of the raw column."""
+        """All results but the scrubbed texts: recipes, then tokens, then the storage type of the raw column."""
         table = cook(table, {n: (o.target, o.recipe) for n, o in orders.items()})
-        for i, (name, order) in enumerate(orders.items()):
-            exceptions = self.exceptions.get((order.plan.domain, narrow_form(order.plan) or ""))
-            if exceptions is not None:
-                other = exceptions.table.rename({f"{MARK}v{i}": "v", f"{MARK}p{i}": "p"})
-                text = as_text(table[order.target.source], order.target.dtype)
-                table = table.left_join(other, [text == other[f"{MARK}v{i}"]])
-                table = table.mutate(**{name: ibis.coalesce(table[f"{MARK}p{i}"], table[name])}).drop(
-                    f"{MARK}v{i}", f"{MARK}p{i}"
-                )
         table = self.tokens.put(table, {n: o.plan.domain for n, o in orders.items() if o.plan.action == "tokenise"})
         typed = {
             n: back_to_type(table[n], o.plan.dtype) for n, o in orders.items() if _is_text_of_number(table[n], o.plan)

@@ -1,0 +1,116 @@
+"""Columns of texts as bytes: an Arrow batch seen through numpy, so that a mask is a few passes over one buffer.
+
+What belongs here: taking a batch apart, finding characters of a kind in it, putting it together. What does not: what the characters
+become (forms.py), words of running text (tokens.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Array = pa.Array | pa.ChunkedArray
+
+DIGIT, CAPITAL, SMALL, OTHER = 1, 2, 3, 4  # kinds of bytes; OTHER: part of a character beyond ASCII
+KIND: Bytes = np.zeros(256, np.uint8)
+KIND[48:58], KIND[65:91], KIND[97:123], KIND[128:] = DIGIT, CAPITAL, SMALL, OTHER
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A batch of n texts.
+
+    Args:
+        data: Their UTF-8 bytes, one after the other.
+        offsets: Shape (n + 1,): where each begins and the last one ends.
+        valid: Shape (n,): False where the text is missing (it is empty then).
+    """
+
+    data: Bytes
+    offsets: Places
+    valid: Flags
+
+    @staticmethod
+    def of(column: Array) -> Texts:
+        """The texts of an Arrow column."""
+        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if isinstance(array, pa.ChunkedArray):
+            array = pa.concat_arrays(array.chunks)
+        if array.type != pa.string():
+            array = array.cast(pa.string())
+        if len(array) == 0:
+            return Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64), np.zeros(0, bool))
+        valid = np.ones(len(array), bool) if array.null_count == 0 else array.is_valid().to_numpy(zero_copy_only=False)
+        if not valid.all():
+            array = array.fill_null("")
+        _, ends, data = array.buffers()
+        offsets = np.frombuffer(ends, np.int32)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+        raw = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+        return Texts(raw[offsets[0] : offsets[-1]], offsets - offsets[0], valid)
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+    @property
+    def lengths(self) -> Places:
+        """Bytes per text, shape (n,)."""
+        return np.diff(self.offsets)
+
+    def counts(self, marked: Flags) -> Places:
+        """How many marked bytes each text has, shape (n,); `marked` has one flag per byte."""
+        total = np.concatenate([[0], np.cumsum(marked)])
+        return total[self.offsets[1:]] - total[self.offsets[:-1]]
+
+    def by_count(self, marked: Flags) -> Iterator[tuple[Places, Places]]:
+        """The texts in groups that have equally many marked bytes, without those that have none.
+
+        Yields:
+            The group's rows, shape (m,), and the places of their marked bytes in `data`, shape (m, count).
+        """
+        places, counts = np.flatnonzero(marked), self.counts(marked)
+        before = np.cumsum(counts) - counts
+        for count in np.unique(counts[counts > 0]):
+            rows = np.flatnonzero(counts == count)
+            yield rows, places[before[rows][:, None] + np.arange(count)]
+
+    def take(self, rows: Places) -> Texts:
+        """Some of the texts."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return Texts(self.data[spans(self.offsets[rows], lengths)], offsets, self.valid[rows])
+
+    def replaced(self, data: Bytes) -> Texts:
+        """Texts of the same lengths with other bytes."""
+        return Texts(data, self.offsets, self.valid)
+
+    def to_arrow(self) -> pa.Array:
+        """An Arrow array of strings."""
+        offsets = self.offsets
+        kind = pa.string() if offsets[-1] < 2**31 else pa.large_string()
+        width = np.int32 if kind == pa.string() else np.int64
+        mask = None if self.valid.all() else pa.array(self.valid).buffers()[1]
+        missing = int(len(self) - self.valid.sum())
+        buffers = [mask, pa.py_buffer(offsets.astype(width)), pa.py_buffer(np.ascontiguousarray(self.data))]
+        return pa.Array.from_buffers(kind, len(self), buffers, missing)
+
+
+def spans(starts: Places, lengths: Places) -> Places:
+    """Places of all bytes of some stretches, one stretch after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+
+
+def with_rows(texts: Texts, rows: Places, others: Texts) -> Texts:
+    """The texts, with those of some rows replaced by others (in the order of `rows`)."""
+    lengths, starts, valid = texts.lengths.copy(), texts.offsets[:-1].copy(), texts.valid.copy()
+    lengths[rows], valid[rows] = others.lengths, others.valid
+    starts[rows] = others.offsets[:-1] + len(texts.data)
+    data = np.concatenate([texts.data, others.data])
+    return Texts(data[spans(starts, lengths)], np.concatenate([[0], np.cumsum(lengths)]), valid)
