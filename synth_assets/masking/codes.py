@@ -15,6 +15,8 @@ from synth_assets.masking.texts import DIGIT, KIND, OTHER, Array, Bytes, Flags, 
 
 EXACT = 18  # digits
 _POWERS = (10 ** np.arange(EXACT + 1, dtype=np.uint64)).astype(np.uint64)
+_FLOAT = 15
+_FLOAT_POWERS = 10.0 ** np.arange(_FLOAT - 1, -1, -1)
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 _LOWER: Bytes = np.arange(256, dtype=np.uint8)
 _LOWER[65:91] += 32
@@ -30,14 +32,39 @@ def codes(column: Array) -> pa.Array:
     Returns:
         int64, null for a missing text and for one without letters and digits.
     """
-    texts = _plain(Texts.of(column))
-    return _masked(of_plain(texts), texts.lengths > 0)
+    return codes_of(Texts.of(column))
+
+
+def codes_of(texts: Texts) -> pa.Array:
+    """As `codes`, of texts that were taken apart already."""
+    kinds = KIND[texts.data]
+    if (kinds > DIGIT).any():
+        texts = _plain(texts)
+        return _masked(of_plain(texts), texts.lengths > 0)
+    made, filled = np.zeros(len(texts), np.uint64), np.zeros(len(texts), bool)
+    for rows, places in texts.by_count(kinds == DIGIT):
+        made[rows], filled[rows] = _of_digits(texts.data[places]), True
+    return _masked(made, filled)
+
+
+def _of_digits(digits: Bytes) -> Integers:
+    """The numbers of rows of ASCII digits, shape (n, length)."""
+    count, length = digits.shape
+    if length > EXACT:
+        offsets = np.arange(count + 1) * length
+        return hashed(Texts(digits.reshape(-1), offsets, np.ones(count, bool))) | _HASHED
+    made = number(digits) + _POWERS[length]
+    if length == len("16175550123"):  # the country code
+        made -= np.where(digits[:, 0] == ord("1"), _POWERS[length], np.uint64(0))
+    return made
 
 
 def digit_codes(column: Array) -> pa.Array:
     """The numbers of the digits of texts that also have letters and nine digits or more; null for others."""
     texts = Texts.of(column)
     kinds = KIND[texts.data]
+    if not (kinds > DIGIT).any():
+        return pa.nulls(len(texts), pa.int64())
     digits = texts.counts(kinds == DIGIT)
     wanted = (digits >= 9) & (texts.counts(kinds > DIGIT) > 0)
     return _masked(of_plain(_only(texts, kinds == DIGIT)), wanted)
@@ -58,11 +85,7 @@ def of_plain(texts: Texts) -> Integers:
     exact = (other == 0) & (lengths <= EXACT)
     for length in np.unique(lengths[exact]):
         rows = np.flatnonzero(exact & (lengths == length))
-        digits = texts.data[texts.offsets[rows][:, None] + np.arange(length)]
-        made[rows] = number(digits) + _POWERS[length]
-        if length == len("16175550123"):  # the country code
-            rows = rows[digits[:, 0] == ord("1")]
-            made[rows] -= _POWERS[length]
+        made[rows] = _of_digits(texts.data[texts.offsets[rows][:, None] + np.arange(length)])
     rows = np.flatnonzero(~exact)
     if len(rows):
         made[rows] = hashed(texts.take(rows)) | _HASHED
@@ -76,8 +99,10 @@ def number(digits: Bytes) -> Integers:
         digits: Shape (n, length), length at most 18.
     """
     made = np.zeros(len(digits), np.uint64)
-    for i in range(digits.shape[1]):
-        made = made * np.uint64(10) + (digits[:, i] - np.uint8(48))
+    for start in range(0, digits.shape[1], _FLOAT):  # what a product of floats holds exactly
+        part = digits[:, start : start + _FLOAT] - np.uint8(48)
+        width = part.shape[1]
+        made = made * _POWERS[width] + (part.astype(np.float64) @ _FLOAT_POWERS[-width:]).astype(np.uint64)
     return made
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +97,8 @@ class FF1:
         sizes = (_as_u64(left_size), _as_u64(right_size))
         for i in range(ROUNDS):
             size = sizes[i % 2]
-            left, right = right, (left + mixer.round(i, right, size)) % size
+            total = left + mixer.round(i, right, size)
+            left, right = right, np.where(total >= size, total - size, total)
         return left, right
 
     def drawn(self, values: Integers, label: int = 0) -> Integers:
@@ -109,7 +111,7 @@ class FF1:
         blocks = np.zeros((len(values), 2), ">u8")
         blocks[:, 0] = (1 << 63) + label  # no first block of FF1 begins so
         blocks[:, 1] = values
-        return _encrypted(self.key, blocks)[:, 0].astype(np.uint64)
+        return _encrypted(_encryptor(self.key), blocks)[:, 0].astype(np.uint64)
 
 
 def longest(mixed: bool) -> int:
@@ -121,7 +123,7 @@ class _Mixer:
     """The round function: the first bytes of CBC-MAC(P || Q), as a number modulo the size of a half."""
 
     def __init__(self, key: bytes, width: int, tweak: Tweak, *, radix: int, length: int, rows: int) -> None:
-        self.key, self.width = key, width
+        self.encryptor, self.width = _encryptor(key), width
         self.bytes = 4 * -(-width // 4) + 4
         fixed = tweak if isinstance(tweak, bytes) else bytes(8)
         cut = length // 2
@@ -136,7 +138,7 @@ class _Mixer:
         chained = bytes(16)
         for start in range(0, len(p + q) - 16, 16):
             block = np.frombuffer((p + q)[start : start + 16], ">u8") ^ np.frombuffer(chained, ">u8")
-            chained = _encrypted(key, block.reshape(1, 2)).tobytes()
+            chained = _encrypted(self.encryptor, block.reshape(1, 2)).tobytes()
         first, last = np.frombuffer(q[-16:], ">u8").astype(np.uint64) ^ np.frombuffer(chained, ">u8").astype(np.uint64)
         self.first = first if isinstance(tweak, bytes) else first ^ tweak
         self.last = last
@@ -146,10 +148,10 @@ class _Mixer:
         """The number to add in round i, shape (n,)."""
         self.blocks[:, 0] = self.first
         self.blocks[:, 1] = half ^ (self.last ^ np.uint64(i << (8 * self.width)))
-        made = _encrypted(self.key, self.blocks)
+        made = _encrypted(self.encryptor, self.blocks)
         high = made[:, 0].astype(np.uint64)
         if self.bytes == 8:
-            return high % size
+            return high - high // size * size  # numpy divides by one number much faster than it takes remainders
         low = made[:, 1].astype(np.uint64)
         rest = high % size
         for shift in (56, 48, 40, 32):  # 12 bytes: four more, one by one, so that nothing overflows
@@ -157,13 +159,15 @@ class _Mixer:
         return rest
 
 
-def _encrypted(key: bytes, blocks: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+def _encryptor(key: bytes) -> Any:
+    """AES of single blocks; made anew for each batch, since one may not serve two threads."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 -- one block per value is what a PRF is
-    return np.frombuffer(encryptor.update(np.ascontiguousarray(blocks, ">u8").view(np.uint8).data), ">u8").reshape(
-        -1, 2
-    )
+    return Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 -- one block per value is what a PRF is
+
+
+def _encrypted(encryptor: Any, blocks: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(encryptor.update(np.ascontiguousarray(blocks, ">u8").view(np.uint8).data), ">u8").reshape(-1, 2)
 
 
 def _sides(length: int, cut: int) -> tuple[tuple[int, slice], tuple[int, slice]]:
@@ -190,5 +194,8 @@ def _digits(numbers: Integers, radices: Integers) -> npt.NDArray[np.uint8]:
     """Whole numbers as rows of numerals."""
     made = np.empty(radices.shape, np.uint8)
     for i in range(radices.shape[1] - 1, -1, -1):
-        numbers, made[:, i] = np.divmod(numbers, radices[:, i])
+        radix = radices[0, i] if len(radices) and radices.strides[0] == 0 else radices[:, i]
+        rest = numbers // radix
+        made[:, i] = numbers - rest * radix
+        numbers = rest
     return made

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.generation import lists
-from synth_assets.masking.codes import codes, exact_codes, of_plain
+from synth_assets.masking.codes import codes, codes_of, exact_codes, number, of_plain
 from synth_assets.masking.ff1 import FF1, Integers
 from synth_assets.masking.shapes import (
     VEHICLE,
@@ -25,12 +25,10 @@ from synth_assets.masking.shapes import (
     hex_of,
     luhn_digit,
     mod_97,
-    numbers_of,
     permuted,
     permuted_digits,
     places_of,
     shaped,
-    walked,
 )
 from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Flags, Places, Texts, with_rows
 from synth_assets.pii.patterns import CELL
@@ -85,7 +83,7 @@ def _with_digits(texts: Texts, cipher: FF1, low: int, high: int, make: Callable[
 
 def _ssn(texts: Texts, cipher: FF1) -> Texts:
     def make(digits: Bytes, _: Places) -> Bytes:
-        drawn = cipher.drawn(numbers_of(digits))
+        drawn = cipher.drawn(number(digits))
         area, group, serial = 900 + drawn % 100, drawn // 100 % 49 + 1, drawn // 4900 % 9999 + 1
         return digits_of((area * 100 + group) * 10_000 + serial, 9)
 
@@ -94,7 +92,7 @@ def _ssn(texts: Texts, cipher: FF1) -> Texts:
 
 def _itin(texts: Texts, cipher: FF1) -> Texts:
     def make(digits: Bytes, _: Places) -> Bytes:
-        drawn = cipher.drawn(numbers_of(digits))
+        drawn = cipher.drawn(number(digits))
         area, group, serial = 900 + drawn % 100, drawn // 100 % 19 + 70, drawn // 1900 % 10_000
         return digits_of((area * 100 + group) * 10_000 + serial, 9)
 
@@ -102,12 +100,16 @@ def _itin(texts: Texts, cipher: FF1) -> Texts:
 
 
 @cache
-def _areas() -> tuple[Integers, Integers]:
-    """Area codes that exist, and for each of 0 to 999 its place among them (or their number)."""
-    codes_ = np.array(sorted({int(code) for state in lists.states() for code in state.area_codes}), np.uint64)
-    place = np.full(1000, len(codes_), np.uint64)
-    place[codes_] = np.arange(len(codes_))
-    return codes_, place
+def _prefixes() -> tuple[Integers, Integers, int]:
+    """The first six digits of American numbers: those that can exist, then all others; the place of each; how many can exist."""
+    areas = sorted({int(code) for state in lists.states() for code in state.area_codes})
+    every = np.arange(10**6, dtype=np.uint64)
+    exchange = every % 1000
+    real = np.isin(every // 1000, areas) & (exchange >= 200) & (exchange % 100 != 11)
+    ordered = np.concatenate([every[real], every[~real]])
+    place = np.empty(10**6, np.uint64)
+    place[ordered] = every
+    return ordered, place, int(real.sum())
 
 
 def american(numbers: Integers, cipher: FF1) -> Integers:
@@ -117,25 +119,13 @@ def american(numbers: Integers, cipher: FF1) -> Integers:
         numbers: Shape (n,), below 10**10.
         cipher: The permutation.
     """
-    areas, place = _areas()
-
-    def exists(values: Integers) -> Flags:
-        exchange = values // 10_000 % 1000
-        return (place[values // 10**7] < len(areas)) & (exchange >= 200) & (exchange % 100 != 11)
-
-    def anywhere(values: Integers) -> Integers:
-        high, low = cipher.halves(values // 10**5, values % 10**5, 10**5, 10**5, radix=10, length=10)
-        return high * np.uint64(10**5) + low
-
-    made, real = np.empty_like(numbers), exists(numbers)
-    made[~real] = walked(numbers[~real], anywhere, lambda values: ~exists(values))
-    exchange = numbers[real] // 10_000 % 1000
-    short = (exchange // 100 - 2) * 99 + exchange % 100 - (exchange % 100 > 11)
-    left = place[numbers[real] // 10**7] * 792 + short
-    left, line = cipher.halves(left, numbers[real] % 10_000, len(areas) * 792, 10_000, radix=10, length=11)
-    short = left % 792
-    exchange = (short // 99 + 2) * 100 + short % 99 + (short % 99 >= 11)
-    made[real] = (areas[left // 792] * 1000 + exchange) * 10_000 + line
+    ordered, place, existing = _prefixes()
+    prefix, line, made = numbers // 10_000, numbers % 10_000, np.empty_like(numbers)
+    left = place[prefix]
+    for rows, first, size in ((left < existing, 0, existing), (left >= existing, existing, 10**6 - existing)):
+        if rows.any():
+            high, low = cipher.halves(left[rows] - first, line[rows], size, 10_000, radix=10, length=12)
+            made[rows] = ordered[high + first] * 10_000 + low
     return made
 
 
@@ -153,10 +143,10 @@ def _phone(texts: Texts, cipher: FF1) -> Texts:
             else (digits[:, 0] == ord("1")) & (count == 11)
         )
         made[here, count - 10 :] = (
-            digits_of(american(numbers_of(digits[here, count - 10 :]), cipher), 10) if here.any() else 0
+            digits_of(american(number(digits[here, count - 10 :]), cipher), 10) if here.any() else 0
         )
         for kept, abroad in ((1, ~here & (first[rows] != ord("+"))), (2, ~here & (first[rows] == ord("+")))):
-            tweak = numbers_of(digits[abroad, :kept]) + np.uint64(1)
+            tweak = number(digits[abroad, :kept]) + np.uint64(1)
             made[abroad, kept:] = permuted_digits(digits[abroad, kept:], cipher, tweak)
         return made
 
@@ -164,11 +154,11 @@ def _phone(texts: Texts, cipher: FF1) -> Texts:
 
 
 def _phone_codes(column: Array) -> pa.Array:
-    return codes(_without_extension(Texts.of(column)).to_arrow())
+    return codes_of(_without_extension(Texts.of(column)))
 
 
 def _without_extension(texts: Texts) -> Texts:
-    if not (texts.data[:, None] == np.frombuffer(b"xXtT#", np.uint8)).any():
+    if not (KIND[texts.data] > DIGIT).any() and not (texts.data == ord("#")).any():
         return texts
     return Texts.of(pc.replace_substring_regex(texts.to_arrow(), _EXTENSION, ""))
 
@@ -183,7 +173,7 @@ def _checked(low: int, high: int, kept: int, add: int) -> Callable[[Texts, FF1],
         def make(digits: Bytes, _: Places) -> Bytes:
             made = digits.copy()
             off = (digits[:, -1] - 48 - luhn_digit(digits[:, :-1], add=add)) % 10
-            tweak = numbers_of(digits[:, :kept]) * np.uint64(10) + off.astype(np.uint64)
+            tweak = number(digits[:, :kept]) * np.uint64(10) + off.astype(np.uint64)
             made[:, kept:-1] = permuted_digits(digits[:, kept:-1], cipher, tweak)
             made[:, -1] = luhn_digit(made[:, :-1], add=add) + 48
             return made
@@ -204,7 +194,7 @@ def _iban(texts: Texts, cipher: FF1) -> Texts:
     data, capital = some.data.copy(), Texts.of(upper).take(rows).data
     for _, places in some.by_count(KIND[some.data] > 0):
         country, account = capital[places[:, :2]], places[:, 4:]
-        off = (numbers_of(capital[places[:, 2:4]]).astype(np.int64) - _iban_digits(country, capital[account])) % 97
+        off = (number(capital[places[:, 2:4]]).astype(np.int64) - _iban_digits(country, capital[account])) % 97
         tweak = country[:, 0].astype(np.uint64) << np.uint64(16) | country[:, 1].astype(np.uint64) << np.uint64(8)
         data[account] = permuted(some.data[account], cipher, tweak=tweak | off.astype(np.uint64))
         new = pc.utf8_upper(some.replaced(data).to_arrow())

@@ -5,7 +5,7 @@ What belongs here: alphabets, permuting marked characters, check digits. What do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +89,7 @@ def permuted_digits(digits: Bytes, cipher: FF1, tweak: Integers) -> Bytes:
 
 def _long(values: Bytes, radices: Bytes, cipher: FF1, tweak: Integers, radix: int | None) -> Bytes:
     """As FF1, for any length: the end is a tweak of the beginning, and moves by a keystream of what the beginning became."""
-    if values.shape[1] == 0:
+    if values.size == 0:
         return values
     cut = longest(mixed=radix is None)
     head, tail = values[:, :cut], values[:, cut:]
@@ -109,25 +109,6 @@ def _folded(values: Bytes) -> Integers:
     for i in range(values.shape[1]):
         made = (made ^ (values[:, i] + np.uint64(1))) * _STEP
         made ^= made >> np.uint64(29)
-    return made
-
-
-def walked(values: Integers, step: Callable[[Integers], Integers], inside: Callable[[Integers], Flags]) -> Integers:
-    """Cycle walking: a permutation of a part of a domain, made from one of the whole.
-
-    Args:
-        values: Shape (n,), all inside.
-        step: A permutation of the whole domain.
-        inside: Which values are in the part.
-
-    Source:
-        Black, Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
-    """
-    made = step(values)
-    out = np.flatnonzero(~inside(made))
-    while len(out):
-        made[out] = step(made[out])
-        out = out[~inside(made[out])]
     return made
 
 
@@ -155,14 +136,6 @@ def mod_97(characters: Bytes) -> npt.NDArray[np.int64]:
         letter = column > ord("9")
         rest = np.where(letter, rest * 100 + column - 55, rest * 10 + column - 48) % 97
     return rest
-
-
-def numbers_of(digits: Bytes) -> Integers:
-    """Rows of at most 18 ASCII digits as whole numbers, shape (n,)."""
-    made = np.zeros(len(digits), np.uint64)
-    for i in range(digits.shape[1]):
-        made = made * np.uint64(10) + (digits[:, i] - np.uint8(48))
-    return made
 
 
 def digits_of(numbers: Integers, width: int) -> Bytes:

@@ -65,6 +65,8 @@ class Texts:
 
     def counts(self, marked: Flags) -> Places:
         """How many marked bytes each text has, shape (n,); `marked` has one flag per byte."""
+        if not marked.any():
+            return np.zeros(len(self), np.int64)
         total = np.concatenate([[0], np.cumsum(marked)])
         return total[self.offsets[1:]] - total[self.offsets[:-1]]
 
@@ -74,6 +76,13 @@ class Texts:
         Yields:
             The group's rows, shape (m,), and the places of their marked bytes in `data`, shape (m, count).
         """
+        width = len(marked) // len(self) if len(self) else 0
+        if width and (self.offsets[1:] - self.offsets[:-1] == width).all():
+            flags = marked.reshape(len(self), width)
+            if (flags == flags[0]).all():  # all of one form, as columns of numbers mostly are
+                if flags[0].any():
+                    yield np.arange(len(self)), self.offsets[:-1, None] + np.flatnonzero(flags[0])
+                return
         places, counts = np.flatnonzero(marked), self.counts(marked)
         before = np.cumsum(counts) - counts
         for count in np.unique(counts[counts > 0]):
