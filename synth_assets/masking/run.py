@@ -24,7 +24,7 @@ from synth_assets.masking.operators import back_to_type, narrow_form, recipe_for
 from synth_assets.masking.prepare import PERSON_COLUMN, ROW, MaskInput, Prepared, prepare, sexes
 from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate_steps
 from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
-from synth_assets.masking.scrub import Mention, is_told, scrub, with_words
+from synth_assets.masking.scrub import Mention, is_told, scrubbed
 from synth_assets.masking.summary import summarise
 from synth_assets.masking.tokens import Tokens, lookup_domain, tokens_of
 from synth_assets.masking.unique import Domain, draw_again
@@ -168,9 +168,8 @@ class _Job:
             sources, mentions, more = self._mentions(name, ready, names)
             table, orders = table.mutate(**sources), orders | more
         table = self._made(table, orders)
-        table = with_words(table, mentions) if texts else table
-        recipe = scrub(mentions)
-        table = cook(table, {names[c.column]: (Target(c.column, c.domain, self.ring, c.dtype), recipe) for c in texts})
+        made = scrubbed(table, [c.column for c in texts], mentions, self.ring)
+        table = table.mutate(**{names[c.column]: text for c, text in zip(texts, made, strict=True)})
         table = recoding.apply(table, names) if recoding else table
         if ready.kin or moved:  # a join does not keep the order of rows
             table = table.order_by(ROW)

@@ -1,54 +1,35 @@
 """Free text: the row's own identifying values and those of its parents become the pseudonyms of their columns, then known forms go.
 
-What belongs here: replacing inside running text. What does not: names of people who stand in no column; those need a language model or
-a person, and docs/masking.md says so. Whole values go first, the longest kinds before shorter ones, then single words, then forms.
+What belongs here: replacing inside running text, batch by batch. What does not: finding words (mentions.py), and names of people who
+stand in no column; those need a language model or a person, and docs/privacy.md says so. Longer mentions go before shorter ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from synth_assets.masking.arrays import chained, each, each_at, element, position_of
 from synth_assets.masking.canonical import SHORTEST
-from synth_assets.masking.recipes import Cell, Recipe, Step
-from synth_assets.masking.words import NAMES, PLACES, WORD, name_words
-from synth_assets.pii.patterns import TEXT
+from synth_assets.masking.codes import stretches
+from synth_assets.masking.keyring import KeyRing
+from synth_assets.masking.known_forms import suspects, without_forms
+from synth_assets.masking.mentions import Found, Listed, Needles, Words, find, joined
+from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Flags, Places, Stretches, Texts, assembled, with_rows
+from synth_assets.masking.words import COMMON_WORDS, NAMES, PLACES, TITLE_WORDS
 from synth_assets.pii.taxonomy import taxonomy
 
-# private-use characters stand for what was replaced until all forms are gone, so that no form eats a pseudonym
-_FIRST_MARK, _NEW_WORD, _EDGE = 0xE000, chr(0xE0FF), "\x01"
-_MARKS = r"[\x{E000}-\x{E0FF}\x01]"
-_OWN, _NEW = "\x1fown words", "\x1fnew words"
-_MOST_VALUES = 200
-_LONGEST_FIRST = {"url": 0, "email": 1, "street_address": 2}
 _IDS = frozenset({"customer_id", "other_id"})
-_FORMS = (
-    "url",
-    "email",
-    "mac_address",
-    "iban",
-    "date",
-    "ip_address",
-    "ssn",
-    "card_number",
-    "phone",
-    "mrn",
-    "street_address",
-    "person_name",
-)
-_LONG_NUMBER = r"\b(?:[A-Za-z]{1,4}-?)?\d{7,}\b"
-_OLD_AGE = r"(?i)\b(?:9\d|1[0-4]\d)([- ]?(?:years?|yrs?|y)[- ]?(?:old|/?o)\b)"
-
-Pass = Callable[[ir.Table, ir.Value], ir.Value]
-
-
-@ibis.udf.scalar.builtin(name="replace", signature=((dt.string, dt.string, dt.string), dt.string))  # type: ignore[untyped-decorator]
-def _replace(text: str, old: str, new: str) -> str: ...  # type: ignore[empty-body]
+# private-use characters stand for what was replaced until all forms are gone, so that no form eats a pseudonym
+_FIRST_MARK, _MARKS = 0xE000, 6400
+_PRIVATE = r"[\x{E000}-\x{F8FF}]"
+_TOO_MANY = b"[REDACTED]"  # stands in a text that has more mentions than there are marks
 
 
 @dataclass(frozen=True)
@@ -70,6 +51,11 @@ class Mention:
         """Whether the whole value is looked for, and not only its words."""
         return self.entity_type not in NAMES | {"city", "county"}
 
+    @property
+    def by_word(self) -> bool:
+        """Whether its words are looked for."""
+        return self.entity_type in NAMES | PLACES
+
 
 def is_told(entity_type: str) -> bool:
     """Whether values of this type are looked for in the texts of their rows."""
@@ -81,108 +67,162 @@ def token(entity_type: str) -> str:
     return f"[{entity_type.upper()}]"
 
 
-def with_words(table: ir.Table, mentions: Sequence[Mention]) -> ir.Table:
-    """Put beside every row the words to look for in its texts, and what replaces each: two arrays of equal length.
-
-    A word gets the pseudonym's word at its place, counted from the end; where there are fewer, the first one; without a pseudonym, a
-    token.
+def scrubbed(table: ir.Table, columns: Sequence[str], mentions: Sequence[Mention], ring: KeyRing) -> list[ir.StringValue]:
+    """Text columns without what identifies.
 
     Args:
-        table: Holds the raw values and their pseudonyms.
-        mentions: Where they stand.
+        table: Holds the texts, the raw values and their pseudonyms.
+        columns: The texts.
+        mentions: What to look for.
+        ring: Gives the engine the function.
     """
-    parts = [m for m in mentions if m.entity_type in NAMES | PLACES]
-    nothing = ibis.literal([], "array<string>")
-    split: dict[str, ir.Value] = {}
-    for i, mention in enumerate(parts):
-        split[f"{_OWN}{i}"] = name_words(table[mention.source], mention.entity_type).fill_null(nothing)
-        if mention.replacement is not None:
-            split[f"{_NEW}{i}"] = table[mention.replacement].re_split(f"[^{WORD[1:-2]}]+").fill_null(nothing)
-    table = table.mutate(**split)
-    paired = {}
-    for i, mention in enumerate(parts):
-        own, made = table[f"{_OWN}{i}"], f"{_NEW}{i}"
-        new = _aligned(own, table[made]) if made in split else _tokens(own, mention.entity_type)
-        paired[made] = new
-    table = table.mutate(**paired)
-    joined = {
-        side: chained([table[f"{side}{i}"] for i in range(len(parts))]) if parts else nothing for side in (_OWN, _NEW)
-    }
-    return table.mutate(**joined)
+    kinds = tuple(mentions)
+    own = [table[m.source] for m in kinds]
+    new = [ibis.null("string") if m.replacement is None else table[m.replacement].cast("string") for m in kinds]
+    lists = [ibis.array(values) if values else ibis.literal([], "array<string>") for values in (own, new)]
+    make = ring.function(f"scrub {kinds}", lambda: Scrubber(kinds), ["string", "array<string>", "array<string>"], "string")
+    return [make(table[c], *lists) for c in columns]
 
 
-def _aligned(own: ir.ArrayValue, made: ir.ArrayValue) -> ir.ArrayValue:
-    """Words counted from the end, since titles and middle names stand before a last name."""
-    return each_at(
-        own,
-        lambda _, i: ibis.coalesce(element(made, i - own.length() + made.length()), element(made, ibis.literal(0)), ""),
-    )
-
-
-def _tokens(own: ir.ArrayValue, entity_type: str) -> ir.ArrayValue:
-    return each(own, lambda _: ibis.literal(token(entity_type)))
-
-
-def scrub(mentions: Sequence[Mention]) -> Recipe:
-    """The recipe of a text column.
+@dataclass(frozen=True)
+class Scrubber:
+    """The function over batches: texts, raw values and pseudonyms of the mentions -> texts.
 
     Args:
-        mentions: What to look for; `with_words` has prepared the table.
+        mentions: In the order of the values in the lists.
     """
-    whole = sorted((m for m in mentions if m.whole), key=lambda m: _LONGEST_FIRST.get(m.entity_type, 9))[:_MOST_VALUES]
-    marked = [(m, chr(_FIRST_MARK + i)) for i, m in enumerate(whole)]
-    passes: list[Pass] = [_hide(m, mark) for m, mark in marked]
-    if any(m.entity_type in NAMES | PLACES for m in mentions):
-        passes += [lambda _, text: text.re_replace(f"({WORD})", rf"{_EDGE}\1{_EDGE}"), _without_words]
-    passes += [_without_form(entity_type) for entity_type in _FORMS]
-    passes += [
-        lambda _, text: text.re_replace(_LONG_NUMBER, "[NUMBER]").re_replace(_OLD_AGE, r"90+\1").replace(_NEW_WORD, "")
-    ]
-    passes += [_show(m, mark) for m, mark in marked]
-    return (lambda cell: cell.value.re_replace(_MARKS, ""), *(_step(i, p) for i, p in enumerate(passes)))
+
+    mentions: tuple[Mention, ...]
+
+    def __call__(self, column: Array, own: Array, new: Array) -> pa.Array:
+        """Scrub a batch; missing stays missing.
+
+        Args:
+            column: n texts.
+            own: n lists with the raw value of every mention.
+            new: n lists with their pseudonyms.
+        """
+        texts = Texts.of(column)
+        if (texts.data >= 0xEE).any():
+            texts = Texts.of(pc.replace_substring_regex(texts.to_arrow(), _PRIVATE, ""))
+        words, made = Words.of(texts), _flat(new)
+        places = self._places(words, _flat(own), made)
+        other = np.concatenate([made.data, self._tokens.data])
+        done = assembled(texts, places, other)
+        rows = np.flatnonzero(suspects(texts, words, places))
+        if len(rows):
+            done = with_rows(done, rows, _without_forms(texts, places, other, rows))
+        return done.to_arrow()
+
+    @cached_property
+    def _tokens(self) -> Texts:
+        return joined([token(m.entity_type) for m in self.mentions])
+
+    @cached_property
+    def _boring(self) -> tuple[Listed, Listed]:
+        """Words that tell of nobody: in names, in places."""
+        return Listed.of(TITLE_WORDS.split()), Listed.of((TITLE_WORDS + " " + COMMON_WORDS).split())
+
+    def _places(self, words: Words, own: Texts, new: Texts) -> Stretches:
+        """Where mentions stand, and what they become: bytes of the pseudonyms and then the tokens."""
+        if not self.mentions or not len(words.rows):
+            return Stretches(*[np.zeros(0, np.int64)] * 5)
+        told = Words.of(own)
+        needles, value, word = self._needles(own, told)
+        found = find(words, needles)
+        starts, lengths = self._replacements(value[found.needles], word[found.needles], told, new)
+        last = found.words + found.lengths - 1
+        return Stretches(words.rows[found.words], words.starts[found.words], words.ends[last], starts, lengths)
+
+    def _needles(self, own: Texts, told: Words) -> tuple[Needles, Places, Places]:
+        """What to look for; of each needle the value it comes from, and which word of it (-1: the whole value)."""
+        kinds, counts = len(self.mentions), told.counts
+        whole = np.array([m.whole for m in self.mentions])
+        values = np.arange(len(own))
+        values = values[whole[values % kinds] & (counts > 0) & (own.lengths >= SHORTEST)]
+        singles = np.flatnonzero(self._telling(own, told))
+        starts = np.concatenate([told.first[values], singles])
+        lengths = np.concatenate([counts[values], np.ones(len(singles), np.int64)])
+        value = np.concatenate([values, told.rows[singles]])
+        word = np.concatenate([np.full(len(values), -1), singles - told.first[told.rows[singles]]])
+        hashes = stretches(told.hashes, starts, starts + lengths)
+        return Needles(value // kinds, lengths, told.hashes[starts], hashes), value, word
+
+    def _telling(self, own: Texts, told: Words) -> Flags:
+        """Which words of the values tell of a person by themselves, as in `words.name_words`."""
+        kind = told.rows % len(self.mentions)
+        place = np.array([m.entity_type in PLACES for m in self.mentions])[kind]
+        by_word = np.array([m.by_word for m in self.mentions])[kind]
+        names, places = self._boring
+        boring = np.where(place, told.among(places), told.among(names))
+        alone = (told.counts == 1)[told.rows] & ~place  # a last name such as Do or Le
+        long = _within(told, (own.data & 0xC0) != 0x80) >= np.where(place, 4, 2)
+        numbered = place & (_within(told, KIND[own.data] == DIGIT) > 0)
+        return by_word & long & (alone | ~boring) & ~numbered
+
+    def _replacements(self, value: Places, word: Places, told: Words, new: Texts) -> tuple[Places, Places]:
+        """Where each replacement begins, and its length.
+
+        A word gets the pseudonym's word at its place, counted from the end, since titles and middle names stand before a last name;
+        where there are fewer, the first one; without a pseudonym, a token.
+        """
+        made, kind = Words.of(new), value % len(self.mentions)
+        starts, lengths = new.offsets[value], new.lengths[value]
+        single = (word >= 0) & (made.counts[value] > 0)
+        at = np.maximum(word - told.counts[value] + made.counts[value], 0) + made.first[value]
+        at = at[single]
+        starts[single], lengths[single] = made.starts[at], made.ends[at] - made.starts[at]
+        without, tokens = ~new.valid[value], self._tokens
+        starts[without] = tokens.offsets[kind[without]] + len(new.data)
+        lengths[without] = tokens.lengths[kind[without]]
+        return starts, lengths
 
 
-def _step(before: int, make: Pass) -> Step:
-    def step(cell: Cell) -> ir.Value:
-        return make(cell.table, cell[before])
-
-    return step
-
-
-def _hide(mention: Mention, mark: str) -> Pass:
-    """A whole value becomes one private character; also where the text has it in capitals or small letters."""
-
-    def make(table: ir.Table, text: ir.Value) -> ir.Value:
-        raw = table[mention.source]
-        gone = text
-        for spelling in (raw, raw.upper(), raw.lower()):
-            gone = _replace(gone, spelling, mark)
-        return (raw.length() >= SHORTEST).fill_null(False).ifelse(gone, text)
-
-    return make
+def _flat(lists: Array) -> Texts:
+    """The values of lists of equal length, one list after the other."""
+    if isinstance(lists, pa.ChunkedArray):
+        return Texts.of(pa.chunked_array([chunk.flatten() for chunk in lists.chunks], pa.string()))
+    return Texts.of(lists.flatten())
 
 
-def _show(mention: Mention, mark: str) -> Pass:
-    """The private character becomes the pseudonym, or a token."""
-
-    def make(table: ir.Table, text: ir.Value) -> ir.Value:
-        name = token(mention.entity_type)
-        new = name if mention.replacement is None else table[mention.replacement].cast("string").fill_null(name)
-        return _replace(text, mark, new)
-
-    return make
+def _within(words: Words, marked: Flags) -> Places:
+    """How many marked bytes each word has."""
+    total = np.concatenate([[0], np.cumsum(marked)])
+    return total[words.ends] - total[words.starts]
 
 
-def _without_form(entity_type: str) -> Pass:
-    """A known form becomes a token."""
-    return lambda _, text: text.re_replace(TEXT[entity_type], token(entity_type))
+def _without_forms(texts: Texts, places: Stretches, other: Bytes, rows: Places) -> Texts:
+    """Some rows with marks for what is replaced, then without known forms, then with the replacements."""
+    index = np.full(len(texts), -1)
+    index[rows] = np.arange(len(rows))
+    here = np.flatnonzero(index[places.rows] >= 0)
+    row = index[places.rows[here]]
+    first = np.searchsorted(row, np.arange(len(rows)))
+    serial = np.arange(len(here)) - first[row]
+    some = texts.take(rows)
+    shift = texts.offsets[:-1][places.rows[here]] - some.offsets[:-1][row]
+    fits = serial < _MARKS
+    at, length = np.where(fits, 3 * np.arange(len(here)), 3 * len(here)), np.where(fits, 3, len(_TOO_MANY))
+    hidden = Stretches(row, places.starts[here] - shift, places.ends[here] - shift, at, length)
+    marks = np.concatenate([_marks(serial % _MARKS), np.frombuffer(_TOO_MANY, np.uint8)])
+    return _shown(without_forms(assembled(some, hidden, marks)), first, here, places, other)
 
 
-def _without_words(table: ir.Table, text: ir.Value) -> ir.Value:
-    """Words of names and addresses of the row become their pseudonym's words; whole words, any letter case."""
+def _marks(serial: Places) -> Bytes:
+    """Private-use characters in UTF-8, three bytes each."""
+    character = serial + _FIRST_MARK
+    made = np.stack([0xE0 | character >> 12, 0x80 | character >> 6 & 63, 0x80 | character & 63], axis=1)
+    return made.astype(np.uint8).reshape(-1)
 
-    def replaced(piece: ir.StringValue) -> ir.StringValue:
-        made = element(table[_NEW], position_of(table[_OWN], piece.lower()))
-        return (piece != "").ifelse((ibis.literal(_NEW_WORD) + made).fill_null(piece), piece)
 
-    return each(text.split(_EDGE), replaced).join("")
+def _shown(masked: Texts, first: Places, here: Places, places: Stretches, other: Bytes) -> Texts:
+    """The texts with the replacements in the places of their marks."""
+    data = masked.data
+    starts = np.flatnonzero((data == 0xEE) | (data == 0xEF))
+    bytes_ = [data[starts + i].astype(np.int64) for i in range(3)]
+    serial = ((bytes_[0] & 15) << 12 | (bytes_[1] & 63) << 6 | (bytes_[2] & 63)) - _FIRST_MARK
+    starts, serial = starts[(serial >= 0) & (serial < _MARKS)], serial[(serial >= 0) & (serial < _MARKS)]
+    rows = np.searchsorted(masked.offsets, starts, "right") - 1
+    which = here[first[rows] + serial]
+    back = Stretches(rows, starts, starts + 3, places.new_starts[which], places.new_lengths[which])
+    return assembled(masked, back, other)

@@ -1,7 +1,7 @@
 """Columns of texts as bytes: an Arrow batch seen through numpy, so that a mask is a few passes over one buffer.
 
 What belongs here: taking a batch apart, finding characters of a kind in it, putting it together. What does not: what the characters
-become (forms.py), words of running text (tokens.py).
+become (forms.py), words of running text (mentions.py).
 """
 
 from __future__ import annotations
@@ -123,3 +123,49 @@ def with_rows(texts: Texts, rows: Places, others: Texts) -> Texts:
     starts[rows] = others.offsets[:-1] + len(texts.data)
     data = np.concatenate([texts.data, others.data])
     return Texts(data[spans(starts, lengths)], np.concatenate([[0], np.cumsum(lengths)]), valid)
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Stretches of a batch of texts in order, none over another, and what stands there instead.
+
+    Args:
+        rows: The text, shape (s,).
+        starts: First byte of the stretch, in `Texts.data`.
+        ends: The byte after its last one.
+        new_starts: First byte of what replaces it, in a sequence of bytes of its own.
+        new_lengths: Bytes of what replaces it.
+    """
+
+    rows: Places
+    starts: Places
+    ends: Places
+    new_starts: Places
+    new_lengths: Places
+
+
+def assembled(texts: Texts, places: Stretches, other: Bytes) -> Texts:
+    """The texts with other bytes in some stretches.
+
+    Args:
+        texts: A batch.
+        places: What to replace.
+        other: The bytes that `places.new_starts` are about.
+    """
+    if not len(places.rows):
+        return texts
+    count = len(places.rows)
+    upto = np.searchsorted(places.rows, np.arange(len(texts)), "right")
+    starts = np.empty(2 * count + len(texts), np.int64)  # per text: gap, replacement, gap, replacement ... gap
+    lengths = np.empty_like(starts)
+    gaps = 2 * np.arange(count) + places.rows
+    follows = np.concatenate([[False], places.rows[1:] == places.rows[:-1]])
+    starts[gaps] = np.where(follows, np.roll(places.ends, 1), texts.offsets[places.rows])
+    lengths[gaps] = places.starts - starts[gaps]
+    starts[gaps + 1], lengths[gaps + 1] = places.new_starts + len(texts.data), places.new_lengths
+    last = 2 * upto + np.arange(len(texts))
+    some = upto > np.concatenate([[0], upto[:-1]])
+    starts[last] = np.where(some, places.ends[upto - 1], texts.offsets[:-1])
+    lengths[last] = texts.offsets[1:] - starts[last]
+    offsets = np.concatenate([[0], np.cumsum(lengths)[last]])
+    return Texts(np.concatenate([texts.data, other])[spans(starts, lengths)], offsets, texts.valid)

@@ -13,10 +13,10 @@ from synth_assets.masking.arrays import each, extract_all
 WORD = r"[\pL\pM\pN]+"
 NAMES = frozenset({"person_name", "first_name", "last_name"})
 PLACES = frozenset({"street_address", "city", "county"})
-_TITLE_WORDS = (
+TITLE_WORDS = (
     "mr mrs ms miss dr prof sir jr sr ii iii iv md phd rn do esq van von der den del de la le da di bin al el"
 )
-_COMMON_WORDS = (
+COMMON_WORDS = (
     "street road avenue lane drive court place square terrace boulevard highway parkway circle trail route apartment suite unit floor "
     "north south east west upper lower saint fort port mount lake city town village county beach park springs falls hill hills valley "
     "heights river center centre main first second third fourth fifth sixth seventh eighth ninth tenth building room plaza alley "
@@ -35,7 +35,7 @@ def name_words(text: ir.StringValue, entity_type: str) -> ir.ArrayValue:
     Of names: two letters or more, no titles. Of places: four letters or more, no digits, no common parts of addresses.
     """
     place = entity_type in PLACES
-    boring = (_TITLE_WORDS + " " + _COMMON_WORDS if place else _TITLE_WORDS).split()
+    boring = (TITLE_WORDS + " " + COMMON_WORDS if place else TITLE_WORDS).split()
     words = words_of(text)
     if place:
         return each(words, lambda w: ((w.length() >= 4) & ~w.isin(boring) & ~w.re_search(r"\pN")).ifelse(w, ""))

@@ -1,0 +1,106 @@
+"""Known forms in running text: e-mail, telephone, card, date and the like become tokens, ages over 89 one group.
+
+What belongs here: the forms that are looked for, and which texts can hold one at all, so that regular expressions run on few. What does
+not: the forms themselves (pii/patterns.py), values of the row (scrub.py).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+import pyarrow.compute as pc
+
+from synth_assets.masking.mentions import Listed, Words
+from synth_assets.masking.texts import DIGIT, KIND, Flags, Places, Stretches, Texts
+from synth_assets.pii.patterns import TEXT
+
+_FORMS = (
+    "url",
+    "email",
+    "mac_address",
+    "iban",
+    "date",
+    "ip_address",
+    "ssn",
+    "card_number",
+    "phone",
+    "mrn",
+    "street_address",
+    "person_name",
+)
+_LONG_NUMBER = r"\b(?:[A-Za-z]{1,4}-?)?\d{7,}\b"
+_OLD_AGE = r"(?i)\b(?:9\d|1[0-4]\d)([- ]?(?:years?|yrs?|y)[- ]?(?:old|/?o)\b)"
+_MANY_DIGITS = 4  # dates, telephone numbers, cards and all other numbers have at least these
+_STREET_ENDS = r"str\.|stra(?:ß|ss)e|weg|allee|platz|gasse"
+
+
+def without_forms(texts: Texts) -> Texts:
+    """Texts with tokens instead of known forms."""
+    array = texts.to_arrow()
+    for entity_type in _FORMS:
+        array = pc.replace_substring_regex(array, TEXT[entity_type], f"[{entity_type.upper()}]")
+    array = pc.replace_substring_regex(array, _LONG_NUMBER, "[NUMBER]")
+    return Texts.of(pc.replace_substring_regex(array, _OLD_AGE, r"90+\1"))
+
+
+def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
+    """Which texts may hold a known form outside of some stretches, shape (n,): cheap, and never False where one does.
+
+    Args:
+        texts: A batch.
+        words: Its words.
+        places: Stretches that are replaced anyway.
+    """
+    data = texts.data
+    digits = _outside(texts, KIND[data] == DIGIT, places)
+    found = digits >= _MANY_DIGITS
+    found |= _outside(texts, data == ord("@"), places) > 0
+    found |= _outside(texts, data == ord("/"), places) >= 2  # https://
+    found |= _outside(texts, (data == ord(":")) | (data == ord("-")), places) >= 5  # the bytes of a MAC address
+    titles, streets, pages = _listed()
+    found |= words.rows_with(words.among(titles)) | words.rows_with(words.among(pages))
+    numbered = np.flatnonzero((digits > 0) & ~found)
+    if len(numbered):
+        found[numbered] |= words.rows_with(words.among(streets))[numbered]
+        found |= words.rows_with(_like_iban_or_age(texts, words))
+        found[numbered] |= _with_street_end(texts.take(numbered))
+    return found & texts.valid
+
+
+def _with_street_end(texts: Texts) -> Flags:
+    made = pc.match_substring_regex(texts.to_arrow(), _STREET_ENDS).fill_null(False)
+    return np.asarray(made.to_numpy(zero_copy_only=False), bool)
+
+
+def _like_iban_or_age(texts: Texts, words: Words) -> Flags:
+    """Words that begin as an IBAN does, or as a number of 90 to 149."""
+    data = np.concatenate([texts.data, np.zeros(4, np.uint8)])
+    kinds = [KIND[data[words.starts + i]] for i in range(4)]
+    capital = KIND[ord("A")]
+    iban = (kinds[0] == capital) & (kinds[1] == capital) & (kinds[2] == DIGIT) & (kinds[3] == DIGIT)
+    head = data[words.starts]
+    old = (kinds[1] == DIGIT) & ((head == ord("9")) | ((head == ord("1")) & (kinds[2] == DIGIT)))
+    return iban | old
+
+
+def _outside(texts: Texts, marked: Flags, places: Stretches) -> Places:
+    """How many marked bytes each text has outside of some stretches."""
+    if not marked.any():
+        return np.zeros(len(texts), np.int64)
+    total = np.concatenate([[0], np.cumsum(marked)])
+    inside = np.bincount(places.rows, total[places.ends] - total[places.starts], len(texts)).astype(np.int64)
+    return total[texts.offsets[1:]] - total[texts.offsets[:-1]] - inside
+
+
+@cache
+def _listed() -> tuple[Listed, Listed, Listed]:
+    """Titles before names, last words of streets, and what pages begin with, as the forms have them."""
+    titles = re.findall(r"\w+", _first_group(TEXT["person_name"]))
+    streets = re.findall(r"\w+", TEXT["street_address"].split("(?:", 2)[2].split(")", 1)[0])
+    return Listed.of(t.lower() for t in titles), Listed.of(s.lower() for s in streets), Listed.of(["www"])
+
+
+def _first_group(pattern: str) -> str:
+    return pattern.split("(?:", 1)[1].split(")", 1)[0]
