@@ -125,7 +125,8 @@ def stretches(values: Integers, starts: Places, ends: Places) -> Integers:
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((values + np.uint64(1)) * powers[: len(values)])])
     made = (sums[ends] - sums[starts]) * inverses[starts]
     made = (made ^ (made >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return made ^ (made >> np.uint64(32))
+    mixed: Integers = made ^ (made >> np.uint64(32))
+    return mixed
 
 
 _cache: list[tuple[Integers, Integers]] = []

@@ -167,7 +167,9 @@ def _encryptor(key: bytes) -> Any:
 
 
 def _encrypted(encryptor: Any, blocks: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(encryptor.update(np.ascontiguousarray(blocks, ">u8").view(np.uint8).data), ">u8").reshape(-1, 2)
+    return np.frombuffer(encryptor.update(np.ascontiguousarray(blocks, ">u8").view(np.uint8).data), ">u8").reshape(
+        -1, 2
+    )
 
 
 def _sides(length: int, cut: int) -> tuple[tuple[int, slice], tuple[int, slice]]:

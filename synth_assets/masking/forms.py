@@ -1,7 +1,7 @@
 """Format-preserving pseudonyms of numbers and codes: the form, separators and check digits of the original, nothing of its value.
 
-What belongs here: phone, SSN, card, IBAN, NPI, IP, MAC and the shape of any other code, each from a batch of texts to a batch. What does
-not: names and places (people.py), e-mail and URL (formats.py), drawing again where two values meet or a real one is met (unique.py).
+What belongs here: phone, SSN, card, IBAN, NPI, IP, MAC and the shape of any other code, each from a batch of texts to a batch. What
+does not: names and places (people.py), e-mail and URL (formats.py), drawing again where two values or a real one meet (unique.py).
 A value has one pseudonym however it is spelled. Where all values of a form fit, they are permuted and never meet; forms that nobody
 has (SSN from 900, private IP) have less room, so there they are drawn.
 """
@@ -30,7 +30,7 @@ from synth_assets.masking.shapes import (
     places_of,
     shaped,
 )
-from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Flags, Places, Texts, with_rows
+from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Places, Texts, with_rows
 from synth_assets.pii.patterns import CELL
 
 _EXTENSION = r"(?i)\s*(?:x|ext\.?|#)\s*:?\s*[0-9]+\s*$"
@@ -195,8 +195,8 @@ def _iban(texts: Texts, cipher: FF1) -> Texts:
     for _, places in some.by_count(KIND[some.data] > 0):
         country, account = capital[places[:, :2]], places[:, 4:]
         off = (number(capital[places[:, 2:4]]).astype(np.int64) - _iban_digits(country, capital[account])) % 97
-        tweak = country[:, 0].astype(np.uint64) << np.uint64(16) | country[:, 1].astype(np.uint64) << np.uint64(8)
-        data[account] = permuted(some.data[account], cipher, tweak=tweak | off.astype(np.uint64))
+        tweak = country[:, 0].astype(np.uint64) * 2**16 + country[:, 1].astype(np.uint64) * 2**8
+        data[account] = permuted(some.data[account], cipher, tweak=tweak + off.astype(np.uint64))
         new = pc.utf8_upper(some.replaced(data).to_arrow())
         check = _iban_digits(country, Texts.of(new).data[account])
         data[places[:, 2:4]] = digits_of(check.astype(np.uint64), 2)

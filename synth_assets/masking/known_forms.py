@@ -82,7 +82,8 @@ def _like_iban_or_age(texts: Texts, words: Words) -> Flags:
     iban = (kinds[0] == capital) & (kinds[1] == capital) & (kinds[2] == DIGIT) & (kinds[3] == DIGIT)
     head = data[words.starts]
     old = (kinds[1] == DIGIT) & ((head == ord("9")) | ((head == ord("1")) & (kinds[2] == DIGIT)))
-    return iban | old
+    made: Flags = iban | old
+    return made
 
 
 def _outside(texts: Texts, marked: Flags, places: Stretches) -> Places:
@@ -91,7 +92,8 @@ def _outside(texts: Texts, marked: Flags, places: Stretches) -> Places:
         return np.zeros(len(texts), np.int64)
     total = np.concatenate([[0], np.cumsum(marked)])
     inside = np.bincount(places.rows, total[places.ends] - total[places.starts], len(texts)).astype(np.int64)
-    return total[texts.offsets[1:]] - total[texts.offsets[:-1]] - inside
+    made: Places = total[texts.offsets[1:]] - total[texts.offsets[:-1]] - inside
+    return made
 
 
 @cache

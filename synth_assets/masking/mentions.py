@@ -1,18 +1,19 @@
 """Words of running texts, and where in them the words of other columns stand: whole words, any letter case, any punctuation between.
 
-What belongs here: taking a batch apart into words, and finding sequences of words row by row. What does not: what is looked for and what
-stands there afterwards (scrub.py). Words are compared by 64-bit hashes.
+What belongs here: taking a batch apart into words, and finding sequences of words row by row. What does not: what is looked for,
+and what stands there afterwards (scrub.py). Words are compared by 64-bit hashes.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth_assets.masking.codes import stretches
 from synth_assets.masking.ff1 import Integers
@@ -69,7 +70,7 @@ class Words:
 
     def among(self, listed: Listed) -> Flags:
         """Which words are in a list, shape (w,)."""
-        made = listed.table[self.hashes >> listed.shift]
+        made: Flags = listed.table[self.hashes >> listed.shift]
         maybe = np.flatnonzero(made)
         made[maybe] = np.isin(self.hashes[maybe], listed.hashes)
         return made
@@ -221,9 +222,8 @@ def _characters(texts: Texts) -> tuple[Flags, Integers, Places | None]:
 @cache
 def _unicode() -> tuple[Flags, npt.NDArray[np.uint32]]:
     """For each character of Unicode's first two planes: letter, mark or digit; and its small letter."""
-    characters = [chr(c) for c in range(_TABLE)]
-    word = np.array([unicodedata.category(c)[0] in "LMN" for c in characters] + [True])
-    small = [c.lower() for c in characters]
-    return word, np.array([ord(s) if len(s) == 1 else i for i, s in enumerate(small)] + [_TABLE], np.uint32)
-
-
+    surrogates = range(0xD800, 0xE000)  # no characters
+    characters = pa.array([" " if c in surrogates else chr(c) for c in range(_TABLE)])
+    word = pc.match_substring_regex(characters, r"[\pL\pM\pN]").to_numpy(zero_copy_only=False)
+    small = [ord(s) if len(s) == 1 else c for c, s in enumerate(pc.utf8_lower(characters).to_pylist())]
+    return np.append(word, True), np.array([*small, _TABLE], np.uint32)

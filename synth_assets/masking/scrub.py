@@ -20,7 +20,7 @@ from synth_assets.masking.canonical import SHORTEST
 from synth_assets.masking.codes import stretches
 from synth_assets.masking.keyring import KeyRing
 from synth_assets.masking.known_forms import suspects, without_forms
-from synth_assets.masking.mentions import Found, Listed, Needles, Words, find, joined
+from synth_assets.masking.mentions import Listed, Needles, Words, find, joined
 from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Flags, Places, Stretches, Texts, assembled, with_rows
 from synth_assets.masking.words import COMMON_WORDS, NAMES, PLACES, TITLE_WORDS
 from synth_assets.pii.taxonomy import taxonomy
@@ -67,7 +67,9 @@ def token(entity_type: str) -> str:
     return f"[{entity_type.upper()}]"
 
 
-def scrubbed(table: ir.Table, columns: Sequence[str], mentions: Sequence[Mention], ring: KeyRing) -> list[ir.StringValue]:
+def scrubbed(
+    table: ir.Table, columns: Sequence[str], mentions: Sequence[Mention], ring: KeyRing
+) -> list[ir.StringValue]:
     """Text columns without what identifies.
 
     Args:
@@ -80,7 +82,9 @@ def scrubbed(table: ir.Table, columns: Sequence[str], mentions: Sequence[Mention
     own = [table[m.source] for m in kinds]
     new = [ibis.null("string") if m.replacement is None else table[m.replacement].cast("string") for m in kinds]
     lists = [ibis.array(values) if values else ibis.literal([], "array<string>") for values in (own, new)]
-    make = ring.function(f"scrub {kinds}", lambda: Scrubber(kinds), ["string", "array<string>", "array<string>"], "string")
+    make = ring.function(
+        f"scrub {kinds}", lambda: Scrubber(kinds), ["string", "array<string>", "array<string>"], "string"
+    )
     return [make(table[c], *lists) for c in columns]
 
 
@@ -158,7 +162,8 @@ class Scrubber:
         alone = (told.counts == 1)[told.rows] & ~place  # a last name such as Do or Le
         long = _within(told, (own.data & 0xC0) != 0x80) >= np.where(place, 4, 2)
         numbered = place & (_within(told, KIND[own.data] == DIGIT) > 0)
-        return by_word & long & (alone | ~boring) & ~numbered
+        telling: Flags = by_word & long & (alone | ~boring) & ~numbered
+        return telling
 
     def _replacements(self, value: Places, word: Places, told: Words, new: Texts) -> tuple[Places, Places]:
         """Where each replacement begins, and its length.
@@ -188,7 +193,8 @@ def _flat(lists: Array) -> Texts:
 def _within(words: Words, marked: Flags) -> Places:
     """How many marked bytes each word has."""
     total = np.concatenate([[0], np.cumsum(marked)])
-    return total[words.ends] - total[words.starts]
+    made: Places = total[words.ends] - total[words.starts]
+    return made
 
 
 def _without_forms(texts: Texts, places: Stretches, other: Bytes, rows: Places) -> Texts:

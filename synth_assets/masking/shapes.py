@@ -1,4 +1,4 @@
-"""Codes by their shape: digits stay digits, capitals capitals and small letters small letters, by a permutation of all codes of one shape.
+"""Codes by their shape: digits stay digits, capitals capitals and small letters small letters, by a permutation of all of one shape.
 
 What belongs here: alphabets, permuting marked characters, check digits. What does not: what a form keeps besides (forms.py).
 """
@@ -121,7 +121,8 @@ def luhn_digit(digits: Bytes, *, add: int = 0) -> npt.NDArray[np.int64]:
     """
     values = (digits - np.uint8(48)).astype(np.int64)
     values[:, ::-1][:, ::2] *= 2
-    return -((values - 9 * (values > 9)).sum(axis=1) + add) % 10
+    check: npt.NDArray[np.int64] = -((values - 9 * (values > 9)).sum(axis=1) + add) % 10
+    return check
 
 
 def mod_97(characters: Bytes) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import pyarrow as pa
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-Array = pa.Array | pa.ChunkedArray
+Array: TypeAlias = pa.Array | pa.ChunkedArray
 
 DIGIT, CAPITAL, SMALL, OTHER = 1, 2, 3, 4  # kinds of bytes; OTHER: part of a character beyond ASCII
 KIND: Bytes = np.zeros(256, np.uint8)
@@ -68,7 +69,8 @@ class Texts:
         if not marked.any():
             return np.zeros(len(self), np.int64)
         total = np.concatenate([[0], np.cumsum(marked)])
-        return total[self.offsets[1:]] - total[self.offsets[:-1]]
+        made: Places = total[self.offsets[1:]] - total[self.offsets[:-1]]
+        return made
 
     def by_count(self, marked: Flags) -> Iterator[tuple[Places, Places]]:
         """The texts in groups that have equally many marked bytes, without those that have none.
@@ -113,7 +115,8 @@ class Texts:
 def spans(starts: Places, lengths: Places) -> Places:
     """Places of all bytes of some stretches, one stretch after the other."""
     ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    made: Places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return made
 
 
 def with_rows(texts: Texts, rows: Places, others: Texts) -> Texts:

@@ -75,8 +75,7 @@ class _Look:
         if identifiers is not None:
             digits = ring.function("digit codes", lambda: digit_codes, ["string"], "int64")
             parts = [identifiers.select(h=make(identifiers.v)) for make in (self.codes, digits)]
-            both = parts[0].union(parts[1], distinct=False)
-            self.real = self.keep(both.filter(both.h.notnull()))
+            self.real = self.keep(parts[0].union(parts[1], distinct=False))
 
     def later(self, domain: Domain) -> Later:
         """The later draws of one domain."""
@@ -85,8 +84,7 @@ class _Look:
             return Later.nobody()
         own = self.ring.function(f"codes {domain.form.name}", lambda: domain.form.codes, ["string"], "int64")
         first = self.drawn(domain, values.select("v", c=own(values.v)), 0)
-        groups = first.group_by("h").aggregate(low=first.c.min(), high=first.c.max())
-        groups = self.keep(groups)
+        groups = self.keep(first.group_by("h").aggregate(low=first.c.min(), high=first.c.max()))
         unlucky = self.texts(values, own, self.met(groups, first))
         found: list[tuple[np.ndarray, int]] = []
         taken = groups.select("h")
@@ -108,10 +106,12 @@ class _Look:
         return Later(every[order], np.concatenate([np.full(len(c), draw, np.uint8) for c, draw in found])[order])
 
     def drawn(self, domain: Domain, values: ir.Table, draw: int) -> ir.Table:
-        """Number `c` of each value, and `h`, that of its pseudonym; values without letters and digits identify nobody."""
+        """Number `c` of each value, and `h`, that of its pseudonym; null for values without letters and digits: they identify nobody.
+
+        No filter on `h`: the engine would call the function once for it and once more for the result. Comparisons leave null out.
+        """
         make = self.ring.draw(domain.form, domain.name, draw)
-        made = values.select("c", h=self.codes(make(values.v)))
-        return made.filter(made.c.notnull() & made.h.notnull())
+        return values.select("c", h=self.codes(make(values.v)))
 
     def met(self, groups: ir.Table, first: ir.Table) -> ir.Table:
         """Numbers `c` of values whose pseudonym is another value's, a real identifier, or the value itself."""

@@ -13,9 +13,7 @@ from synth_assets.masking.arrays import each, extract_all
 WORD = r"[\pL\pM\pN]+"
 NAMES = frozenset({"person_name", "first_name", "last_name"})
 PLACES = frozenset({"street_address", "city", "county"})
-TITLE_WORDS = (
-    "mr mrs ms miss dr prof sir jr sr ii iii iv md phd rn do esq van von der den del de la le da di bin al el"
-)
+TITLE_WORDS = "mr mrs ms miss dr prof sir jr sr ii iii iv md phd rn do esq van von der den del de la le da di bin al el"
 COMMON_WORDS = (
     "street road avenue lane drive court place square terrace boulevard highway parkway circle trail route apartment suite unit floor "
     "north south east west upper lower saint fort port mount lake city town village county beach park springs falls hill hills valley "

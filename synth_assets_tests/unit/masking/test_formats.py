@@ -176,7 +176,18 @@ def test_a_uuid_stays_a_uuid(brew: Brew) -> None:
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}", made)
 
 
-FORMS = (forms.SSN, forms.ITIN, forms.PHONE, forms.CARD, forms.NPI, forms.IBAN, forms.IP_ADDRESS, forms.MAC_ADDRESS, forms.VIN, forms.CODE)
+FORMS = (
+    forms.SSN,
+    forms.ITIN,
+    forms.PHONE,
+    forms.CARD,
+    forms.NPI,
+    forms.IBAN,
+    forms.IP_ADDRESS,
+    forms.MAC_ADDRESS,
+    forms.VIN,
+    forms.CODE,
+)
 
 
 @pytest.mark.parametrize("recipe", [*(of(f) for f in FORMS), formats.email(), formats.url()])

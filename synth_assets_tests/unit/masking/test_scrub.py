@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from synth_assets.config.dataset import ColumnConfig
+from synth_assets.masking.known_forms import suspects, without_forms
+from synth_assets.masking.mentions import Words
+from synth_assets.masking.scrub import Mention, Scrubber
+from synth_assets.masking.texts import Stretches, Texts
 from synth_assets_tests.unit.masking.conftest import House
 
 OTHERS = (
@@ -139,3 +149,115 @@ def test_parents_and_their_parents_are_found_in_texts_below(house: House) -> Non
     assert notes[0] == f"Ms. {lopez} and [PERSON_NAME]"
     assert notes[1] == f"{people['first'][1]} {stone}, Lopez"
     assert notes[2] == "Lopez"
+
+
+def _scrub(texts: list[str | None], **columns: list[str | None]) -> list[str | None]:
+    """Scrub texts by columns named after their entity type; every value's pseudonym is `<its column's name without _>`."""
+    kinds = tuple(Mention(c, c, c) for c in columns)
+    own = pa.array([list(values) for values in zip(*columns.values(), strict=True)], pa.list_(pa.string()))
+    new = pa.array([[f"<{c.replace('_', '')}>" for c in columns]] * len(texts), pa.list_(pa.string()))
+    return Scrubber(kinds)(pa.array(texts, pa.string()), own, new).to_pylist()
+
+
+def test_the_longest_mention_wins_where_two_overlap() -> None:
+    made = _scrub(["Ann Annan, ann.annan@x.org"], first_name=["Ann"], last_name=["Annan"], email=["ann.annan@x.org"])
+    assert made == ["firstname lastname, <email>"]
+
+
+def test_a_number_is_found_in_any_spelling_of_its_groups() -> None:
+    made = _scrub(["at (617) 555-0199 or 617.555.0199, not 617-555-0198"], phone=["617-555-0199"])
+    assert made == ["at (<phone> or <phone>, not [PHONE]"]
+
+
+def test_words_of_other_rows_stay() -> None:
+    assert _scrub(["Ann and Bo", "Ann and Bo"], first_name=["Ann", "Bo"]) == ["firstname and Bo", "Ann and firstname"]
+
+
+@settings(max_examples=60)
+@given(
+    names=st.lists(st.text("abéßЖ", min_size=2, max_size=4), min_size=1, max_size=8),
+    words=st.lists(st.text("abcéßЖ", min_size=1, max_size=5), max_size=12),
+)
+def test_no_whole_word_of_the_row_is_left_and_all_others_are(names: list[str], words: list[str]) -> None:
+    texts = [" ".join([*words, name.upper(), name]) for name in names]
+    for name, made in zip(names, _scrub(list(texts), last_name=list(names)), strict=True):
+        expected = ["lastname" if w.lower() == name.lower() else w for w in [*words, name.upper(), name]]
+        assert made is not None
+        assert made.split(" ") == expected
+
+
+@settings(max_examples=60)
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                "bob@x.org",
+                "www.x.org/a",
+                "https://x.org",
+                "00:1A:2B:3C:4D:5E",
+                "ab-cd-ef-ab-cd-ef",
+                "DE89 3704 0044 0532 0130 00",
+                "GB12ABCDEFGHIJ",
+                "1/2/24",
+                "May 5, 2024",
+                "5. Mai 2024",
+                "8.8.8.8",
+                "123-45-6789",
+                "4111 1111 1111 1111",
+                "(617) 555-0123",
+                "030 1234",
+                "MRN 1234",
+                "chart no. 00123",
+                "12 Oak Street",
+                "Hauptstraße 5",
+                "Am Weg 4",
+                "Lindenallee 12a",
+                "Mr. Stone",
+                "Señora Lopez",
+                "M. Petit",
+                "Dr Prof. Kim",
+                "93-year-old",
+                "101 yo",
+                "AB1234567",
+                "a 45-year-old",
+                "20 mg",
+                "Ann",
+                "the",
+                ".",
+            ]
+        ),
+        max_size=6,
+    )
+)
+def test_texts_that_are_not_suspected_hold_no_known_form(pieces: list[str]) -> None:
+    texts = Texts.of(pa.array([" ".join(pieces)]))
+    nothing = Stretches(*[np.zeros(0, np.int64)] * 5)
+    if not suspects(texts, Words.of(texts), nothing)[0]:
+        assert without_forms(texts).to_arrow().to_pylist() == [" ".join(pieces)]
+
+
+def test_a_text_with_more_mentions_than_marks_loses_them_all() -> None:
+    (made,) = _scrub(["Ann, 1/2/24 " + "Ann " * 7000], first_name=["Ann"])
+    assert made is not None
+    assert "Ann" not in made
+    assert made.count("firstname") == 6400
+    assert made.count("[REDACTED]") == 601
+
+
+def test_marks_in_the_original_bring_nothing_back() -> None:
+    assert _scrub(["\ue000 \ue001 Ann 1/2/24 \uf8ff"], first_name=["Ann"]) == ["  firstname [DATE] "]
+
+
+def test_a_table_with_many_names_is_compiled_as_quickly_as_one_with_few(house: House) -> None:
+    columns = {f"n{i}": ["Ann Lee", "Bo Kim"] for i in range(60)}
+    house.table(
+        "people",
+        {**columns, "note": ["ann LEE", "Bo, Ann"]},
+        {**dict.fromkeys(columns, "person_name"), "note": "free_text"},
+    )
+    start = time.process_time()
+    house.mask(overrides={"people": {c: ColumnConfig(action="pseudonym") for c in columns}})
+    assert time.process_time() - start < 20
+    made = house.read("people")
+    assert made["note"][1].endswith(", Ann")
+    assert "lee" not in made["note"][0].lower()
