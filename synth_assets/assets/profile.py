@@ -60,7 +60,7 @@ def _profile(
     folder: Path,
 ) -> dict[str, Any]:
     from synth_assets.assets.classification import read_verdicts
-    from synth_assets.profiling.plots import association_map, histogram_grid
+    from synth_assets.profiling.plots import association_map, histogram_grid, missing_values
     from synth_assets.profiling.profile import profile_table
 
     verdicts = read_verdicts(store, verdict_ref)
@@ -77,6 +77,7 @@ def _profile(
     for table, shown in public.items():
         write_bytes(folder / f"{slug(table)}.distributions.png", histogram_grid(shown))
         write_bytes(folder / f"{slug(table)}.associations.png", association_map(shown))
+        write_bytes(folder / f"{slug(table)}.missing.png", missing_values(shown))
     return {
         "tables": [
             {
@@ -101,7 +102,7 @@ def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
     """A small table and, per table, pictures of its public form."""
     described: dict[str, Any] = {"tables": metadata.rows(ref.info["tables"])}
     for entry in ref.info["tables"]:
-        for what in ("distributions", "associations"):
+        for what in ("distributions", "associations", "missing"):
             shown = metadata.picture(
                 (folder / f"{slug(entry['table'])}.{what}.png").read_bytes(), f"{what} of {entry['table']}"
             )
