@@ -206,7 +206,7 @@ def _times_as_text(table: ir.Table, schema: TableSchema) -> ir.Table:
     changed = {}
     for c in schema.columns:
         if c.dtype == "timestamp[us]":
-            changed[c.name] = table[c.name].strftime("%Y-%m-%dT%H:%M:%S")
+            changed[c.name] = table[c.name].cast("string").replace(" ", "T")
         elif c.dtype == "date32[day]":
             changed[c.name] = table[c.name].strftime("%Y-%m-%d")
     return (table.mutate(**changed) if changed else table).select(*schema.names)

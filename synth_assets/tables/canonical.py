@@ -30,6 +30,7 @@ SCHEMA_FILE = "schema.json"
 READING_FILE = "reading.json"
 _COLUMNS_PER_QUERY = 500
 _MOST_DECIMALS = 6
+_FIRST_ROWS = 50_000
 _DISTINCT_PER_QUERY = 50  # each has a hash table of its own
 _FIRST_DATE, _PAST_DATE = "DATE '0001-01-01'", "DATE '10000-01-01'"
 _UUID = "________-____-____-____-____________"
@@ -288,6 +289,11 @@ def _facts(columns: Sequence[Column], rows: int, session: Session, part: Path) -
             present, distinct, longest, with_blanks, uuids = row[5 * i : 5 * i + 5]
             facts.append(ColumnFacts(column.dtype, rows, present, distinct, longest or 0, with_blanks, bool(uuids)))
     near = [i for i, f in enumerate(facts) if f.dtype in {"string", "int64"} and f.distinct >= 0.8 * f.present > 0]
+    first = f"(FROM {source} LIMIT {_FIRST_ROWS})"
+    repeated = _repeated(session, first, columns, near)
+    for i in repeated:
+        facts[i] = replace(facts[i], distinct=min(facts[i].distinct, facts[i].present - 1))
+    near = [i for i in near if i not in repeated]
     for start in range(0, len(near), _DISTINCT_PER_QUERY):
         block = near[start : start + _DISTINCT_PER_QUERY]
         terms = ", ".join(f"count(DISTINCT {_identifier(columns[i].name)})" for i in block)
@@ -295,6 +301,18 @@ def _facts(columns: Sequence[Column], rows: int, session: Session, part: Path) -
         for i, distinct in zip(block, row, strict=True):
             facts[i] = replace(facts[i], distinct=distinct)
     return facts
+
+
+def _repeated(session: Session, first: str, columns: Sequence[Column], near: Sequence[int]) -> set[int]:
+    """Columns with a value that occurs twice in the first rows: these are not unique, and no count over all rows has to show it."""
+    found: set[int] = set()
+    for start in range(0, len(near), _DISTINCT_PER_QUERY):
+        block = near[start : start + _DISTINCT_PER_QUERY]
+        names = [_identifier(columns[i].name) for i in block]
+        terms = ", ".join(f"count(DISTINCT {n}) < count({n})" for n in names)
+        row = session.backend.raw_sql(f"SELECT {terms} FROM {first}").fetchone()
+        found |= {i for i, repeats in zip(block, row, strict=True) if repeats}
+    return found
 
 
 def _facts_terms(column: Column) -> str:

@@ -126,8 +126,16 @@ class Session:
         self._copy(table, path, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}")
 
     def write_csv(self, table: ir.Table, path: Path, *, delimiter: str = ",") -> None:
-        """Write an expression to one CSV file with a header (RFC 4180; missing is the empty cell), atomically."""
-        self._copy(table, path, f"FORMAT csv, HEADER true, DELIMITER '{delimiter}', NULLSTR ''")
+        """Write an expression to one CSV file with a header (RFC 4180; missing is the empty cell), atomically.
+
+        In a table of one column every cell is quoted, the missing one as "", since readers leave out empty lines.
+        """
+        options = f"FORMAT csv, HEADER true, DELIMITER '{delimiter}', NULLSTR ''"
+        if len(table.columns) == 1:
+            (name,) = table.columns
+            table = table.select(table[name].cast("string").fill_null("").name(name))
+            options += ", FORCE_QUOTE *"
+        self._copy(table, path, options)
 
     def write_json_lines(self, table: ir.Table, path: Path) -> None:
         """Write an expression as one JSON object per line, atomically."""

@@ -6,11 +6,12 @@ The parser (pyarrow) streams; quotes are checked before it (quotes.py), since it
 from __future__ import annotations
 
 import csv
+import mmap
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +36,7 @@ class _RowFaults:
     comments: bool
     skipped: int = 0
     marks: int = 0
+    empty_lines: bool = False
     ended: bool = False
     bad: list[int] = field(default_factory=list)
 
@@ -132,6 +134,8 @@ def _notes(dialect: sniff.Dialect, faults: _RowFaults) -> list[str]:
         notes.append("the first row holds values, so the file has no header; columns were named column_<position>.")
     if dialect.lines_before:
         notes.append(f"{dialect.lines_before} line(s) before the header were left out.")
+    if faults.empty_lines:
+        notes.append("the only column has empty cells or empty lines; both count as rows without a value.")
     if faults.marks:
         notes.append(f"a BOM (U+FEFF) in front of {faults.marks} row(s) was left out: files were put together.")
     if faults.bad:
@@ -185,11 +189,15 @@ def _parse(
         if not handle.read(1):
             return 0
         handle.seek(-1, 1)
+        alone = dialect.width == 1
         reader = pacsv.open_csv(
-            handle,
+            _WithoutLastEmptyLines(handle, text.path) if alone else handle,
             read_options=pacsv.ReadOptions(use_threads=False, column_names=columns, block_size=block),
             parse_options=pacsv.ParseOptions(
-                delimiter=dialect.delimiter, newlines_in_values=line_ends_inside, invalid_row_handler=faults
+                delimiter=dialect.delimiter,
+                newlines_in_values=line_ends_inside,
+                invalid_row_handler=faults,
+                ignore_empty_lines=not alone,
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
@@ -201,8 +209,35 @@ def _parse(
         )
         for batch in reader:
             rows += batch.num_rows
+            faults.empty_lines = faults.empty_lines or (alone and batch.column(0).null_count > 0)
             writer.write_batch(_without_bom(batch, faults))
     return rows
+
+
+class _WithoutLastEmptyLines:
+    """A file up to its last line with text: in a file of one column an empty line is a row without a value, but not at the end."""
+
+    closed = False
+
+    def __init__(self, handle: IO[bytes], path: Path) -> None:
+        self._handle = handle
+        with path.open("rb") as whole, mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            end = len(data)
+            while end and data[end - 1] in b"\r\n":
+                end -= 1
+        self._end = max(end, handle.tell())
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        left = self._end - self._handle.tell()
+        return self._handle.read(left if size < 0 else min(size, left))
+
+    def readable(self) -> bool:
+        """As of a file."""
+        return True
+
+    def close(self) -> None:
+        """The file belongs to the caller."""
 
 
 def _without_bom(batch: pa.RecordBatch, faults: _RowFaults) -> pa.RecordBatch:
@@ -228,7 +263,8 @@ def _rows_with_lines(text: TextFile, dialect: sniff.Dialect) -> Any:
             handle.readline()
         reader = _reader(handle, dialect)
         previous = 0
-        for cells in reader:
+        for record in reader:
+            cells = record or ([""] if dialect.width == 1 else [])
             comment = dialect.comments and bool(cells) and cells[0].startswith("#") and len(cells) != dialect.width
             if cells and not comment:
                 yield cells, dialect.data_line + previous

@@ -55,6 +55,7 @@ def _scan(data: mmap.mmap, start: int, delimiter: int) -> QuoteFacts | None:
     ends = np.array([delimiter, _LF, _CR, _QUOTE], dtype=np.uint8)
     count, inside = 0, False
     for first in range(start, len(data), BLOCK_BYTES):
+        _forget(data, first)
         last = min(first + BLOCK_BYTES, len(data))
         block = np.frombuffer(data[first:last], dtype=np.uint8)
         quotes = np.flatnonzero(block == _QUOTE)
@@ -82,8 +83,11 @@ def _walk(path: Path, data: mmap.mmap, start: int, delimiter: str, label: str) -
     """Go from quote to quote; exact for every file."""
     ends = {ord(delimiter), _LF, _CR}
     next_end = re.compile(b"[" + re.escape(delimiter.encode()) + b"\r\n]")
-    position, inside = start, False
+    position, inside, kept = start, False, start
     while (quote := data.find(b'"', position)) >= 0:
+        if quote - kept > BLOCK_BYTES:
+            _forget(data, quote)
+            kept = quote
         if quote > start and data[quote - 1] not in ends:
             found = next_end.search(data, quote)
             if found is None:
@@ -98,6 +102,13 @@ def _walk(path: Path, data: mmap.mmap, start: int, delimiter: str, label: str) -
         inside = inside or _line_ends(data, quote, close)
         position = close + 1
     return QuoteFacts(True, inside)
+
+
+def _forget(data: mmap.mmap, position: int) -> None:
+    """Give the pages before a position back; mapped pages count as memory of this process."""
+    whole = position // mmap.PAGESIZE * mmap.PAGESIZE
+    if whole:
+        data.madvise(mmap.MADV_DONTNEED, 0, whole)
 
 
 def _closing(data: mmap.mmap, quote: int) -> int | None:

@@ -219,3 +219,20 @@ def test_uuids_are_text(read: Any) -> None:
 def test_parquet_values_that_have_no_form_are_refused(read: Any, column: pa.Array, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         _parquet(read, x=column)
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        (b"a\n1\n\n3\n\n\n", [1, None, 3]),
+        (b"a\r\n1\r\n\r\n3", [1, None, 3]),
+        (b'a\n0\n""\n', [0, None]),
+        (b'a\n"x\n\ny"\n\nz\n', ["x\n\ny", None, "z"]),
+    ],
+)
+def test_an_empty_line_in_a_file_of_one_column_is_a_row_without_a_value(
+    read: Any, content: bytes, values: list[Any]
+) -> None:
+    table = read.text(content)
+    assert table.column("a") == values
+    assert "rows without a value" in table.notes
