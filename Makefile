@@ -51,7 +51,10 @@ bench: setup ## Run the benchmarks; DATA is the folder with the public tables
 	@$(BIN)/python benchmarks/masking.py
 	@$(BIN)/python benchmarks/profile.py --data "$(DATA)"
 	@$(BIN)/python benchmarks/scale.py
-	@SYNTH_ASSETS_SHARED_DATA="$(DATA)" $(BIN)/python benchmarks/classification.py
+	@$(BIN)/python benchmarks/classification.py --data "$(DATA)"
+	@$(BIN)/python benchmarks/text_detection.py
+	@$(BIN)/python benchmarks/anonymity.py "$(DATA)"
+	@$(BIN)/python benchmarks/ingest.py
 
 constraints: ## Write constraints.txt from the versions in .venv
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu//' > constraints.txt
