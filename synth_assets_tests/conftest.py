@@ -26,6 +26,11 @@ settings.register_profile("nightly", deadline=None, max_examples=500, suppress_h
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are no names: compressed ones hold the time, and parallel workers must collect the same tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with the public tables for tests and benchmarks; a test that asks for it skips where it is not there."""

@@ -148,7 +148,10 @@ def test_the_commands_of_the_reference_work_in_a_folder_of_a_user(
         code = run(command[1:])
         said = capsys.readouterr()
         # two of three columns of identifiers make so small a table a risk for the copula; the run says so and releases nothing
-        assert code == 0 or (command[1] == "run" and code == 3 and "blocking check" in said.err), (command, said.err)
+        blocked = command[1] == "run" and code == 3 and "blocking check" in said.err
+        # the token that the page writes out was made in somebody else's vault
+        unknown = command[1] == "detokenise" and command[2].startswith("tok_") and "not in this vault" in said.err
+        assert code == 0 or blocked or (code == 2 and unknown), (command, said.err)
         assert "Traceback" not in said.err
     with (user / "synthetic.csv").open(newline="") as file:
         made = list(csv.DictReader(file))
@@ -156,6 +159,8 @@ def test_the_commands_of_the_reference_work_in_a_folder_of_a_user(
         real = list(csv.DictReader(file))
     assert abs(len(made) - len(real)) < 0.15 * len(real)
     assert not {r["ssn"] for r in made} & {r["ssn"] for r in real}
+    with (user / "values.csv").open(newline="") as file:
+        assert [r["ssn"] for r in csv.DictReader(file)] == [r["ssn"] for r in real]
     home = user / ".synth_assets"
     assert (home / "dagster.yaml").is_file()
     assert (home / "var" / "ledger" / "budget.db").is_file()

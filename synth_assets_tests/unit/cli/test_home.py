@@ -124,7 +124,8 @@ def test_the_ui_replaces_this_process_by_dagster_on_loopback(
     monkeypatch.setattr("synth_assets.cli.home.os.execv", lambda _, command: started.append(command))
     monkeypatch.setenv("DAGSTER_HOME", "somewhere else")
     cli("ui", "--port", "3456", "--home", "h")
-    assert started[0][1:5] == ["-m", "dagster", "dev", "-m"]
+    assert started[0][1:5] == ["-m", "dagster", "dev", "-w"]
+    assert "location_name: synth_assets\n" in Path(started[0][5]).read_text()  # as the command line's runs say
     assert started[0][-4:] == ["-h", "127.0.0.1", "-p", "3456"]
     import os
 

@@ -10,6 +10,7 @@ from synth_assets_tests.unit.cli.conftest import Command
 
 COMMANDS = {
     "demo", "run", "profile", "classify", "mask", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
+    "detokenise",
 }  # fmt: skip
 
 
