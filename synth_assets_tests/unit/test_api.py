@@ -289,8 +289,9 @@ def test_a_lost_ledger_is_no_fresh_start(synthesize: Synthesize, home: Path) -> 
 
 
 def test_a_delta_of_one_in_n_releases_nothing(synthesize: Synthesize, tmp_path: Path) -> None:
+    (tmp_path / "large.csv").write_text(people_text(600))  # far from 1 / delta, whatever the noise of its row count
     with pytest.raises(InputError, match="not below 1 / n") as caught:
-        synthesize(delta=0.009, population="large", out=tmp_path / "o.csv", home=_generous(tmp_path, "large"))
+        synthesize(table=tmp_path / "large.csv", delta=0.009, out=tmp_path / "o.csv", home=_generous(tmp_path, "large"))
     assert caught.value.key == "delta"
     assert not (tmp_path / "o.csv").exists()
 
