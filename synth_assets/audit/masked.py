@@ -28,8 +28,7 @@ from synth_assets.config.thresholds import AuditLevels, AuditWeights
 from synth_assets.errors import InputError, withhold_values
 from synth_assets.masking.anonymity.records import AnonymityMeasure, SensitiveMeasure
 from synth_assets.masking.anonymity.verify import measure
-from synth_assets.masking.keycheck import ONE_TO_ONE
-from synth_assets.masking.records import ColumnSummary, MaskSummary
+from synth_assets.masking.records import ONE_TO_ONE, ColumnSummary, MaskSummary
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import ColumnSchema, TableSchema

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ibis.expr.types as ir
 
+from synth_assets.masking.recipes import as_text
 from synth_assets.tables.engine import Session
 from synth_assets.tables.schema import TableSchema
 
@@ -76,11 +77,25 @@ def join_kin(
             names = {c: f"{MARK}{label}{len(found)}_{i}" for i, c in enumerate(columns)}
             side = source.select(**{new: source[old] for old, new in names.items()})
             side = side.distinct(on=[names[c] for c in key.parent_columns])
-            on = [current[at[c]] == side[names[p]] for c, p in zip(key.columns, key.parent_columns, strict=True)]
+            on = [
+                same_key(current[at[c]], side[names[p]]) for c, p in zip(key.columns, key.parent_columns, strict=True)
+            ]
             current = current.left_join(side, on)
             found.append(Kin(parent, {c: names[c] for c in columns if c in wanted(parent)}))
             waiting.append((parent, names, seen | {parent}))
     return current, tuple(found)
+
+
+def same_key(own: ir.Value, other: ir.Value) -> ir.BooleanValue:
+    """Whether a foreign key holds its parent's key; the text 7 joins the number 7 (and the fraction 7.0), the text 007 does not."""
+    if own.type() == other.type():
+        return own == other
+    return _key_text(own) == _key_text(other)
+
+
+def _key_text(value: ir.Value) -> ir.StringValue:
+    kind = value.type()
+    return as_text(value, "double" if kind.is_floating() else "string" if kind.is_string() else "int64")
 
 
 def _leads(

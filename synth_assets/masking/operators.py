@@ -96,7 +96,7 @@ def narrow_form(plan: ColumnPlan) -> Form | None:
     form = NARROW.get(plan.form)
     if plan.action != "format_preserving" or form is None or plan.dtype in DATE_TYPES:
         return None
-    return None if plan.dtype == "int64" and form in _LETTERED else form
+    return None if (plan.dtype == "int64" or plan.joins_numbers) and form in _LETTERED else form
 
 
 def suits(plan: ColumnPlan, *, as_of: date) -> str | None:
@@ -155,7 +155,7 @@ def recipe_for(plan: ColumnPlan, *, as_of: date) -> Recipe:
         "keep": lambda: (lambda cell: cell.value,),
         "redact": lambda: redacted(rule.token),
         "partial": lambda: partial(plan.entity_type, rule.keep_last),
-        "pseudonym": lambda: pseudonyms.whole_number() if _counts(plan) else pseudonyms.hex_pseudonym(),
+        "pseudonym": lambda: _pseudonym(plan),
         "hash": pseudonyms.double_hash,
         "tokenise": tokens.lookup,
         "date_shift": lambda: date_shift(plan.dtype, rule.max_days),
@@ -178,9 +178,12 @@ def _cut(cell: Cell, plan: ColumnPlan) -> ir.Value:
     return truncated(as_number(cell.value, plan.dtype), plan.dtype, plan.rule.digits or 0)
 
 
-def _counts(plan: ColumnPlan) -> bool:
-    """Whether the pseudonym is a whole number: for whole numbers, and for keys that are stored as fractions."""
-    return plan.dtype == "int64" or (plan.dtype == "double" and plan.key)
+def _pseudonym(plan: ColumnPlan) -> Recipe:
+    """Whole numbers for whole numbers, for keys that are stored as fractions and for texts that join them; else hex digits."""
+    if plan.joins_numbers:
+        return pseudonyms.number_in_text()
+    counts = plan.dtype == "int64" or (plan.dtype == "double" and plan.key)
+    return pseudonyms.whole_number() if counts else pseudonyms.hex_pseudonym()
 
 
 def form_of(plan: ColumnPlan) -> Recipe:
@@ -190,10 +193,9 @@ def form_of(plan: ColumnPlan) -> Recipe:
     form = narrow_form(plan)
     if form is not None:
         return (lambda cell: cell.ring.form(form, cell.domain)(cell.text),)
-    if plan.dtype == "int64" and plan.form != "zip":
-        return pseudonyms.whole_number()
     maker = WIDE.get(plan.form)
-    return pseudonyms.hex_pseudonym() if maker is None else maker()
+    whole = plan.joins_numbers or (plan.dtype == "int64" and plan.form != "zip")
+    return _pseudonym(plan) if whole or maker is None else maker()
 
 
 def back_to_type(value: ir.Value, dtype: str) -> ir.Value:

@@ -14,6 +14,7 @@ from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
 from synth_assets.errors import ConfigError
 from synth_assets.masking.anonymity.demand import demanded, listed
+from synth_assets.masking.generalise import NUMBER_TYPES
 from synth_assets.masking.operators import has_form, suits
 from synth_assets.masking.records import ColumnPlan, MaskingPlan
 from synth_assets.pii.records import ColumnVerdict
@@ -195,10 +196,14 @@ class _Planner:
             rule=rule,
             domain=self._domain(place),
             key=place in self.groups,
+            joins_numbers=dtype == "string" and any(self._dtype(p) in NUMBER_TYPES for p in self.groups.get(place, ())),
             reason=reason,
             overridden=overridden,
             withheld=withheld,
         )
+
+    def _dtype(self, place: Place) -> str:
+        return self.schemas[place[0]].column(place[1]).dtype
 
     def _override(self, place: Place) -> Rule | None:
         config = self.overrides.get(place[0], {}).get(place[1])

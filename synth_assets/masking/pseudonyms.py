@@ -59,17 +59,25 @@ def whole_number() -> Recipe:
 
     FF1 over 32 bits. Joins and uniqueness survive without a look at the other values. The results of both branches are disjoint.
     """
+    return (_whole,)
 
-    def raw(cell: Cell) -> ir.IntegerValue:
-        return cell.value if cell.target.dtype == "int64" else cell.value.try_cast("int64")
 
-    def made(cell: Cell) -> ir.Value:
-        permute = cell.ring.function(
-            f"whole {cell.domain}", lambda: WholeNumbers(cell.ring.cipher(cell.domain)), ["int64"], "int64"
-        )
-        return permute(raw(cell))
+def number_in_text() -> Recipe:
+    """The pseudonym of the whole number that a text writes, as text, so that it joins columns of numbers; else 32 hex digits."""
 
-    return (made,)
+    def made(cell: Cell) -> ir.StringValue:
+        written = cell.text == cell.value.try_cast("int64").cast("string")  # 007 joins no number
+        return written.fill_null(False).ifelse(_whole(cell).cast("string"), cell[0].substr(0, PSEUDONYM_DIGITS))
+
+    return (digest, made)
+
+
+def _whole(cell: Cell) -> ir.IntegerValue:
+    permute = cell.ring.function(
+        f"whole {cell.domain}", lambda: WholeNumbers(cell.ring.cipher(cell.domain)), ["int64"], "int64"
+    )
+    made: ir.IntegerValue = permute(cell.value if cell.target.dtype == "int64" else cell.value.try_cast("int64"))
+    return made
 
 
 @dataclass(frozen=True)

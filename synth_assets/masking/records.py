@@ -15,6 +15,9 @@ from synth_assets.config.rules import Action, Rule
 from synth_assets.masking.anonymity.records import AnonymityDemand, AnonymityOutcome
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 
+# actions under which different values stay different
+ONE_TO_ONE = frozenset({"pseudonym", "format_preserving", "keep", "hash", "tokenise"})
+
 
 class ColumnPlan(Frozen):
     """The one action of one column.
@@ -28,6 +31,7 @@ class ColumnPlan(Frozen):
         rule: Action and parameters.
         domain: Name of the pseudonym domain; equal values in one domain get equal pseudonyms in every table.
         key: Whether the column is part of a primary or foreign key whose joins must survive.
+        joins_numbers: Whether its texts join a column of numbers in another table, as the text 7 joins the number 7.
         reason: Why this action, in words, without values.
         overridden: A person's configuration decided the action.
         withheld: There was no usable verdict, so the column is not passed through.
@@ -41,6 +45,7 @@ class ColumnPlan(Frozen):
     rule: Rule
     domain: str
     key: bool = False
+    joins_numbers: bool = False
     reason: str
     overridden: bool = False
     withheld: bool = False

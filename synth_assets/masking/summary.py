@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from synth_assets.errors import CheckFailedError
 from synth_assets.masking.anonymity.records import AnonymityOutcome
-from synth_assets.masking.records import ColumnPlan, ColumnSummary, MaskingPlan, MaskSummary
+from synth_assets.masking.records import ONE_TO_ONE, ColumnPlan, ColumnSummary, MaskingPlan, MaskSummary
 from synth_assets.tables.engine import Session
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
 
@@ -60,6 +60,7 @@ def summarise(
     Raises:
         CheckFailedError: the masked table has another number of rows.
     """
+    coarser = frozenset(c.column for c in plan.columns if c.action not in ONE_TO_ONE | {"date_shift"})
     before = _counts(session, raw, [c.column for c in plan.columns])
     after = _counts(session, masked, [c.column for c in plan.columns if c.action not in {"drop", "keep"}])
     after |= {
@@ -73,7 +74,7 @@ def summarise(
         raise CheckFailedError(
             f"masking changed the number of rows of table {plan.table!r} from {before['rows']} to {after['rows']}."
         )
-    output = masked_schema(masked, schema, after["rows"])
+    output = masked_schema(masked, schema, after["rows"], coarser=coarser)
     dtypes = {c.name: c.dtype for c in output.columns}
     losses = {c.column: c.loss for c in anonymity.columns} if anonymity else {}
     columns = tuple(_column(c, dtypes.get(c.column), before, after, losses.get(c.column)) for c in plan.columns)
@@ -152,20 +153,23 @@ def information_loss(filled_before: int, distinct_before: int, filled_after: int
     return round(1.0 - kept * told, 3)
 
 
-def masked_schema(masked: Path, schema: TableSchema, rows: int) -> TableSchema:
+def masked_schema(masked: Path, schema: TableSchema, rows: int, *, coarser: frozenset[str]) -> TableSchema:
     """Schema of the masked table: columns that are left, with their storage types; keys of which every column is left.
+
+    A primary key of several columns is none any more where one of them became coarser.
 
     Args:
         masked: The masked Parquet file.
         schema: Schema of the raw table.
         rows: Number of rows.
+        coarser: Columns that no longer tell apart what they told apart before.
     """
     fields = {f.name: _DTYPES.get(f.type, "timestamp[us]") for f in pq.read_schema(masked)}
     columns = tuple(_column_schema(c, fields[c.name]) for c in schema.columns if c.name in fields)
     return TableSchema(
         name=schema.name,
         columns=columns,
-        primary_key=schema.primary_key if set(schema.primary_key) <= set(fields) else (),
+        primary_key=schema.primary_key if set(schema.primary_key) <= set(fields) - coarser else (),
         foreign_keys=tuple(fk for fk in schema.foreign_keys if set(fk.columns) <= set(fields)),
         row_count=rows,
     )

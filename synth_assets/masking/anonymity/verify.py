@@ -22,8 +22,7 @@ from synth_assets.masking.anonymity.records import (
     AnonymityReport,
     SensitiveMeasure,
 )
-from synth_assets.masking.keycheck import ONE_TO_ONE
-from synth_assets.masking.records import MaskingPlan, MaskSummary
+from synth_assets.masking.records import ONE_TO_ONE, MaskingPlan, MaskSummary
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import ForeignKey, TableSchema
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.rules import Rule
 from synth_assets.masking.keycheck import check_keys
+from synth_assets.masking.policies import load_policy
 from synth_assets.masking.records import KeyReport, MaskSummary
 from synth_assets_tests.unit.masking.conftest import ENGINE, House
 
@@ -88,3 +91,46 @@ def test_a_key_that_a_person_dropped_on_purpose_passes_and_is_shown(house: House
 def test_a_parents_key_that_a_person_redacted_fails(house: House) -> None:
     summaries = _shop(house).mask(overrides={"people": {"pid": ColumnConfig(action="redact")}})
     assert not _check(house, summaries).passed
+
+
+def test_a_text_that_holds_a_number_still_finds_the_parent_with_that_number(house: House) -> None:
+    numbers = pa.table({"pid": pa.array([7, 70, 700], pa.int64())})
+    house.table("people", numbers, {"pid": "customer_id"}, key=("pid",))
+    house.table(
+        "bills",
+        {"pid": ["7", "007", "70", None, "X1"], "note": ["about 7", "b", "c", "d", "e"]},
+        {"pid": "customer_id", "note": "free_text"},
+        parents={"pid": "people.pid"},
+    )
+    report = _check(house, house.mask())
+    assert [(k.columns, k.before, k.after) for k in report.keys if k.kind == "foreign_key"] == [(("pid",), 2, 2)]
+    people, bills = house.read("people")["pid"], house.read("bills")["pid"]
+    assert [bills[0], bills[2]] == [str(people[0]), str(people[1])]
+    assert bills[3] is None
+    assert len(bills[1]) == len(bills[4]) == 32
+
+
+def test_a_key_of_several_columns_may_lose_a_day_and_is_no_key_any_more(house: House) -> None:
+    house.table("people", {"pid": ["a", "b"]}, {"pid": "customer_id"}, key=("pid",))
+    days = pa.array([date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 1)])
+    house.table(
+        "readings",
+        {"pid": ["a", "a", "b"], "day": days},
+        {"pid": "customer_id", "day": "event_date"},
+        key=("pid", "day"),
+        parents={"pid": "people.pid"},
+    )
+    policy = load_policy("dev_test").model_copy(
+        update={"entity_types": {"event_date": Rule(action="generalise", to="year")}}
+    )
+    summaries = house.mask(policy)
+    assert _check(house, summaries).passed
+    assert summaries["readings"].output_schema.primary_key == ()
+    kept = house.mask("dev_test")
+    assert kept["readings"].output_schema.primary_key == ("pid", "day")
+    assert ("pid", "day") in {k.columns for k in _check(house, kept).keys}
+
+
+def test_addresses_that_differ_by_letter_case_alone_were_never_unique(house: House) -> None:
+    house.table("people", {"email": ["Bob@x.co", "bob@x.co"]}, {"email": "email"})
+    assert _check(house, house.mask()).passed
