@@ -149,6 +149,7 @@ def _check(
     data: Ingested, verdicts: Sequence[ColumnVerdict], folder: Path, done: MaskSummary, settings: Settings
 ) -> None:
     from synth_assets.masking.leakcheck import check_leaks
+    from synth_assets.masking.records import LEAK_REMEDY
 
     name = data.schema.name
     report = check_leaks(
@@ -166,7 +167,7 @@ def _check(
         f"the leak check found values of the raw column {worst.raw_column!r} in {worst.cells} masked cells "
         f"({len(report.findings)} findings in all); nothing was written.",
         column=worst.column,
-        remedy="Give this column another action in the policy, or drop it.",
+        remedy=LEAK_REMEDY,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synth_assets.assets.stage import CheckOutcome
 from synth_assets.masking.anonymity.records import AnonymityReport
-from synth_assets.masking.records import KeyReport, LeakReport
+from synth_assets.masking.records import LEAK_REMEDY, KeyReport, LeakFinding, LeakReport
 
 
 def leak_outcome(report: LeakReport) -> CheckOutcome:
@@ -13,10 +13,15 @@ def leak_outcome(report: LeakReport) -> CheckOutcome:
     if report.passed:
         words = f"none of {report.identifiers} raw identifiers is left in {report.columns_searched} columns"
         return CheckOutcome("leak", passed=True, description=words, metadata=numbers)
-    places = sorted({f"{f.raw_table}.{f.raw_column} in {f.table}.{f.column}" for f in report.findings})
-    words = f"raw identifiers are left: {', '.join(places[:5])}" + (" ..." if len(places) > 5 else "")
+    places = sorted({f"{_source(f)} in {f.table}.{f.column}" for f in report.findings})
+    words = f"raw identifiers are left: {', '.join(places[:5])}{' ...' if len(places) > 5 else ''}. {LEAK_REMEDY}"
     cells = sum(f.cells for f in report.findings)
     return CheckOutcome("leak", passed=False, description=words, metadata={**numbers, "cells_with_leak": cells})
+
+
+def _source(finding: LeakFinding) -> str:
+    """The raw column with its table; a finding of the name check gives its columns together, each with its table."""
+    return finding.raw_column if finding.kind == "name" else f"{finding.raw_table}.{finding.raw_column}"
 
 
 def key_outcome(report: KeyReport) -> CheckOutcome:

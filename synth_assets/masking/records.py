@@ -19,6 +19,11 @@ from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 ONE_TO_ONE = frozenset({"pseudonym", "format_preserving", "keep", "hash", "tokenise"})
 
 
+LEAK_REMEDY = (
+    "Give the masked column another action (scrub, drop), or declare the type of the raw one if it identifies nobody."
+)
+
+
 class ColumnPlan(Frozen):
     """The one action of one column.
 
