@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 _PACKAGE = Path(__file__).resolve().parent
+_REMEDIES = {  # foreign faults that a person can mend; by name, so that nothing is imported
+    "OutOfMemoryException": "The table engine reached its limit: raise SYNTH_ASSETS_MEMORY_LIMIT, or lower SYNTH_ASSETS_THREADS.",
+    "MemoryError": "The machine ran out of memory: lower SYNTH_ASSETS_MEMORY_LIMIT and SYNTH_ASSETS_THREADS, or use a larger one.",
+    "PermissionError": "Check who owns the files of the home folder, and their modes.",
+}
 
 
 class SynthAssetsError(Exception):
@@ -163,5 +168,6 @@ def withhold_values(step: str) -> Iterator[None]:
         raise error from None
     except Exception as error:  # noqa: BLE001  the boundary: every foreign text stops here
         raise UnexpectedError(
-            f"{type(error).__name__} in {step}{_place(error)}; its text is withheld, since it may quote data."
+            f"{type(error).__name__} in {step}{_place(error)}; its text is withheld, since it may quote data.",
+            remedy=_REMEDIES.get(type(error).__name__),
         ) from None

@@ -18,7 +18,6 @@ from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 # actions under which different values stay different
 ONE_TO_ONE = frozenset({"pseudonym", "format_preserving", "keep", "hash", "tokenise"})
 
-
 LEAK_REMEDY = (
     "Give the masked column another action (scrub, drop), or declare the type of the raw one if it identifies nobody."
 )

@@ -32,6 +32,9 @@ _COLUMNS_PER_QUERY = 500
 _MOST_DECIMALS = 6
 _FIRST_ROWS = 50_000
 _DISTINCT_PER_QUERY = 50  # each has a hash table of its own
+_FEW_ROWS = (
+    100_000  # beyond, one at a time: a hash table spills when it is alone, several side by side run out of memory
+)
 _FIRST_DATE, _PAST_DATE = "DATE '0001-01-01'", "DATE '10000-01-01'"
 _UUID = "________-____-____-____-____________"
 
@@ -294,8 +297,9 @@ def _facts(columns: Sequence[Column], rows: int, session: Session, part: Path) -
     for i in repeated:
         facts[i] = replace(facts[i], distinct=min(facts[i].distinct, facts[i].present - 1))
     near = [i for i in near if i not in repeated]
-    for start in range(0, len(near), _DISTINCT_PER_QUERY):
-        block = near[start : start + _DISTINCT_PER_QUERY]
+    together = _DISTINCT_PER_QUERY if rows <= _FEW_ROWS else 1
+    for start in range(0, len(near), together):
+        block = near[start : start + together]
         terms = ", ".join(f"count(DISTINCT {_identifier(columns[i].name)})" for i in block)
         row = session.backend.raw_sql(f"SELECT {terms} FROM {source}").fetchone()
         for i, distinct in zip(block, row, strict=True):

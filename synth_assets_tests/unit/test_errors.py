@@ -7,6 +7,7 @@ import pytest
 
 from synth_assets import errors
 from synth_assets.errors import BudgetExceededError, ConfigError, SynthAssetsError, UnexpectedError, withhold_values
+from synth_assets.tables.engine import Engine
 
 CANARY = "canary@example.org"
 
@@ -54,3 +55,17 @@ def test_our_own_error_passes_without_its_cause():
         except ValueError as error:
             raise ConfigError("it is wrong.") from error
     assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["OutOfMemoryException", "MemoryError"])
+def test_a_fault_that_a_person_can_mend_says_how(name: str) -> None:
+    foreign = type(name, (Exception,), {})
+    with pytest.raises(UnexpectedError, match="SYNTH_ASSETS_MEMORY_LIMIT"), withhold_values("the step"):
+        raise foreign("secret value")
+
+
+def test_a_query_beyond_the_limit_of_the_engine_names_the_setting() -> None:
+    engine = Engine(memory_limit="16MB", threads=1)
+    told = pytest.raises(UnexpectedError, match="SYNTH_ASSETS_MEMORY_LIMIT")
+    with told, withhold_values("the step"), engine.session() as session:
+        session.backend.raw_sql("SELECT list(range) FROM range(30000000)").fetchone()

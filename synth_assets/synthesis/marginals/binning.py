@@ -367,5 +367,5 @@ def _inside(ids: np.ndarray, estimate: np.ndarray, prior: np.ndarray, mass: floa
 def roundness_shares(counts: np.ndarray, sigma: float) -> np.ndarray:
     """How often values are multiples of each step (and of no larger one), from a noisy table; its last cell says nothing."""
     steps = counts[:-1].astype(np.float64)
-    kept: np.ndarray = np.where(steps > 2 * sigma, steps, 0.0)
+    kept: np.ndarray = np.where(steps > 3 * sigma, steps, 0.0)  # one value with a digit too many looks wrong
     return kept / kept.sum() if kept.sum() > 0 else np.zeros(len(steps))

@@ -210,8 +210,9 @@ def test_another_format_version_is_refused(people: pa.Table, quick: MarginalOpti
 def test_the_sample_keeps_shares_and_dependence(people: pa.Table) -> None:
     options = MarginalOptions(components=300, final_steps=300, stage_steps=60)
     table, measured = synthesize_table(
-        FrameTable(people, gate=open_gate), DOMAIN, epsilon=8, delta=1e-6, target="outcome", options=options
-    )
+        FrameTable(people, gate=open_gate), DOMAIN, epsilon=8, delta=1e-6, target="outcome", options=options,
+        noise=InsecureNoise(3),
+    )  # fmt: skip
     assert epsilon_spent(measured.events, 1e-6) <= 8
     assert abs(table.num_rows - people.num_rows) < 100
     real, made = people.to_pandas(), table.to_pandas()
