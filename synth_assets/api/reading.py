@@ -47,10 +47,9 @@ def settings_of(home: Path | None) -> Settings:
 
 def engine_of(settings: Settings | None = None) -> Engine:
     """The table engine, with the limits that the environment sets."""
-    from synth_assets.tables.engine import Engine
+    from synth_assets.tables import engine
 
-    found = settings or Settings.from_environment(Path.cwd())
-    return Engine(memory_limit=found.memory_limit, threads=found.threads)
+    return engine.engine_of(settings or Settings.from_environment(Path.cwd()))
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def detokenise_column(
 def _tokens_in(data: Ingested, column: str) -> list[str]:
     if column not in data.schema.names or data.schema.column(column).dtype != "string":
         raise InputError("there is no column of tokens of this name.", column=column, remedy="Check its name.")
-    with withhold_values("reading tokens"), engine_of().session() as session:
+    with withhold_values("reading tokens"), engine_of().files_session() as session:
         table = session.parquet(data.folder)
         found = table.select(token=table[column]).drop_null().distinct().to_pyarrow()
     return [str(token) for token in found["token"].to_pylist()]
@@ -109,7 +109,7 @@ def _write_values(data: Ingested, column: str, found: Revealed, folder: Path) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with withhold_values("writing values"), engine_of().session() as session:
+    with withhold_values("writing values"), engine_of().files_session() as session:
         folder.mkdir(mode=0o700)
         texts = pa.table([list(found.texts), list(found.texts.values())], ["token", "value"])
         pq.write_table(texts, folder / "values.parquet")

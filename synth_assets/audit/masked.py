@@ -108,7 +108,7 @@ def audit_masked(
         raise InputError("there is no masked table to audit.")
     findings: dict[Module, list[Finding]] = {"privacy": [], "fidelity": [], "utility": [], "fairness": []}
     left_out: dict[str, str] = {}
-    with withhold_values("the audit of masked tables"), engine.session() as session:
+    with withhold_values("the audit of masked tables"), engine.files_session() as session:
         for table in tables:
             audit = _Audit(session, table, levels)
             findings["privacy"] += audit.risks()

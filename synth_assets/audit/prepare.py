@@ -39,7 +39,7 @@ class Tables:
 
     def fetch(self, expression: Any) -> Any:
         """Run an expression: a pyarrow Table, ChunkedArray or Scalar."""
-        return self.session.backend.to_pyarrow(expression)
+        return self.session.arrow(expression)
 
     def present(self) -> dict[str, ir.Table]:
         """The tables that were given, by name."""

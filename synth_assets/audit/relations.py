@@ -39,7 +39,7 @@ def relation_findings(
         engine: The table engine.
         levels: Cut-offs.
     """
-    with engine.session() as session:
+    with engine.files_session() as session:
         return _findings(session, child, parent, key, table, levels)
 
 
@@ -70,8 +70,8 @@ def _integrity(
 ) -> Finding:
     references, known = _keys(children, key.columns), _keys(parents, key.parent_columns).distinct()
     names = [f"k{i}" for i in range(len(key.columns))]
-    total = int(session.backend.to_pyarrow(references.count()).as_py())
-    orphans = int(session.backend.to_pyarrow(references.anti_join(known, names).count()).as_py()) if total else 0
+    total = int(session.arrow(references.count()).as_py())
+    orphans = int(session.arrow(references.anti_join(known, names).count()).as_py()) if total else 0
     share = 1 - orphans / total if total else 1.0
     level = levels.invalid.level(1 - share)
     text = f"{table}.{'+'.join(key.columns)} -> {key.parent_table}: {number(share)} of the references point at a synthetic parent"
@@ -92,7 +92,7 @@ def children_per_parent(session: Session, children: ir.Table, parents: ir.Table,
     counts = _keys(children, key.columns).group_by(names).aggregate(children=ibis._.count())
     joined = _keys(parents, key.parent_columns).distinct().left_join(counts, names)
     tally = joined.mutate(children=joined.children.fill_null(0)).group_by("children").aggregate(parents=ibis._.count())
-    rows = session.backend.to_pyarrow(tally)
+    rows = session.arrow(tally)
     children_of, parents_with = (
         np.asarray(rows[name].to_numpy(), dtype=np.float64) for name in ("children", "parents")
     )

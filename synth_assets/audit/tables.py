@@ -140,7 +140,7 @@ def audit_frames(
     """
     frames = {"synthetic": synthetic, "train": train, "holdout": holdout}
     asked = replace(request or Request(), **settings)
-    with (engine or Engine()).session() as session:
+    with (engine or Engine()).files_session() as session:
         made = {side: None if frame is None else ibis.memtable(_arrow(frame, side)) for side, frame in frames.items()}
         tables = Tables(session, **made)
         return audit_opened(tables, schema or infer_schema(tables), asked)
@@ -156,7 +156,7 @@ def opened(paths: Mapping[str, Path | None], engine: Engine) -> Iterator[Tables]
     for side, path in paths.items():
         if path is not None and not path.exists():
             raise MissingArtifactError(f"the {side} table of the audit is not there.", file=str(path))
-    with engine.session() as session:
+    with engine.files_session() as session:
         yield Tables(session, **{side: None if path is None else session.parquet(path) for side, path in paths.items()})
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.load import load_dataset
@@ -32,6 +33,9 @@ class Settings:
         s3_endpoint: Endpoint of an S3 service other than AWS.
         memory_limit: Limit of the table engine.
         threads: Threads of the table engine; None means all cores.
+        engine: What runs the tables: "duckdb", in this process, or "spark".
+        spark_master: Address of the Spark master, where the engine is spark.
+        spark_conf: Entries of Spark's configuration.
     """
 
     home: Path
@@ -41,6 +45,9 @@ class Settings:
     s3_endpoint: str | None = None
     memory_limit: str = "2GB"
     threads: int | None = None
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    spark_master: str | None = None
+    spark_conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @classmethod
     def from_environment(cls, home: Path) -> Settings:
@@ -61,6 +68,7 @@ class Settings:
         threads = os.environ.get("SYNTH_ASSETS_THREADS")
         if threads is not None and not threads.isdigit():
             raise ConfigError("the environment variable SYNTH_ASSETS_THREADS is not a whole number.")
+        engine, master = _engine()
         return cls(
             home=home.resolve(),
             postgres_url=os.environ.get("SYNTH_ASSETS_POSTGRES_URL"),
@@ -69,6 +77,9 @@ class Settings:
             s3_endpoint=os.environ.get("SYNTH_ASSETS_S3_ENDPOINT"),
             memory_limit=os.environ.get("SYNTH_ASSETS_MEMORY_LIMIT", "2GB"),
             threads=int(threads) if threads else None,
+            engine=engine,
+            spark_master=master,
+            spark_conf=_spark_conf(),
         )
 
     @property
@@ -105,6 +116,34 @@ class Settings:
     def datasets_folder(self) -> Path:
         """One YAML per dataset."""
         return self.configs_folder / "datasets"
+
+
+def _engine() -> tuple[Literal["duckdb", "spark"], str | None]:
+    name, master = os.environ.get("SYNTH_ASSETS_ENGINE", "duckdb"), os.environ.get("SYNTH_ASSETS_SPARK_MASTER")
+    if name == "duckdb":
+        return "duckdb", master
+    if name != "spark":
+        raise ConfigError("the environment variable SYNTH_ASSETS_ENGINE is neither duckdb nor spark.")
+    if not master:
+        raise ConfigError(
+            "SYNTH_ASSETS_ENGINE is spark, and the environment variable SYNTH_ASSETS_SPARK_MASTER is not set.",
+            remedy="Set it to the address of the master, such as spark://host:7077, yarn, or local[*] for a trial.",
+        )
+    return "spark", master
+
+
+def _spark_conf() -> tuple[tuple[str, str], ...]:
+    """`spark.executor.memory=8g; spark.sql.shuffle.partitions=200` as pairs."""
+    pairs = [p.strip() for p in os.environ.get("SYNTH_ASSETS_SPARK_CONF", "").split(";") if p.strip()]
+    found = []
+    for pair in pairs:
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not key.startswith("spark."):
+            raise ConfigError(
+                "the environment variable SYNTH_ASSETS_SPARK_CONF is not of the form spark.key=value; spark.key=value."
+            )
+        found.append((key, value))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from synth_assets.errors import InputError
 from synth_assets.storage import atomic
-from synth_assets.tables.engine import Engine, Session
+from synth_assets.tables.engine import DuckSession, Engine
 from synth_assets.tables.schema import TableSchema
 
 FORMULA_START = (
@@ -57,7 +57,7 @@ def write_table(
     writer = _writer(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with engine.session() as session:
+        with engine.files_session() as session:
             writer(session, session.parquet(source), out, schema, dict(provenance or {}))
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
@@ -75,7 +75,7 @@ def check_suffix(out: Path) -> None:
     _writer(out)
 
 
-Writer = Callable[[Session, ir.Table, Path, TableSchema, dict[str, Any]], None]
+Writer = Callable[[DuckSession, ir.Table, Path, TableSchema, dict[str, Any]], None]
 
 
 def _writer(out: Path) -> Writer:
@@ -93,7 +93,12 @@ def _writer(out: Path) -> Writer:
 
 
 def _csv(
-    session: Session, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any], delimiter: str = ","
+    session: DuckSession,
+    table: ir.Table,
+    out: Path,
+    schema: TableSchema,
+    provenance: dict[str, Any],
+    delimiter: str = ",",
 ) -> None:
     shown = _spelled(_safe(table, schema), schema)
     armed = [n for n in schema.names if re.match(_PYTHON_START, n) and not re.match(PLAIN_NUMBER, n)]
@@ -111,16 +116,18 @@ def _csv(
     atomic.write_text(out.with_name(f"{out.name}-metadata.json"), json.dumps(record, indent=1))
 
 
-def _tsv(session: Session, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
+def _tsv(session: DuckSession, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
     _csv(session, table, out, schema, provenance, delimiter="\t")
 
 
-def _json_lines(session: Session, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
+def _json_lines(
+    session: DuckSession, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]
+) -> None:
     del provenance  # a line per row and nothing else
     session.write_json_lines(_times_as_text(table, schema), out)
 
 
-def _json(session: Session, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
+def _json(session: DuckSession, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
     """{"schema": ..., "provenance": ..., "data": [...]}, written row by row from JSON lines."""
     with atomic.staging_folder(out.parent) as scratch:
         lines = scratch / "rows.jsonl"
@@ -139,7 +146,7 @@ def _json(session: Session, table: ir.Table, out: Path, schema: TableSchema, pro
             target.write("\n ]\n}\n")
 
 
-def _parquet(session: Session, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
+def _parquet(session: DuckSession, table: ir.Table, out: Path, schema: TableSchema, provenance: dict[str, Any]) -> None:
     with atomic.staging_folder(out.parent) as scratch:
         plain = scratch / "table.parquet"
         session.write(table.select(*schema.names), plain)

@@ -37,7 +37,7 @@ def check_keys(
         tables: Masked tables to check; all of `masked` when None.
     """
     found = []
-    with withhold_values("the key check"), engine.session() as session:
+    with withhold_values("the key check"), engine.files_session() as session:
         for table in sorted(masked if tables is None else tables):
             check = _Table(session, raw, masked, schemas, summaries[table])
             found += [*check.foreign_keys(), *check.unique()]

@@ -5,7 +5,6 @@ What belongs here: deriving one key per pseudonym domain and binding it. What do
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import ibis
@@ -49,15 +48,12 @@ class WordLists:
         """A lookup list as an expression; bound once per name."""
         name = f"list {name}"
         if name not in self._bound:
-            quoted = ", ".join("'" + v.replace("'", "''") + "'" for v in values)
-            self._bind(name, f"[{quoted}]")
+            self._bind(name, values)
         return _list_variable(self._bound[name])
 
-    def _bind(self, name: str, sql: str) -> None:
-        variable = f"masking_{uuid.uuid4().hex[:12]}"
+    def _bind(self, name: str, value: str | Sequence[str]) -> None:
         with withhold_values("binding a masking key"):
-            self._session.backend.raw_sql(f"SET VARIABLE {variable} = {sql}")
-        self._bound[name] = variable
+            self._bound[name] = self._session.bind(value)
 
 
 class KeyRing(WordLists):
@@ -78,7 +74,7 @@ class KeyRing(WordLists):
         """The key of a pseudonym domain as an expression: 32 hex digits, always that long."""
         name = f"key {domain}"
         if name not in self._bound:
-            self._bind(name, f"'{domain_key(self._key, domain)}'")
+            self._bind(name, domain_key(self._key, domain))
         return _text_variable(self._bound[name])
 
     def cipher(self, domain: str, draw: int = 0) -> FF1:

@@ -98,7 +98,7 @@ def check_leaks(
     """
     wanted = sorted(masked if tables is None else tables)
     seen = Evidence(raw, masked, {t: {v.column: v for v in vs} for t, vs in verdicts.items()}, schemas, summaries)
-    with withhold_values("the leak check"), separate_steps(), engine.session() as session:
+    with withhold_values("the leak check"), separate_steps(), engine.files_session() as session:
         findings, identifiers, short, columns = _identifiers_left(session, seen, wanted)
         names = [
             names_left(

@@ -127,7 +127,7 @@ class _Look:
         self.verdicts, self.schemas, self.summaries = verdicts, schemas, summaries
         self.actions = {c.column: c.action for c in summaries[table].columns}
         self.kinds = {c.name: c.kind for c in schemas[table].columns}
-        before = session.parquet(raw[table]).mutate(**{_ROW: ibis.row_number()})
+        before = session.numbered(raw[table], _ROW)
         self.before, kin = join_kin(
             session, before, table, paths=raw, schemas=schemas, wanted=self._telling, label="raw"
         )
@@ -209,7 +209,7 @@ class _Look:
             made = {c.column for c in self.summaries[name].columns if c.action in {"format_preserving", "pseudonym"}}
             return frozenset(c for c in schemas[name].names if c in made and self.type_of(name, c) in WIDE)
 
-        after = self.session.parquet(self.masked[self.table]).mutate(**{_ROW: ibis.row_number()})
+        after = self.session.numbered(self.masked[self.table], _ROW)
         joined, kin = join_kin(
             self.session, after, self.table, paths=self.masked, schemas=schemas, wanted=wanted, label="made"
         )

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import ibis
 import ibis.expr.types as ir
 
 from synth_assets.masking.dates import PERSON, is_dated
@@ -87,10 +86,9 @@ def prepare(session: Session, tables: Mapping[str, MaskInput], name: str, *, num
         columns |= set(own.plan.person) if dated and table == goal else set()
         return frozenset(columns)
 
-    base = session.parquet(own.path)
     alone = (dated and not own.plan.person) or (noisy and not own.schema.primary_key)
-    if numbered or own.schema.foreign_keys or alone:
-        base = base.mutate(**{ROW: ibis.row_number()})
+    counted = numbered or bool(own.schema.foreign_keys) or alone
+    base = session.numbered(own.path, ROW) if counted else session.parquet(own.path)
     table, kin = join_kin(
         session,
         base,

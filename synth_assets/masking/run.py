@@ -35,7 +35,6 @@ from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.engine import Engine, Session
 
 __all__ = ["MaskInput", "mask_tables"]
-PART = "part-00000.parquet"
 _PSEUDONYMS = frozenset({"pseudonym", "format_preserving", "tokenise"})
 
 
@@ -67,10 +66,11 @@ def mask_tables(
 
     Raises:
         InputError: a plan drops every column of a table.
-        ConfigError: a plan tokenises, and no vault is given.
+        ConfigError: a plan tokenises, and no vault is given; the engine is Spark, and an action is not made for it.
         CheckFailedError: a table cannot reach the k-anonymity that its plan asks for.
         UnexpectedError: the engine failed; its text is withheld, since it may quote data.
     """
+    _refuse_on_spark(tables, engine)
     secret = release_key(key, release_domain)
     summaries = {}
     with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
@@ -78,12 +78,11 @@ def mask_tables(
         tokens = tokens_of(session, ring, tables, vault=vault, release=secret, release_domain=release_domain)
         job = _Job(session, scratch, tables, ring, scratch.enter_context(tokens))
         for name, target in out.items():
-            file = target if target.suffix == ".parquet" else target / PART
-            session.write(job.masked(name), file)
+            session.write(job.masked(name), target)
             summaries[name] = summarise(
                 session,
                 raw=tables[name].path,
-                masked=file,
+                masked=target,
                 schema=tables[name].schema,
                 plan=tables[name].plan,
                 redrawn=job.redrawn(name),
@@ -93,6 +92,16 @@ def mask_tables(
             if target.suffix != ".parquet":
                 atomic.write_text(target / "schema.json", summaries[name].output_schema.model_dump_json(indent=1))
     return summaries
+
+
+def _refuse_on_spark(tables: Mapping[str, MaskInput], engine: Engine) -> None:
+    """The actions that are not made for Spark."""
+    for name, table in tables.items():
+        if table.plan.anonymity is not None:
+            engine.refuse_spark("k-anonymity", key=f"tables.{name}")
+        for plan in table.plan.columns:
+            if plan.action in {"tokenise", "scrub"}:
+                engine.refuse_spark(f"the action {plan.action!r}", key=f"tables.{name}.columns.{plan.column}")
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,7 @@ class _Job:
                 remedy="Override the action of at least one column.",
             )
         tokenised = any(c.action == "tokenise" for c in kept)
-        moved = tokenised or plan.anonymity is not None
+        moved = tokenised or plan.anonymity is not None or self.session.reorders(self.tables[name].path)
         ready = prepare(self.session, self.tables, name, numbered=moved)
         recoding = self._jointly(name, ready)
         names = {c.column: f"{MARK}out{i}" for i, c in enumerate(kept)}

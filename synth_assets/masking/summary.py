@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from synth_assets.errors import CheckFailedError
 from synth_assets.masking.anonymity.records import AnonymityOutcome
 from synth_assets.masking.records import ONE_TO_ONE, ColumnPlan, ColumnSummary, MaskingPlan, MaskSummary
-from synth_assets.tables.engine import Session
+from synth_assets.tables.engine import Session, parquet_files
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
 
 _DTYPES = {
@@ -50,7 +50,7 @@ def summarise(
     Args:
         session: The open session.
         raw: The raw table.
-        masked: The masked table, one Parquet file.
+        masked: The masked table, a Parquet file or a folder of them.
         schema: Schema of the raw table.
         plan: What was done.
         redrawn: Pseudonyms that were drawn again.
@@ -159,12 +159,12 @@ def masked_schema(masked: Path, schema: TableSchema, rows: int, *, coarser: froz
     A primary key of several columns is none any more where one of them became coarser.
 
     Args:
-        masked: The masked Parquet file.
+        masked: The masked Parquet file or folder.
         schema: Schema of the raw table.
         rows: Number of rows.
         coarser: Columns that no longer tell apart what they told apart before.
     """
-    fields = {f.name: _DTYPES.get(f.type, "timestamp[us]") for f in pq.read_schema(masked)}
+    fields = {f.name: _DTYPES.get(f.type, "timestamp[us]") for f in pq.read_schema(parquet_files(masked)[0])}
     columns = tuple(_column_schema(c, fields[c.name]) for c in schema.columns if c.name in fields)
     return TableSchema(
         name=schema.name,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import ibis
 import ibis.expr.types as ir
@@ -22,8 +21,6 @@ from synth_assets.masking.forms import Form
 from synth_assets.masking.keyring import KeyRing
 from synth_assets.masking.recipes import as_text
 from synth_assets.tables.engine import Session
-
-_serial = count()
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ class _Look:
 
     def keep(self, table: ir.Table) -> ir.Table:
         """Materialise an expression as a temporary table of the session (it spills to disk when memory is short)."""
-        return self.session.backend.create_table(f"masking_keep_{next(_serial)}", table, temp=True)
+        return self.session.keep(table)
 
     @staticmethod
     def size(table: ir.Table) -> int:

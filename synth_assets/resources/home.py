@@ -48,11 +48,10 @@ class EngineResource(_HomeResource):
     """The table engine: the power to read rows."""
 
     def open(self) -> Engine:
-        """The engine with the memory limit of the settings."""
-        from synth_assets.tables.engine import Engine
+        """The engine that the settings name."""
+        from synth_assets.tables.engine import engine_of
 
-        settings = self.settings()
-        return Engine(memory_limit=settings.memory_limit, threads=settings.threads)
+        return engine_of(self.settings())
 
 
 class LedgerResource(_HomeResource):

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from synth_assets.config.dataset import ColumnConfig, TableConfig
 from synth_assets.errors import ConfigError, SourceError
 from synth_assets.storage import atomic
-from synth_assets.tables.engine import ROW_GROUP_ROWS, Session
+from synth_assets.tables.engine import ROW_GROUP_ROWS, DuckSession
 from synth_assets.tables.inference import Column, ColumnFacts, declared_kind, infer_kind, type_columns
 from synth_assets.tables.readers.naming import column_names, require_columns
 from synth_assets.tables.readers.staging import Staged
@@ -44,7 +44,7 @@ def write_canonical(
     folder: Path,
     *,
     name: str,
-    session: Session,
+    session: DuckSession,
     table: TableConfig | None,
     null_values: Sequence[str],
     timezone: str,
@@ -149,7 +149,7 @@ def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _refuse_infinite(session: Session, staged: Staged, columns: Sequence[Column], source: str) -> None:
+def _refuse_infinite(session: DuckSession, staged: Staged, columns: Sequence[Column], source: str) -> None:
     """Infinity has no place in bounds and means; NaN of a data frame is a missing number."""
     doubles = [c for c in columns if c.staged == "double"]
     if not doubles:
@@ -168,7 +168,7 @@ def _refuse_infinite(session: Session, staged: Staged, columns: Sequence[Column]
             staged.notes.append(f"column {column.name!r}: {nan} NaN value(s) count as missing.")
 
 
-def _refuse_far_dates(session: Session, staged: Staged, columns: Sequence[Column], source: str) -> None:
+def _refuse_far_dates(session: DuckSession, staged: Staged, columns: Sequence[Column], source: str) -> None:
     """Dates beyond the calendar of most tools (years 1 to 9999) are marks such as "never", and would fail later."""
     dates = [c for c in columns if c.staged in {"date", "timestamp", "timestamp_utc"}]
     if not dates:
@@ -217,7 +217,7 @@ def _schema(
     part: Path,
     columns: Sequence[Column],
     staged: Staged,
-    session: Session,
+    session: DuckSession,
     source: str,
     table: TableConfig | None,
 ) -> TableSchema:
@@ -261,7 +261,7 @@ def _foreign_keys(table: TableConfig | None) -> tuple[ForeignKey, ...]:
     return tuple(ForeignKey(columns=(c,), parent_table=p, parent_columns=(k,)) for c, (p, _, k) in split.items())
 
 
-def _decimals(columns: Sequence[Column], staged: Staged, session: Session, source: str) -> dict[int, int]:
+def _decimals(columns: Sequence[Column], staged: Staged, session: DuckSession, source: str) -> dict[int, int]:
     """Digits behind the decimal point of each double: as written, as the source declares, or the fewest that keep every value."""
     found = dict(staged.decimals)
     wanted = [c for c in columns if c.dtype == "double" and c.present + (c.form is None) and c.position not in found]
@@ -281,7 +281,7 @@ def _decimals_term(column: Column) -> str:
     return f"CASE {kept} END"
 
 
-def _facts(columns: Sequence[Column], rows: int, session: Session, part: Path) -> list[ColumnFacts]:
+def _facts(columns: Sequence[Column], rows: int, session: DuckSession, part: Path) -> list[ColumnFacts]:
     """Counts that decide kinds; distinct values are exact where they decide on uniqueness, else estimated."""
     facts: list[ColumnFacts] = []
     source = f"read_parquet({_literal(part)})"
@@ -307,7 +307,7 @@ def _facts(columns: Sequence[Column], rows: int, session: Session, part: Path) -
     return facts
 
 
-def _repeated(session: Session, first: str, columns: Sequence[Column], near: Sequence[int]) -> set[int]:
+def _repeated(session: DuckSession, first: str, columns: Sequence[Column], near: Sequence[int]) -> set[int]:
     """Columns with a value that occurs twice in the first rows: these are not unique, and no count over all rows has to show it."""
     found: set[int] = set()
     for start in range(0, len(near), _DISTINCT_PER_QUERY):

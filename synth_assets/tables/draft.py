@@ -91,7 +91,7 @@ def draft_config(
         out = Path(private) / "table"
         runner = engine or Engine()
         schema = ingest(SourceConfig(path=str(path)), name=dataset, base_dir=path.parent, out=out, engine=runner)
-        with withhold_values("drafting of a configuration"), runner.session() as session:
+        with withhold_values("drafting of a configuration"), runner.files_session() as session:
             seen = _look(session, out / PART, schema)
         notes = read_notes(out)
     return _text(path, yaml_folder or path.parent, schema, seen, notes)

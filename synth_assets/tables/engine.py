@@ -1,7 +1,7 @@
-"""The engine: Ibis over embedded DuckDB, out of core, with a memory limit. The only place that opens a connection.
+"""The engine: Ibis over embedded DuckDB, out of core, with a memory limit; or over Spark, by configuration (engine_spark.py).
 
-Everything else writes Ibis expressions over tables that `Session.parquet` gives. DuckDB 2.0 with ibis 12.0: `con.sql` and
-`to_pyarrow_batches` do not work (renamed methods); `read_parquet`, `to_pyarrow`, `execute` and `to_parquet` do.
+The only place that opens a connection. Everything else writes Ibis expressions over tables that `Session.parquet` gives. DuckDB 2.0
+with ibis 12.0: `con.sql` and `to_pyarrow_batches` do not work (renamed methods); `read_parquet`, `to_pyarrow` and `execute` do.
 """
 
 from __future__ import annotations
@@ -11,22 +11,38 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 
-from synth_assets.errors import InputError
+from synth_assets.config.runtime import Settings
+from synth_assets.errors import ConfigError, InputError
 from synth_assets.storage import atomic
 
 ROW_GROUP_ROWS = 122_880
 RECURSION_LIMIT = 20_000
+
+
+@dataclass(frozen=True)
+class SparkOptions:
+    """Which cluster.
+
+    Args:
+        master: Address of the master, such as "spark://host:7077", "yarn" or "k8s://https://host:443".
+        conf: Entries of Spark's configuration.
+    """
+
+    master: str
+    conf: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,17 +51,56 @@ class Engine:
 
     Args:
         memory_limit: DuckDB's limit, such as "2GB"; beyond it operators spill to disk.
-        threads: Worker threads; None means all cores.
+        threads: Worker threads of DuckDB; None means all cores.
         spill_folder: Where they spill; a private temporary folder when None.
+        spark: The cluster that expressions run on; None: DuckDB, in this process.
     """
 
     memory_limit: str = "2GB"
     threads: int | None = None
     spill_folder: Path | None = None
+    spark: SparkOptions | None = None
+
+    @property
+    def name(self) -> Literal["duckdb", "spark"]:
+        """Which engine it is."""
+        return "duckdb" if self.spark is None else "spark"
+
+    @property
+    def embedded(self) -> Engine:
+        """DuckDB in this process, for steps that are about one file of another format and not about rows in bulk."""
+        return replace(self, spark=None)
+
+    def refuse_spark(self, step: str, *, key: str | None = None) -> None:
+        """Raise where the engine is Spark; for steps that are not made for it.
+
+        Raises:
+            ConfigError: the engine is Spark.
+        """
+        if self.spark is not None:
+            raise ConfigError(
+                f"{step} does not run on Spark.",
+                key=key or "SYNTH_ASSETS_ENGINE",
+                remedy="Set SYNTH_ASSETS_ENGINE=duckdb, which works out of core.",
+            )
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One connection for one step; closed at the end, its spill files removed."""
+        """One connection for one step; closed at the end, its temporary tables and spill files removed.
+
+        Raises:
+            ConfigError: Spark is asked for and not installed.
+            ServiceUnavailableError: Spark does not start.
+        """
+        opened: AbstractContextManager[Session] = (
+            self.files_session() if self.spark is None else _open_spark(self.spark)
+        )
+        with opened as session:
+            yield session
+
+    @contextmanager
+    def files_session(self) -> Iterator[DuckSession]:
+        """DuckDB in this process, whichever engine runs the tables: source files of any format are read by it."""
         with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self.spill_folder) as spill:
             backend = ibis.duckdb.connect(
                 ":memory:",
@@ -57,28 +112,53 @@ class Engine:
             backend.raw_sql("SET enable_progress_bar = false")
             backend.raw_sql("SET autoinstall_known_extensions = false")
             try:
-                yield Session(backend)
+                yield DuckSession(backend)
             finally:
                 backend.disconnect()
 
 
-class Session:
+def _open_spark(options: SparkOptions) -> AbstractContextManager[Session]:
+    try:
+        from synth_assets.tables.engine_spark import spark_session
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in {"pyspark", "py4j"}:
+            raise
+        raise ConfigError(
+            "the engine is spark, and PySpark is not installed.",
+            key="SYNTH_ASSETS_ENGINE",
+            remedy="Install the extra: pip install 'synth-assets[spark]'.",
+        ) from None
+    return spark_session(options)
+
+
+def engine_of(settings: Settings) -> Engine:
+    """The engine that an installation's settings name."""
+    spark = None
+    if settings.engine == "spark" and settings.spark_master is not None:
+        spark = SparkOptions(settings.spark_master, settings.spark_conf)
+    return Engine(memory_limit=settings.memory_limit, threads=settings.threads, spark=spark)
+
+
+class Session(ABC):
     """An open connection: read Parquet as Ibis tables, run expressions, write Parquet."""
 
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
+    name: ClassVar[Literal["duckdb", "spark"]]
 
+    @abstractmethod
     def parquet(self, path: Path | Sequence[Path]) -> ir.Table:
         """An Ibis table over a Parquet file, a folder of `part-*.parquet`, or a list of files.
 
         Raises:
             InputError: the folder holds no Parquet file.
         """
-        paths = [path] if isinstance(path, Path) else list(path)
-        files = [f for p in paths for f in (sorted(p.glob("part-*.parquet")) if p.is_dir() else [p])]
-        if not files:
-            raise InputError("no Parquet file in the folder.", file=str(path))
-        return self.backend.read_parquet([str(f) for f in files])
+
+    @abstractmethod
+    def numbered(self, path: Path | Sequence[Path], name: str) -> ir.Table:
+        """The same with a column of row numbers, from 0, in the order of the files and of the rows in them."""
+
+    @abstractmethod
+    def reorders(self, path: Path | Sequence[Path]) -> bool:
+        """Whether a query without an order may give the rows of this table in another one than they are stored in."""
 
     def function(
         self, batch: Callable[..., pa.Array], arguments: Sequence[str], returns: str
@@ -87,7 +167,8 @@ class Session:
 
         Args:
             batch: One array (or chunked array) per argument, all of one length, nulls included -> an array of that length. It may hold
-                keys: it is called inside the engine's process and stands in no query text.
+                keys: it stands in no query text. DuckDB calls it in this process; Spark's workers get it pickled, so it is an
+                object of an importable class or a function of a module.
             arguments: Ibis types of the arguments, such as "string" or "array<string>".
             returns: Ibis type of the result.
 
@@ -96,8 +177,7 @@ class Session:
         """
         name = f"batch_{uuid.uuid4().hex[:12]}"
         types = [dt.dtype(t) for t in (*arguments, returns)]
-        sql = [self.backend.compiler.type_mapper.to_string(t) for t in types]
-        self.backend.con.create_function(name, batch, sql[:-1], sql[-1], type="arrow", null_handling="special")
+        self._add_function(name, batch, types[:-1], types[-1])
 
         def face(*_: ir.Value) -> None: ...
 
@@ -108,22 +188,131 @@ class Session:
         )
         return made
 
-    @contextmanager
-    def held(self, table: ir.Table) -> Iterator[ir.Table]:
-        """Compute an expression once, for several queries; it lives in the engine (spilling to disk) until the block ends.
+    @abstractmethod
+    def _add_function(
+        self, name: str, batch: Callable[..., pa.Array], arguments: Sequence[dt.DataType], returns: dt.DataType
+    ) -> None:
+        """Make a function known to the engine by a name."""
+
+    @abstractmethod
+    def keep(self, table: ir.Table) -> ir.Table:
+        """Compute an expression once, for several queries; it lives in the engine (spilling to disk) until the session ends."""
+
+    @abstractmethod
+    def held(self, table: ir.Table) -> AbstractContextManager[ir.Table]:
+        """The same until the block ends."""
+
+    @abstractmethod
+    def bind(self, value: str | Sequence[str]) -> str:
+        """Give a text, or a list of texts, to the session; its name for `getvariable`. It stands in no query text.
+
+        The name holds for the session and says nothing about the value.
+        """
+
+    @abstractmethod
+    def register(self, name: str, table: pa.Table) -> None:
+        """Give the session a small table, for `make` and `fetch`."""
+
+    @abstractmethod
+    def make(self, name: str, sql: str, *, view: bool = False) -> None:
+        """Create a temporary table (or view) from a query in the SQL of `tables.engine_marginals`."""
+
+    @abstractmethod
+    def fetch(self, sql: str) -> Mapping[str, np.ndarray]:
+        """The columns of a small result of such a query."""
+
+    @abstractmethod
+    def write(self, table: ir.Table, path: Path) -> None:
+        """Write an expression as canonical Parquet (zstd), in bounded memory.
+
+        Args:
+            table: The expression; rows are written in its order.
+            path: A name that ends in `.parquet`: one file, atomically. Else a folder, which gets `part-*.parquet`: one from DuckDB,
+                one per task from Spark. A folder is made visible part by part, so it belongs to the caller until this returns.
+        """
+
+    def arrow(self, expression: ir.Expr) -> Any:
+        """The result of an expression: an Arrow table, column or scalar."""
+        return expression.to_pyarrow()
+
+
+class DuckSession(Session):
+    """DuckDB in this process."""
+
+    name = "duckdb"
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+
+    def parquet(self, path: Path | Sequence[Path]) -> ir.Table:
+        """See `Session.parquet`."""
+        return self.backend.read_parquet([str(f) for f in parquet_files(path)])
+
+    def numbered(self, path: Path | Sequence[Path], name: str) -> ir.Table:
+        """See `Session.numbered`: DuckDB keeps the order of files and rows."""
+        return self.parquet(path).mutate(**{name: ibis.row_number()})
+
+    def reorders(self, path: Path | Sequence[Path]) -> bool:
+        """See `Session.reorders`."""
+        del path
+        return False
+
+    def _add_function(
+        self, name: str, batch: Callable[..., pa.Array], arguments: Sequence[dt.DataType], returns: dt.DataType
+    ) -> None:
+        *sql, result = [self.backend.compiler.type_mapper.to_string(t) for t in (*arguments, returns)]
+        self.backend.con.create_function(name, batch, sql, result, type="arrow", null_handling="special")
+
+    def keep(self, table: ir.Table) -> ir.Table:
+        """See `Session.keep`.
 
         Ibis' own `cache()` cannot drop its tables here: with sqlglot 30 its DROP statement has no name.
         """
-        name = f"held_{uuid.uuid4().hex[:12]}"
-        self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {self.backend.compile(table)}").fetchall()
+        return self.backend.table(self._store(table), database=("temp", "main"))
+
+    def _store(self, table: ir.Table) -> str:
+        name = f"kept_{uuid.uuid4().hex[:12]}"
+        with deep_expressions():
+            sql = self.backend.compile(table)
+        self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS {sql}").fetchall()
+        return name
+
+    @contextmanager
+    def held(self, table: ir.Table) -> Iterator[ir.Table]:
+        """See `Session.held`."""
+        name = self._store(table)
         try:
             yield self.backend.table(name, database=("temp", "main"))
         finally:
             self.backend.raw_sql(f"DROP TABLE temp.main.{name}").fetchall()
 
+    def bind(self, value: str | Sequence[str]) -> str:
+        """See `Session.bind`."""
+        name = f"bound_{uuid.uuid4().hex[:12]}"
+        texts = [value] if isinstance(value, str) else list(value)
+        quoted = ", ".join("'" + v.replace("'", "''") + "'" for v in texts)
+        self.backend.raw_sql(f"SET VARIABLE {name} = {quoted if isinstance(value, str) else f'[{quoted}]'}")
+        return name
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """See `Session.register`."""
+        self.backend.con.register(f"{name}_arrow", table)
+        self.backend.raw_sql(f"CREATE TEMP TABLE {name} AS SELECT * FROM {name}_arrow")
+        self.backend.con.unregister(f"{name}_arrow")
+
+    def make(self, name: str, sql: str, *, view: bool = False) -> None:
+        """See `Session.make`."""
+        self.backend.raw_sql(f"CREATE TEMP {'VIEW' if view else 'TABLE'} {name} AS {sql}")
+
+    def fetch(self, sql: str) -> Mapping[str, np.ndarray]:
+        """See `Session.fetch`."""
+        found: dict[str, np.ndarray] = self.backend.raw_sql(sql).fetchnumpy()
+        return found
+
     def write(self, table: ir.Table, path: Path) -> None:
-        """Write an expression to one Parquet file (zstd), atomically, in bounded memory."""
-        self._copy(table, path, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}")
+        """See `Session.write`."""
+        file = path if path.suffix == ".parquet" else path / "part-00000.parquet"
+        self._copy(table, file, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}")
 
     def write_csv(self, table: ir.Table, path: Path, *, delimiter: str = ",") -> None:
         """Write an expression to one CSV file with a header (RFC 4180; missing is the empty cell), atomically.
@@ -142,14 +331,27 @@ class Session:
         self._copy(table, path, "FORMAT json")
 
     def _copy(self, table: ir.Table, path: Path, options: str) -> None:
-        with _deep_expressions():
+        with deep_expressions():
             sql = self.backend.compile(table)
         with atomic.replacing(path) as temporary:
             self.backend.raw_sql(f"COPY ({sql}) TO '{_literal(temporary)}' ({options})").fetchall()
 
 
+def parquet_files(path: Path | Sequence[Path]) -> list[Path]:
+    """The Parquet files that a path or several stand for, in order.
+
+    Raises:
+        InputError: there is none.
+    """
+    paths = [path] if isinstance(path, Path) else list(path)
+    files = [f for p in paths for f in (sorted(p.glob("part-*.parquet")) if p.is_dir() else [p])]
+    if not files:
+        raise InputError("no Parquet file in the folder.", file=str(path))
+    return files
+
+
 @contextmanager
-def _deep_expressions() -> Iterator[None]:
+def deep_expressions() -> Iterator[None]:
     """Room for the compiler, which descends into an expression by recursion: masking a text nests one call per name it replaces."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, RECURSION_LIMIT))

@@ -88,21 +88,20 @@ class ParquetTable:
         """See `PrivateTable`."""
         name = quoted(column)
         table = self._kept()
-        found = self._fetch(f"SELECT {name} AS v, count(*) AS n FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}")
+        found = self._session.fetch(
+            f"SELECT {name} AS v, count(*) AS n FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}"
+        )
         return sorted_frequencies(found["v"].tolist(), found["n"], dtype)
 
     def marginals(self, domain: TableDomain) -> EngineMarginals:
         """See `PrivateTable`."""
         return EngineMarginals(self._session, self._kept(), domain, gate=self._gate, max_per_unit=self.max_per_unit)
 
-    def _fetch(self, sql: str) -> dict[str, np.ndarray]:
-        return fetch(self._session, sql)
-
     def _make(self, what: str, sql: str, *, view: bool = False) -> str:
         """Create a temporary table or view once; its name."""
         if what not in self._names:
             name = f"m{next(_serial)}_{what}"
-            self._session.backend.raw_sql(f"CREATE TEMP {'VIEW' if view else 'TABLE'} {name} AS {sql}")
+            self._session.make(name, sql, view=view)
             self._names[what] = name
         return self._names[what]
 
@@ -179,7 +178,6 @@ class EngineMarginals:
         self._table = self._encode(table)
 
     def _encode(self, table: str) -> str:
-        con = self._session.backend.con
         name = f"m{next(_serial)}_codes"
         units, cells, joins = ["*"], ["0 AS z"], []
         for i, column in enumerate(self.domain.columns):
@@ -187,9 +185,7 @@ class EngineMarginals:
             if column.kind == "category":
                 lookup = f"{name}_{i}"
                 codes = pa.array(range(column.value_cells), pa.uint16())
-                con.register(f"{lookup}_v", pa.table({"v": typed_categories(column), "code": codes}))
-                self._session.backend.raw_sql(f"CREATE TEMP TABLE {lookup} AS SELECT * FROM {lookup}_v")
-                con.unregister(f"{lookup}_v")
+                self._session.register(lookup, pa.table({"v": typed_categories(column), "code": codes}))
                 joins.append(f"LEFT JOIN {lookup} l{i} ON u.{quoted(column.name)} = l{i}.v")
                 cells.append(f"{_category_cell(column, i)} AS c{i}")
                 continue
@@ -200,9 +196,7 @@ class EngineMarginals:
                 self._at[roundness(column.name)] = f"r{i}"
                 cells.append(f"{_round_cell(column, x)} AS r{i}")
         rows = f"SELECT {', '.join(units)} FROM {table}"
-        self._session.backend.raw_sql(
-            f"CREATE TEMP TABLE {name} AS SELECT {', '.join(cells)} FROM ({rows}) u {' '.join(joins)}"
-        )
+        self._session.make(name, f"SELECT {', '.join(cells)} FROM ({rows}) u {' '.join(joins)}")
         return name
 
     def counts(
@@ -220,7 +214,7 @@ class EngineMarginals:
                 f"SELECT {i} AS q, {_key(cliques[i], shapes[i], columns)} AS k, count(*) AS n FROM {table} GROUP BY ALL"
                 for i in some
             ]
-            found = fetch(self._session, " UNION ALL ".join(parts))
+            found = self._session.fetch(" UNION ALL ".join(parts))
             for i in some:
                 mine = found["q"] == i
                 out[i][found["k"][mine]] = found["n"][mine]
@@ -241,15 +235,9 @@ class EngineMarginals:
                 f"{_joined(self._at[n], joined[n]) if n in joined else self._at[n]} AS {self._at[n]}"
                 for n in sorted(used)
             ]
-            self._session.backend.raw_sql(f"CREATE TEMP TABLE {name} AS SELECT {', '.join(cells)} FROM {self._table}")
+            self._session.make(name, f"SELECT {', '.join(cells)} FROM {self._table}")
             self._binned[key] = name
         return self._at, self._binned[key]
-
-
-def fetch(session: Session, sql: str) -> dict[str, np.ndarray]:
-    """The columns of a small result."""
-    found: dict[str, np.ndarray] = session.backend.raw_sql(sql).fetchnumpy()
-    return found
 
 
 def quoted(name: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.errors import SourceError
 from synth_assets.tables import forms
-from synth_assets.tables.engine import Session
+from synth_assets.tables.engine import DuckSession
 from synth_assets.tables.forms import DType, Form
 from synth_assets.tables.readers.staging import Staged, StagedType
 from synth_assets.tables.schema import ColumnKind
@@ -110,7 +110,7 @@ def declared_kind(config: ColumnConfig | None) -> str | None:
     return "number" if bounds and all(isinstance(b, int | float) for b in bounds) else None
 
 
-def type_columns(session: Session, staged: Staged, columns: Sequence[Column], source: str) -> list[str]:
+def type_columns(session: DuckSession, staged: Staged, columns: Sequence[Column], source: str) -> list[str]:
     """Give every column its form, dtype and value expression; sets them in place.
 
     Args:
@@ -202,7 +202,7 @@ def _candidates(column: Column, sample: Sequence[str]) -> list[Form]:
 
 
 def _count(
-    session: Session, source: str, columns: Sequence[Column], choices: Mapping[int, Choice], *, first_pass: bool
+    session: DuckSession, source: str, columns: Sequence[Column], choices: Mapping[int, Choice], *, first_pass: bool
 ) -> None:
     """Count the cells that each candidate takes: first the likeliest and its rival, then the others where that failed."""
     wanted: list[tuple[Column, Form | None]] = []
@@ -240,7 +240,7 @@ def _holding(column: Column, choice: Choice) -> list[Form]:
     return [f for f in choice.candidates if choice.counts.get(f.key) == column.present]
 
 
-def _settle(session: Session, staged: Staged, column: Column, choice: Choice) -> list[str]:
+def _settle(session: DuckSession, staged: Staged, column: Column, choice: Choice) -> list[str]:
     """Take the first form that holds; where its rival holds too, take none (or say so where a kind is declared)."""
     holding = _holding(column, choice)
     text = _as_text(column)
@@ -265,7 +265,9 @@ def _settle(session: Session, staged: Staged, column: Column, choice: Choice) ->
     return []
 
 
-def _declared_failed(session: Session, staged: Staged, column: Column, choice: Choice, *, ambiguous: bool) -> list[str]:
+def _declared_failed(
+    session: DuckSession, staged: Staged, column: Column, choice: Choice, *, ambiguous: bool
+) -> list[str]:
     """A declared kind that the cells do not have: an error at the first such cell; a column without any value is fine."""
     kind = str(column.declared)
     if not column.present:
@@ -289,7 +291,7 @@ def _declared_failed(session: Session, staged: Staged, column: Column, choice: C
     raise _first_misfit(session, staged, column, best, kind)
 
 
-def _first_misfit(session: Session, staged: Staged, column: Column, form: Form, kind: str) -> SourceError:
+def _first_misfit(session: DuckSession, staged: Staged, column: Column, form: Form, kind: str) -> SourceError:
     text = _as_text(column)
     for part in staged.parts:
         path = str(part.path).replace("'", "''")

@@ -20,7 +20,7 @@ from synth_assets.errors import SourceError, withhold_values
 from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_file, hash_parts
 from synth_assets.tables.canonical import PART, move_into_place, read_notes, wanted_columns, write_canonical
-from synth_assets.tables.engine import Engine, Session
+from synth_assets.tables.engine import DuckSession, Engine
 from synth_assets.tables.readers.avro import read_avro
 from synth_assets.tables.readers.columnar import read_parquet
 from synth_assets.tables.readers.database import database_label, expand_environment, read_database, sqlite_file
@@ -89,7 +89,7 @@ def ingest(
         withhold_values(f"reading of {source_label(source)}"),
         atomic.staging_folder(out.parent) as workspace,
         atomic.staging_folder(out.parent) as folder,
-        engine.session() as session,
+        engine.files_session() as session,
     ):
         staged = _read(
             source, base_dir=base_dir, workspace=workspace, session=session, known=wanted_columns(table), limits=bounds
@@ -170,7 +170,13 @@ def _file_state(path: Path) -> str:
 
 
 def _read(
-    source: SourceConfig, *, base_dir: Path, workspace: Path, session: Session, known: Collection[str], limits: Limits
+    source: SourceConfig,
+    *,
+    base_dir: Path,
+    workspace: Path,
+    session: DuckSession,
+    known: Collection[str],
+    limits: Limits,
 ) -> Staged:
     """Stage the whole source."""
     if source.url is not None:
@@ -187,7 +193,13 @@ def _read(
 
 
 def _read_file(
-    file: LocalFile, source: SourceConfig, *, workspace: Path, session: Session, known: Collection[str], limits: Limits
+    file: LocalFile,
+    source: SourceConfig,
+    *,
+    workspace: Path,
+    session: DuckSession,
+    known: Collection[str],
+    limits: Limits,
 ) -> Staged:
     kind = format_of(file.path, source.format, name=file.name, label=file.label)
     if kind == "parquet":

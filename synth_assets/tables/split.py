@@ -55,7 +55,7 @@ def split_tables(
     key: SecretKey,
     engine: Engine,
 ) -> tuple[SplitCount, ...]:
-    """Write `out/<table>/train/part-00000.parquet` and `.../holdout/...` for every table.
+    """Write `out/<table>/train/part-*.parquet` and `.../holdout/...` for every table.
 
     Args:
         tables: The tables by name.
@@ -78,7 +78,7 @@ def split_tables(
             rows = []
             for part in PARTS:
                 side = kept.filter(kept._holdout if part == "holdout" else ~kept._holdout)  # noqa: SLF001  a column
-                target = out / name / part / "part-00000.parquet"
+                target = out / name / part
                 session.write(side.select(*table.columns, UNIT_COLUMN), target)
                 rows.append(int(session.parquet(target).count().execute()))
             counts.append(SplitCount(table=name, train_rows=rows[0], holdout_rows=rows[1]))

@@ -53,7 +53,7 @@ def check_anonymity(
     quasi = tuple(c for c in demand.quasi if c in schema.names)
     asked = demand.sensitive if demand.rule.looks_at_values else ()
     sensitive = tuple(c for c in asked if c in schema.names)
-    with withhold_values("the check of k-anonymity"), engine.session() as session:
+    with withhold_values("the check of k-anonymity"), engine.files_session() as session:
         table = session.parquet(masked)
         for step, (path, key) in enumerate(above):
             table, persons = _with_parent(session, table, path, key, step, last=step == len(above) - 1, persons=persons)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from synth_assets.errors import SourceError
-from synth_assets.tables.engine import Session
+from synth_assets.tables.engine import DuckSession
 from synth_assets.tables.readers.encoding import TextFile, as_utf8
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.staging import Part, Staged, StagedType
@@ -29,7 +29,7 @@ _END = re.compile(rb"\]\s*\}\s*$")
 
 
 def read_json(
-    path: Path, *, encoding: str | None, session: Session, workspace: Path, limits: Limits, label: str
+    path: Path, *, encoding: str | None, session: DuckSession, workspace: Path, limits: Limits, label: str
 ) -> Staged:
     """Stage one JSON or JSONL file.
 

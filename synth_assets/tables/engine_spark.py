@@ -1,0 +1,289 @@
+"""The engine on Apache Spark: the same Ibis expressions on a cluster, by configuration. Imported only where `engine: spark` is set.
+
+What belongs here: the connection, reading and writing canonical Parquet, temporary tables, functions over Arrow arrays. What does not:
+how an operation reads in Spark SQL (spark_dialect.py). Driver and workers see one file system: paths are the same on all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.pyspark import Backend
+from ibis.backends.pyspark.datatypes import PySparkType
+from ibis.expr import operations as ops
+from ibis.expr.operations.udf import InputType
+from ibis.formats.pandas import PandasData
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  as its documentation has it
+
+from synth_assets.errors import InputError, ServiceUnavailableError
+from synth_assets.storage import atomic
+from synth_assets.tables.engine import Session, SparkOptions, deep_expressions, parquet_files
+from synth_assets.tables.spark_dialect import DOUBLE_TEXT, VARIABLES, SparkCompiler
+from synth_assets.tables.spark_sql import spark_sql
+from synth_assets.tables.spark_worker import BatchCall, shortest_text
+
+_FIXED = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.crossJoin.enabled": "true",
+}
+_START = {"spark.ui.showConsoleProgress": "false", "spark.submit.deployMode": "client"}
+_lock = threading.Lock()
+_OPTIONS = ibis.pyspark  # ibis knows its options of Spark once this name was asked for
+
+
+def connect(options: SparkOptions) -> SparkSession:
+    """The Spark session of this process; started by the first call, which takes some seconds.
+
+    Raises:
+        ServiceUnavailableError: Spark does not start; its own text is withheld.
+    """
+    settings = {"spark.app.name": "synth_assets", **_START, **dict(options.conf)}
+    os.environ.setdefault("PYSPARK_PYTHON", settings.get("spark.pyspark.python", sys.executable))
+    with _lock:
+        builder = SparkSession.builder.master(options.master)
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        try:
+            return builder.getOrCreate()
+        except Exception as error:  # noqa: BLE001  Py4J and Spark raise many kinds
+            raise ServiceUnavailableError(
+                f"Spark does not start ({type(error).__name__}).",
+                key="SYNTH_ASSETS_SPARK_MASTER",
+                remedy="Check the address of the master, that Java 17 is installed here, and the entries of SYNTH_ASSETS_SPARK_CONF.",
+            ) from None
+
+
+@contextmanager
+def spark_session(options: SparkOptions) -> Iterator[SparkEngineSession]:
+    """A session of its own on the process's Spark: its views, functions and cached tables end with it."""
+    own = connect(options).newSession()
+    for key, value in _FIXED.items():
+        own.conf.set(key, value)
+    backend = SparkBackend()
+    backend.do_connect(own)
+    own.udf.register(DOUBLE_TEXT, _arrow_function(shortest_text, "string"))
+    session = SparkEngineSession(backend, own)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _arrow_function(batch: Callable[..., Any], result: Any) -> Any:
+    """A function over Arrow arrays, for Spark, which would else read its kind from annotations."""
+    call, arrow_udf = BatchCall(batch), F.arrow_udf
+    return arrow_udf(lambda *columns: call(*columns), result)  # noqa: PLW0108  no annotations
+
+
+class SparkBackend(Backend):  # type: ignore[misc]  # ibis has no types
+    """Ibis on Spark with the results of DuckDB, and Arrow on the way out."""
+
+    compiler = SparkCompiler()
+
+    def to_pyarrow(self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **_: Any) -> Any:
+        """The result in Arrow, without pandas between, so that null and NaN stay two things."""
+        table = expr.as_table()
+        self._run_pre_execute_hooks(table)
+        with deep_expressions():
+            sql = self.compile(table, params=params, limit=limit)
+        made = self._session.sql(sql).toArrow()
+        wanted = table.schema().to_pyarrow()
+        columns = [made.column(i).cast(field.type) for i, field in enumerate(wanted)]
+        return expr.__pyarrow_result__(pa.table(columns, names=wanted.names))
+
+    def execute(self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **_: Any) -> Any:
+        """The result in pandas."""
+        table = expr.as_table()
+        frame = self.to_pyarrow(table, params=params, limit=limit).to_pandas()
+        return expr.__pandas_result__(PandasData.convert_table(frame, table.schema()))
+
+    def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
+        self._session.createDataFrame(op.data.to_pyarrow(op.schema)).createOrReplaceTempView(op.name)
+
+    def _register_udfs(self, expr: ir.Expr) -> None:
+        """Functions over Arrow arrays run in the workers' Python, a batch at a time; ibis would call them once per row."""
+        for function in expr.op().find(ops.ScalarUDF):
+            if function.__input_type__ == InputType.PYARROW:
+                name, result = self.compiler.__sql_name__(function), PySparkType.from_ibis(function.dtype)
+                self._session.udf.register(name, _arrow_function(function.__func__, result))
+
+
+class SparkEngineSession(Session):
+    """See `Session`. Tables that are held are cached on the workers, in memory and on their disks."""
+
+    name = "spark"
+
+    def __init__(self, backend: SparkBackend, spark: SparkSession) -> None:
+        self._backend, self._spark = backend, spark
+        self._kept: dict[str, DataFrame] = {}
+
+    def close(self) -> None:
+        """Let go of all tables that were kept."""
+        for name in list(self._kept):
+            self._drop(name)
+
+    def parquet(self, path: Path | Sequence[Path]) -> ir.Table:
+        """See `Session.parquet`."""
+        return self._view(self._read(parquet_files(path)))
+
+    def numbered(self, path: Path | Sequence[Path], name: str) -> ir.Table:
+        """See `Session.numbered`: the rows of the files before, from their footers, and the row's place in its own file."""
+        files = parquet_files(path)
+        frame = self._read(files)
+        before = np.cumsum([0, *(pq.read_metadata(f).num_rows for f in files)]).tolist()
+        place = F.col("_metadata.row_index")
+        if len(files) > 1:
+            starts = [F.lit(x) for f, n in zip(files, before, strict=False) for x in (f.name, n)]
+            place = place + F.create_map(*starts)[F.col("_metadata.file_name")]
+        return self._view(frame.select("*", place.cast("long").alias(name)))
+
+    def reorders(self, path: Path | Sequence[Path]) -> bool:
+        """See `Session.reorders`: Spark reads the largest files first."""
+        return len(parquet_files(path)) > 1
+
+    def _add_function(
+        self, name: str, batch: Callable[..., pa.Array], arguments: Sequence[dt.DataType], returns: dt.DataType
+    ) -> None:
+        del arguments  # Spark takes the types of the columns
+        self._spark.udf.register(name, _arrow_function(batch, PySparkType.from_ibis(returns)))
+
+    def keep(self, table: ir.Table) -> ir.Table:
+        """See `Session.keep`."""
+        return self._backend.table(self._store(table))
+
+    @contextmanager
+    def held(self, table: ir.Table) -> Iterator[ir.Table]:
+        """See `Session.held`."""
+        name = self._store(table)
+        try:
+            yield self._backend.table(name)
+        finally:
+            self._drop(name)
+
+    def bind(self, value: str | Sequence[str]) -> str:
+        """See `Session.bind`: a text in a view of one row, which no plan shows; a list, which is no secret, as a variable."""
+        name = uuid.uuid4().hex[:12]
+        text = isinstance(value, str)
+        cell = pa.array([value if text else list(value)], pa.string() if text else pa.list_(pa.string()))
+        self._spark.createDataFrame(pa.table({"v": cell})).createOrReplaceTempView(VARIABLES + name)
+        if not text:
+            self._spark.sql(f"DECLARE VARIABLE {VARIABLES}{name} ARRAY<STRING>")
+            self._spark.sql(f"SET VARIABLE {VARIABLES}{name} = (SELECT v FROM {VARIABLES}{name})")
+        return name
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """See `Session.register`."""
+        fields = [f.with_type(pa.int64()) if pa.types.is_unsigned_integer(f.type) else f for f in table.schema]
+        self._spark.createDataFrame(table.cast(pa.schema(fields))).createOrReplaceTempView(name)
+
+    def make(self, name: str, sql: str, *, view: bool = False) -> None:
+        """See `Session.make`."""
+        frame = self._spark.sql(spark_sql(sql))
+        if view:
+            frame.createOrReplaceTempView(name)
+        else:
+            self._settle(name, frame)
+
+    def fetch(self, sql: str) -> Mapping[str, np.ndarray]:
+        """See `Session.fetch`."""
+        found = self._spark.sql(spark_sql(sql)).toArrow()
+        return {name: found[name].to_numpy() for name in found.column_names}
+
+    def arrow(self, expression: ir.Expr) -> Any:
+        """See `Session.arrow`."""
+        return self._backend.to_pyarrow(expression)
+
+    def write(self, table: ir.Table, path: Path) -> None:
+        """See `Session.write`: workers write parts, which get their names at the end; one file is put together on the driver."""
+        with atomic.staging_folder(path.parent) as staging:
+            shared = staging / "parts"
+            with deep_expressions():
+                self._frame(table).write.parquet(str(shared))
+            parts = sorted(shared.glob("part-*.parquet"))
+            if path.suffix == ".parquet":
+                _into_one(parts, path)
+            else:
+                _into_folder(parts, path)
+
+    def _read(self, files: Sequence[Path]) -> DataFrame:
+        return self._spark.read.parquet(*(str(f) for f in files))
+
+    def _view(self, frame: DataFrame) -> ir.Table:
+        name = f"read_{uuid.uuid4().hex[:12]}"
+        frame.createOrReplaceTempView(name)
+        return self._backend.table(name)
+
+    def _frame(self, table: ir.Table) -> DataFrame:
+        self._backend._run_pre_execute_hooks(table)  # noqa: SLF001  as ibis' own writers do
+        with deep_expressions():
+            return self._spark.sql(self._backend.compile(table))
+
+    def _store(self, table: ir.Table) -> str:
+        name = f"kept_{uuid.uuid4().hex[:12]}"
+        self._settle(name, self._frame(table))
+        return name
+
+    def _settle(self, name: str, frame: DataFrame) -> None:
+        """Compute a table now and cut its history off, so that the plans of later queries stay small."""
+        self._kept[name] = frame.localCheckpoint(eager=True)
+        self._kept[name].createOrReplaceTempView(name)
+
+    def _drop(self, name: str) -> None:
+        """Forget a table; its blocks go when nothing refers to them."""
+        del self._kept[name]
+        with suppress(Exception):  # the cluster may be gone
+            self._spark.catalog.dropTempView(name)
+
+
+def _into_folder(parts: Sequence[Path], folder: Path) -> None:
+    """Rename parts in their order to `part-00000.parquet` and so on; a part without rows only where it is the only one."""
+    filled = [p for p in parts if pq.read_metadata(p).num_rows] or list(parts[:1])
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("part-*.parquet")):
+        raise InputError("the folder already holds a table.", file=str(folder))
+    for number, part in enumerate(filled):
+        _move(part, folder / f"part-{number:05d}.parquet")
+    atomic.fsync_folder(folder)
+
+
+def _into_one(parts: Sequence[Path], path: Path) -> None:
+    """One file from parts in their order, one row group at a time."""
+    if len(parts) == 1:
+        _move(parts[0], path)
+        atomic.fsync_folder(path.parent)
+        return
+    schema = pq.read_schema(parts[0]).remove_metadata()
+    with atomic.replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for part in parts:
+            with pq.ParquetFile(part) as source:
+                for group in range(source.num_row_groups):
+                    writer.write_table(source.read_row_group(group).replace_schema_metadata(None))
+
+
+def _move(part: Path, path: Path) -> None:
+    part.chmod(0o600)
+    with part.open("rb") as handle:
+        os.fsync(handle.fileno())
+    shutil.move(part, path)

@@ -1,0 +1,39 @@
+"""What runs in the Python of Spark's workers: functions over Arrow arrays, pickled by the driver.
+
+What belongs here: the call itself. What does not: what is called (masking), and the connection (engine_spark.py). Nothing of PySpark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+
+class BatchError(RuntimeError):
+    """A function over a batch failed in a worker; its own message is withheld, since workers write it to their logs."""
+
+
+class BatchCall:
+    """A function over Arrow arrays with errors that hold no cell. May hold keys: it has no representation but its class.
+
+    Args:
+        batch: See `Session.function`.
+    """
+
+    def __init__(self, batch: Callable[..., Any]) -> None:
+        self._batch = batch
+
+    def __call__(self, *columns: pa.Array) -> pa.Array:
+        """Run it on one batch."""
+        try:
+            made = self._batch(*columns)
+        except Exception as error:  # noqa: BLE001  any kind may quote a cell
+            raise BatchError(f"a function over batches failed ({type(error).__name__})") from None
+        return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+def shortest_text(values: pa.Array) -> pa.Array:
+    """The shortest text of a double that reads back, which is what DuckDB writes."""
+    return pa.array([None if v is None else repr(v) for v in values.to_pylist()], pa.string())
