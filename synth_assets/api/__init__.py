@@ -1,13 +1,13 @@
 """The library: one function per job, for people who import the package and have no Dagster instance.
 
-`profile`, `classify`, `mask`, `mask_record`, `detokenise`, `generate`, `synthesize`, `audit`. Most take a file or a pandas frame; those
-that make a table return a frame, or write `out` (its suffix sets the format) and return its path. The command line and the Dagster
-jobs for files call these functions and nothing else. What does not belong here: how any of it is done.
+`profile`, `classify`, `mask`, `mask_record`, `detokenise`, `generate`, `people`, `synthesize`, `audit`. Most take
+a file or a pandas frame; those that make a table return a frame, or write `out` (its suffix sets the format) and return its path.
+The command line and the Dagster jobs for files call these functions and nothing else. What does not belong here: how any of it is done.
 """
 
 from synth_assets.api.auditing import audit
 from synth_assets.api.describing import classify, profile
-from synth_assets.api.generating import generate
+from synth_assets.api.generating import generate, people
 from synth_assets.api.masking import mask, mask_record
 from synth_assets.api.reading import Ingested
 from synth_assets.api.spending import open_budget
@@ -25,6 +25,7 @@ __all__ = [
     "mask",
     "mask_record",
     "open_budget",
+    "people",
     "profile",
     "synthesize",
 ]

@@ -217,7 +217,7 @@ def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
     return kept
 
 
-def destination(out: Path | str | None, source: Table) -> Path | None:
+def destination(out: Path | str | None, source: Table | None = None) -> Path | None:
     """The file to write, absolute and checked before any work; None where a frame is wanted.
 
     Raises:
@@ -228,6 +228,6 @@ def destination(out: Path | str | None, source: Table) -> Path | None:
     if out is None:
         return None
     path = Path(os.path.abspath(out))  # noqa: PTH100  keeps symbolic links
-    read = path_of(source)
+    read = None if source is None else path_of(source)
     check_file(path, sources=[] if read is None or "://" in read else [Path(read)])
     return path

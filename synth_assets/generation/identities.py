@@ -15,11 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synth_assets.config.base import LocaleName
 from synth_assets.errors import InputError
-from synth_assets.generation import codes, names, places
+from synth_assets.generation import codes, locales, names, places
 from synth_assets.generation.context import find_context
-from synth_assets.generation.numbering import unique_codes
+from synth_assets.generation.numbering import ranks, unique_codes
 from synth_assets.generation.persons import Persons
+from synth_assets.generation.residents import residents
 from synth_assets.generation.values import fixed_width, joined, to_arrow, to_text
 from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import Frozen
@@ -54,7 +56,12 @@ class IdentifierRequest(Frozen):
 
 
 def people(
-    n: int, seed: int, *, sex: npt.NDArray[np.str_] | None = None, birth_date: npt.NDArray[np.datetime64] | None = None
+    n: int,
+    seed: int,
+    *,
+    sex: npt.NDArray[np.str_] | None = None,
+    birth_date: npt.NDArray[np.datetime64] | None = None,
+    locale: LocaleName = locales.DEFAULT,
 ) -> pa.Table:
     """Coherent identities of people who do not exist.
 
@@ -63,22 +70,29 @@ def people(
         seed: Same seed, same people.
         sex: Shape (n,): F, M, Female, Male ...; drawn when None.
         birth_date: Shape (n,), days; drawn when None.
+        locale: Country and language, one of `locales.LOCALES`.
 
     Returns:
-        A table with first_name, last_name, full_name, sex, birth_date, email, username, phone, street_address, city, state, zip,
-        latitude, longitude, ssn, mrn. E-mail, user name, SSN and MRN are unique; phone numbers are, up to 17 million people.
+        A table with first_name, last_name, full_name, sex, birth_date, email, username, phone, street_address, city, state (or
+        region), zip (or postcode), latitude, longitude, national_id (in the United States: ssn), mrn, and in en_GB and en_AU
+        health_id. E-mail, user name, national number and MRN are unique; in the United States phone numbers are, up to 17 million
+        people. Other countries keep so few numbers free that many people share one. There are 909,091 NHS numbers that are never
+        issued; further people of en_GB have none.
 
     Raises:
-        InputError: n is negative, or an array has another length.
+        InputError: n is negative, an array has another length, there is no such locale, or there are more people than free
+            national numbers (7 million and more).
     """
     for name, values in (("sex", sex), ("birth_date", birth_date)):
         if n < 0 or (values is not None and len(values) != n):
             raise InputError(f"`{name}` has not as many values as people are asked for.", key=name)
     generator = np.random.default_rng(child_seed(seed, "people", "basics"))
     sexes = np.where(generator.random(n) < 0.51, "F", "M") if sex is None else np.asarray(sex).astype(str)
-    days = np.floor(np.clip(generator.normal(46, 25, n), 0, 99) * 365.25).astype("timedelta64[D]")
-    born = np.datetime64(TODAY, "D") - days if birth_date is None else np.asarray(birth_date).astype("datetime64[D]")
+    born = _birth_dates(generator, n) if birth_date is None else np.asarray(birth_date).astype("datetime64[D]")
     told = {"sex": pa.array(sexes, pa.string()), "birth_date": pa.array(born)}
+    if locale != locales.DEFAULT:
+        made = residents(locales.locale_of(locale), sexes, born, seed)
+        return _ordered(pa.table(told | {c: made[c] for c in made.column_names}))
     kinds = (
         "first_name",
         "last_name",
@@ -97,9 +111,20 @@ def people(
     ]
     requests += [IdentifierRequest(column=k, entity_type=k, unique=True) for k in ("ssn", "mrn")]
     table = fill_identifiers(pa.table(told), requests, seed=seed)
-    table = table.rename_columns(["full_name" if c == "person_name" else c for c in table.column_names])
+    return _ordered(table.rename_columns(["full_name" if c == "person_name" else c for c in table.column_names]))
+
+
+def _ordered(table: pa.Table) -> pa.Table:
     first = ("first_name", "last_name", "full_name", "sex", "birth_date")
     return table.select([*first, *(c for c in table.column_names if c not in first)])
+
+
+def _birth_dates(generator: np.random.Generator, n: int) -> npt.NDArray[np.datetime64]:
+    """Days of birth of people from 0 to 99 years, most of them grown up; shape (n,)."""
+    years = generator.normal(46, 25, n)
+    years = np.where((years < 0) | (years >= 99), generator.random(n) * 99, years)
+    born: npt.NDArray[np.datetime64] = np.datetime64(TODAY, "D") - np.floor(years * 365.25).astype("timedelta64[D]")
+    return born
 
 
 def fill_identifiers(
@@ -218,7 +243,7 @@ def _distinct(persons: Persons, request: IdentifierRequest, texts: pa.Array) -> 
     encoded = texts.dictionary_encode()
     if len(encoded.dictionary) == len(texts):
         return texts
-    rank = _ranks(encoded.indices.to_numpy(zero_copy_only=False))
+    rank = ranks(encoded.indices.to_numpy(zero_copy_only=False))
     repeats = pa.array(rank > 0)
     if request.entity_type == "person_name":
         letters = names.initials(rank)
@@ -232,14 +257,3 @@ def _distinct(persons: Persons, request: IdentifierRequest, texts: pa.Array) -> 
     if len(pc.unique(out)) < len(out):
         raise InputError("there are fewer different values of this type than rows.", column=request.column)
     return out
-
-
-def _ranks(index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each place, how many equal values stand before it."""
-    order = np.argsort(index, kind="stable")
-    ordered = index[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(index) else np.array([], dtype=np.int64)
-    lengths = np.diff(np.r_[starts, len(index)])
-    ranks = np.empty(len(index), dtype=np.int64)
-    ranks[order] = np.arange(len(index)) - np.repeat(starts, lengths)
-    return ranks

@@ -5,6 +5,7 @@ What belongs here: whatever follows from a row's name and sex. What does not: pl
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 
 import numpy as np
@@ -29,6 +30,7 @@ _SEX_TEXTS = {
     "man": MALE,
     "1": MALE,
 }
+_WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "æ": "ae"})
 # RFC 2606: names that nobody can register
 _MAIL_DOMAINS: dict[Space, tuple[str, ...]] = {
     "schema": ("example.com", "example.org", "example.net"),
@@ -69,10 +71,18 @@ def full_names(first: Values, last: Values) -> pa.Array:
     return joined([to_text(first), " ", to_text(last)])
 
 
+def _plain(name: str) -> str:
+    """A name without accents."""
+    if name.isascii():
+        return name
+    folded = unicodedata.normalize("NFKD", name.lower().translate(_WRITTEN_OUT))
+    return "".join(c for c in folded if not unicodedata.combining(c))
+
+
 def _letters(values: Values) -> pa.Array:
-    """Lower-case ASCII letters of names; a coded list is cleaned once, not per row."""
+    """Lower-case ASCII letters of names, ö as oe and é as e; a coded list is cleaned once, not per row."""
     if isinstance(values, Coded):
-        return _letters(pa.array(values.values, pa.string())).take(pa.array(values.codes))
+        return _letters(pa.array([_plain(v) for v in values.values], pa.string())).take(pa.array(values.codes))
     return pc.fill_null(pc.replace_substring_regex(pc.utf8_lower(to_text(values)), "[^a-z]", ""), "")
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from synth_assets.errors import InputError
-from synth_assets.generation.values import Codes
+from synth_assets.generation.values import Codes, Ints
 
 Space = Literal["schema", "fresh"]
 _ROUNDS = 4
@@ -93,3 +93,14 @@ def free_codes(generator: np.random.Generator, n: int, capacity: int, *, space: 
     """Random codes below `capacity`, from the half of `space`; they may repeat."""
     half = max(1, capacity // 2)
     return generator.integers(0, half, size=n, dtype=np.uint64) * np.uint64(2) + np.uint64(space == "fresh")
+
+
+def ranks(index: Ints) -> Ints:
+    """For each place, how many equal values stand before it."""
+    order = np.argsort(index, kind="stable")
+    ordered = index[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(index) else np.array([], dtype=np.int64)
+    lengths = np.diff(np.r_[starts, len(index)])
+    ranks = np.empty(len(index), dtype=np.int64)
+    ranks[order] = np.arange(len(index)) - np.repeat(starts, lengths)
+    return ranks

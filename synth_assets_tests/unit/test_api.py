@@ -67,7 +67,7 @@ def test_the_public_names_are_loaded_lazily_and_audit_stays_callable() -> None:
     code = """
 import sys, synth_assets
 assert not {"pandas", "pydantic", "ibis"} & set(sys.modules)
-from synth_assets import audit, classify, generate, mask, mask_record, profile, synthesize
+from synth_assets import audit, classify, generate, mask, mask_record, people, profile, synthesize
 import synth_assets.audit.tables
 from synth_assets import audit as again
 from synth_assets.audit import AuditResult
@@ -369,6 +369,23 @@ def test_audit_takes_frames(frame: pd.DataFrame) -> None:
     assert not copies or copies[0].value == 1.0
     with pytest.raises(InputError, match="held-out table has no such column"):
         api.audit(frame, frame, frame[["age", "sex"]], target="readmitted")
+
+
+def test_people_are_a_frame_or_a_file_of_any_format(tmp_path: Path) -> None:
+    frame = api.people(30, locale="fr_FR", seed=4)
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["national_id"].nunique() == 30
+    for suffix in ("csv", "parquet", "json"):
+        file = tmp_path / f"people.{suffix}"
+        assert api.people(30, file, locale="fr_FR", seed=4) == file
+    read = pd.read_csv(tmp_path / "people.csv", dtype=str)
+    assert read["zip"].tolist() == frame["zip"].tolist()
+    assert read["birth_date"].tolist() == [str(d) for d in frame["birth_date"]]
+    assert pd.read_parquet(tmp_path / "people.parquet")["city"].tolist() == frame["city"].tolist()
+    with pytest.raises(InputError, match="whole number"):
+        api.people(0)
+    with pytest.raises(InputError, match="no people of"):
+        api.people(3, locale="xx_XX")  # type: ignore[arg-type]
 
 
 def test_generate_writes_files_of_one_format(tmp_path: Path) -> None:

@@ -177,6 +177,19 @@ def test_a_failed_leak_check_is_exit_3_and_nothing_is_written(
     assert sorted(p.name for p in tmp_path.iterdir()) == [".synth_assets", "masked.csv", "people.csv"]
 
 
+def test_people_makes_the_same_file_from_the_same_seed(cli: Command, tmp_path: Path) -> None:
+    told = cli("people", "40", "-o", "a.csv", "--locale", "it_IT", "--seed", "9", "--json").json
+    assert told == {"out": str(tmp_path / "a.csv"), "rows": 40, "locale": "it_IT", "seed": 9}
+    shown = cli("people", "40", "-o", "b.csv", "--locale", "it_IT", "--seed", "9")
+    assert "b.csv" in shown.out
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 41
+    refused = cli("people", "40", "-o", "c.csv", "--locale", "it")
+    assert refused.code == 2
+    assert "de_DE" in refused.err
+    assert not (tmp_path / "c.csv").exists()
+
+
 def test_generate_makes_the_same_bytes_from_the_same_seed(cli: Command, tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SCHEMA)
     told = cli("generate", "shop.yaml", "-o", "a", "--rows", "50", "--seed", "9", "--json").json
