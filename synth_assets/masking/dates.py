@@ -12,7 +12,6 @@ import ibis
 import ibis.expr.types as ir
 
 from synth_assets.masking.generalise import DATE_TYPES
-from synth_assets.masking.pseudonyms import number
 from synth_assets.masking.recipes import Cell, Recipe
 from synth_assets.masking.records import ColumnPlan
 
@@ -95,16 +94,16 @@ def date_shift(dtype: str, max_days: int | None) -> Recipe:
     """
     largest = max_days or MAX_DAYS
 
-    def person_digest(cell: Cell) -> ir.StringValue:
+    def person_number(cell: Cell) -> ir.Value:
         person = cell.companion(PERSON)
         text = ibis.literal("") if person is None else person.cast("string").fill_null("")
-        return (cell.ring.key(cell.domain) + text).hexdigest("sha256")
+        return cell.ring.numbers(cell.domain)(text)
 
     def days(cell: Cell) -> ir.IntegerValue:
-        drawn = number(cell[0], 0, 12) % (2 * largest) - largest
+        drawn = cell[0] % (2 * largest) - largest
         return drawn + (drawn >= 0).cast("int64")
 
-    return (person_digest, days, lambda cell: moved(cell, dtype, cell[1].as_interval("D")))
+    return (person_number, days, lambda cell: moved(cell, dtype, cell[1].as_interval("D")))
 
 
 def moved(cell: Cell, dtype: str, interval: ir.IntervalValue) -> ir.Value:

@@ -98,7 +98,7 @@ class FF1:
         for i in range(ROUNDS):
             size = sizes[i % 2]
             total = left + mixer.round(i, right, size)
-            left, right = right, np.where(total >= size, total - size, total)
+            left, right = right, np.minimum(total, total - size)  # what is below 0 wraps around to the top
         return left, right
 
     def drawn(self, values: Integers, label: int = 0) -> Integers:
@@ -111,7 +111,7 @@ class FF1:
         blocks = np.zeros((len(values), 2), ">u8")
         blocks[:, 0] = (1 << 63) + label  # no first block of FF1 begins so
         blocks[:, 1] = values
-        return _encrypted(_encryptor(self.key), blocks)[:, 0].astype(np.uint64)
+        return encrypted(ecb(self.key), blocks)[:, 0].astype(np.uint64)
 
 
 def longest(mixed: bool) -> int:
@@ -123,7 +123,7 @@ class _Mixer:
     """The round function: the first bytes of CBC-MAC(P || Q), as a number modulo the size of a half."""
 
     def __init__(self, key: bytes, width: int, tweak: Tweak, *, radix: int, length: int, rows: int) -> None:
-        self.encryptor, self.width = _encryptor(key), width
+        self.encryptor, self.width = ecb(key), width
         self.bytes = 4 * -(-width // 4) + 4
         fixed = tweak if isinstance(tweak, bytes) else bytes(8)
         cut = length // 2
@@ -138,17 +138,17 @@ class _Mixer:
         chained = bytes(16)
         for start in range(0, len(p + q) - 16, 16):
             block = np.frombuffer((p + q)[start : start + 16], ">u8") ^ np.frombuffer(chained, ">u8")
-            chained = _encrypted(self.encryptor, block.reshape(1, 2)).tobytes()
+            chained = encrypted(self.encryptor, block.astype(">u8").reshape(1, 2)).tobytes()
         first, last = np.frombuffer(q[-16:], ">u8").astype(np.uint64) ^ np.frombuffer(chained, ">u8").astype(np.uint64)
         self.first = first if isinstance(tweak, bytes) else first ^ tweak
         self.last = last
         self.blocks = np.empty((rows, 2), ">u8")
+        self.blocks[:, 0] = self.first
 
     def round(self, i: int, half: Integers, size: Integers) -> Integers:
         """The number to add in round i, shape (n,)."""
-        self.blocks[:, 0] = self.first
         self.blocks[:, 1] = half ^ (self.last ^ np.uint64(i << (8 * self.width)))
-        made = _encrypted(self.encryptor, self.blocks)
+        made = encrypted(self.encryptor, self.blocks)
         high = made[:, 0].astype(np.uint64)
         if self.bytes == 8:
             return high - high // size * size  # numpy divides by one number much faster than it takes remainders
@@ -159,17 +159,17 @@ class _Mixer:
         return rest
 
 
-def _encryptor(key: bytes) -> Any:
+def ecb(key: bytes) -> Any:
     """AES of single blocks; made anew for each batch, since one may not serve two threads."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     return Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 -- one block per value is what a PRF is
 
 
-def _encrypted(encryptor: Any, blocks: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(encryptor.update(np.ascontiguousarray(blocks, ">u8").view(np.uint8).data), ">u8").reshape(
-        -1, 2
-    )
+def encrypted(encryptor: Any, blocks: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Each block on its own; numbers stand in memory as their dtype says, in both."""
+    made = encryptor.update(np.ascontiguousarray(blocks).view(np.uint8).reshape(-1).data)
+    return np.frombuffer(made, blocks.dtype).reshape(-1, 2)
 
 
 def _sides(length: int, cut: int) -> tuple[tuple[int, slice], tuple[int, slice]]:

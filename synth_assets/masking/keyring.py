@@ -16,6 +16,7 @@ from synth_assets.errors import withhold_values
 from synth_assets.masking.drawing import DRAWS, Drawing, Later, one_draw
 from synth_assets.masking.ff1 import FF1
 from synth_assets.masking.forms import Form
+from synth_assets.masking.prf import Hexadecimal, Numbers, Prf
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.engine import Session
 
@@ -81,6 +82,17 @@ class KeyRing(WordLists):
         """The keyed permutation of a pseudonym domain, another one for each later draw."""
         return FF1(self._key.derive(f"domain/{domain}/ff1/{draw}").value)
 
+    def pseudonyms(self, domain: str) -> Function:
+        """32 hex digits per text: the keyed random function of a pseudonym domain."""
+        return self.function(
+            f"hex {domain}", lambda: Hexadecimal(text_function(self._key, domain)), ["string"], "string"
+        )
+
+    def numbers(self, domain: str) -> Function:
+        """A whole number of 60 bits per text; it has a key of its own, so it tells nothing of the domain's pseudonyms."""
+        prf = Prf(self._key.derive(f"domain/{domain}/number").value)
+        return self.function(f"number {domain}", lambda: Numbers(prf), ["string"], "int64")
+
     def function(
         self, name: str, make: Callable[[], Callable[..., pa.Array]], arguments: Sequence[str], returns: str
     ) -> Function:
@@ -111,6 +123,11 @@ class KeyRing(WordLists):
 def release_key(key: SecretKey, release_domain: str) -> SecretKey:
     """The key of one release domain; releases of different domains cannot be linked by their pseudonyms."""
     return key.derive(f"masking/{release_domain}")
+
+
+def text_function(key: SecretKey, domain: str) -> Prf:
+    """The keyed random function of a pseudonym domain below a release key."""
+    return Prf(key.derive(f"domain/{domain}/text").value)
 
 
 def domain_key(key: SecretKey, domain: str) -> str:

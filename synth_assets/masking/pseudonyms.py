@@ -1,13 +1,13 @@
 """Keyed consistent pseudonyms: the same value gets the same one in every table and run of a release domain, and only there.
 
 What belongs here: the digest, pieces of it, hex pseudonyms, whole numbers by permutation, hashes. What does not: pseudonyms that keep a
-form (formats.py, people.py). Base: the first 128 bits of sha256(K || value) with K of fixed length; since the digest is cut, one hash
-is enough (chop-MD: Coron, Dodis, Malinaud, Puniya, CRYPTO 2005). Where the whole digest leaves, it is hashed twice, as in HMAC.
+form (formats.py, people.py). A hex pseudonym is the 128 bits of a CBC-MAC (prf.py). Where pieces of a digest choose from lists it is
+sha256(K || value) with K of fixed length, cut (chop-MD: Coron, Dodis, Malinaud, Puniya, CRYPTO 2005); where a whole one leaves, it is
+hashed twice, as in HMAC.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import ibis
@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from synth_assets.masking.ff1 import FF1
-from synth_assets.masking.keyring import domain_key
+from synth_assets.masking.keyring import text_function
+from synth_assets.masking.prf import Hexadecimal
 from synth_assets.masking.recipes import Cell, Recipe
 from synth_assets.masking.texts import Array
 from synth_assets.storage.secrets import SecretKey
 
-PSEUDONYM_DIGITS = 32  # 128 bits
 WHOLE_NUMBERS = (
     2**32
 )  # integers in [0, 2**32) are permuted into [2**32, 2**33): injective, and never one of the raw ones
@@ -46,7 +46,7 @@ def number(digits: ir.StringValue, start: int, length: int) -> ir.IntegerValue:
 
 def hex_pseudonym() -> Recipe:
     """32 hex digits."""
-    return (digest, lambda cell: cell[0].substr(0, PSEUDONYM_DIGITS))
+    return (lambda cell: cell.ring.pseudonyms(cell.domain)(cell.text),)
 
 
 def double_hash() -> Recipe:
@@ -114,4 +114,5 @@ def pseudonym_of(value: str, key: SecretKey, domain: str) -> str:
         key: Key of the release domain (`keyring.release_key`).
         domain: Pseudonym domain, such as "email".
     """
-    return hashlib.sha256((domain_key(key, domain) + value).encode()).hexdigest()[:PSEUDONYM_DIGITS]
+    made: str = Hexadecimal(text_function(key, domain))(pa.array([value]))[0].as_py()
+    return made

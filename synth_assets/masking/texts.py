@@ -112,6 +112,23 @@ class Texts:
         return pa.Array.from_buffers(kind, len(self), buffers, missing)
 
 
+_HIDING = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
+
+
+def words_at(data: Bytes, starts: Places, lengths: Places) -> npt.NDArray[np.uint64]:
+    """The next eight bytes from some places as little-endian numbers, zeros from `lengths` bytes on, shape (n,).
+
+    Args:
+        data: Bytes, eight of them after the last one that counts.
+        starts: Shape (n,); where the length is 0 or less, any place.
+        lengths: Bytes that count, shape (n,).
+    """
+    count = len(data) - 7
+    words = np.ndarray((count,), "<u8", np.ascontiguousarray(data), 0, (1,))  # a number at every byte
+    made: npt.NDArray[np.uint64] = words[np.minimum(starts, count - 1)] & _HIDING[np.clip(lengths, 0, 8)]
+    return made
+
+
 def spans(starts: Places, lengths: Places) -> Places:
     """Places of all bytes of some stretches, one stretch after the other."""
     ends = np.cumsum(lengths)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_assets.masking.ff1 import FF1
 from synth_assets.masking.keyring import domain_key, release_key
+from synth_assets.masking.prf import Hexadecimal, Numbers, Prf
 from synth_assets.masking.pseudonyms import (
     WHOLE_NUMBERS,
     WholeNumbers,
@@ -32,15 +34,40 @@ TEXTS = st.lists(
 
 @settings(max_examples=10)  # every example is one query over many values
 @given(values=TEXTS)
-def test_the_engine_and_hashlib_give_the_same_text(brew: Brew, values: list[str]) -> None:
+def test_the_engine_and_one_call_outside_give_the_same_text(brew: Brew, values: list[str]) -> None:
     secret = release_key(KEY, "test")
     assert brew(hex_pseudonym(), values) == [pseudonym_of(v, secret, "test") for v in values]
 
 
-def test_the_pseudonym_is_the_first_half_of_one_keyed_sha256(brew: Brew) -> None:
-    key = domain_key(release_key(KEY, "test"), "test")
-    assert len(key) == 32
-    assert brew(hex_pseudonym(), ["Ann"]) == [hashlib.sha256((key + "Ann").encode()).hexdigest()[:32]]
+@pytest.mark.parametrize("length", [0, 1, 8, 11, 12, 13, 27, 28, 29, 300])
+def test_the_pseudonym_is_the_cbc_mac_of_length_and_text(brew: Brew, length: int) -> None:
+    text = ("Zoë-" * 100).encode()[:length].decode(errors="ignore")
+    assert brew(hex_pseudonym(), [text, "Ann", text]) == [_cbc_mac(text), _cbc_mac("Ann"), _cbc_mac(text)]
+
+
+def _cbc_mac(text: str) -> str:
+    """By the library's own CBC mode."""
+    message = len(text.encode()).to_bytes(4, "little") + text.encode()
+    key = release_key(KEY, "test").derive("domain/test/text").value
+    encryptor = Cipher(algorithms.AES(key), modes.CBC(bytes(16))).encryptor()
+    return encryptor.update(message + bytes(-len(message) % 16))[-16:].hex()
+
+
+@given(values=st.lists(st.none() | st.text(max_size=40), max_size=40))
+def test_what_a_text_gets_does_not_depend_on_its_batch(values: list[str | None]) -> None:
+    made = Hexadecimal(Prf(bytes(32)))
+    assert made(pa.array(values, pa.string())).to_pylist() == [
+        made(pa.array([v], pa.string())).to_pylist()[0] for v in values
+    ]
+
+
+def test_numbers_of_texts_are_not_pieces_of_their_pseudonyms(brew: Brew) -> None:
+    number = Numbers(Prf(release_key(KEY, "test").derive("domain/test/number").value))(
+        pa.array(["Ann", None])
+    ).to_pylist()
+    assert number[1] is None
+    assert 0 <= number[0] < 2**60
+    assert f"{number[0]:x}"[:8] not in brew(hex_pseudonym(), ["Ann"])[0]
 
 
 def test_a_hash_that_leaves_whole_is_hashed_twice(brew: Brew) -> None:
