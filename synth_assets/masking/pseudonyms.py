@@ -67,7 +67,9 @@ def number_in_text() -> Recipe:
 
     def made(cell: Cell) -> ir.StringValue:
         written = cell.text == cell.value.try_cast("int64").cast("string")  # 007 joins no number
-        return written.fill_null(False).ifelse(_whole(cell).cast("string"), cell.ring.pseudonyms(cell.domain)(cell.text))
+        return written.fill_null(False).ifelse(
+            _whole(cell).cast("string"), cell.ring.pseudonyms(cell.domain)(cell.text)
+        )
 
     return (made,)
 
