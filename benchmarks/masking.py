@@ -335,6 +335,7 @@ def leaks(people: int = 2_000) -> None:
     from synth_assets.masking.plan import plan_table
     from synth_assets.masking.policies import load_policy, policy_names
     from synth_assets.masking.run import MaskInput, mask_tables
+    from synth_assets.masking.vault import TokenVault
     from synth_assets.pii.records import ColumnVerdict
     from synth_assets.pii.taxonomy import taxonomy
     from synth_assets.storage.secrets import SecretKey
@@ -365,7 +366,10 @@ def leaks(people: int = 2_000) -> None:
             plan = plan_table(verdicts, load_policy(policy), schema=shape, unit_column="id")
             table = MaskInput(folder / "raw.parquet", shape, plan)
             out = folder / f"{policy}.parquet"
-            mask_tables({"people": table}, {"people": out}, key=SecretKey(bytes(range(32))), engine=Engine())
+            vault = TokenVault(f"sqlite:///{folder / 'vault.db'}")
+            mask_tables(
+                {"people": table}, {"people": out}, key=SecretKey(bytes(range(32))), engine=Engine(), vault=vault
+            )
             left = survivors(pq.read_table(out), identifiers)
             print(
                 f"leak check, {policy}: {left} of {len(identifiers)} planted identifiers survive (asked for: 0)",

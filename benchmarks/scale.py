@@ -196,7 +196,10 @@ def mask(arguments: argparse.Namespace) -> None:
 
     verdicts = [ColumnVerdict.model_validate(v) for v in json.loads((arguments.scratch / "verdicts.json").read_text())]
     schema = schema_of(arguments)
-    plan = plan_table(tuple(verdicts), load_policy(arguments.policy), schema=schema, unit_column="patient_id")
+    policy = load_policy(arguments.policy).model_copy(
+        update={"keys": "pseudonym"}
+    )  # a vault per row would time a database
+    plan = plan_table(tuple(verdicts), policy, schema=schema, unit_column="patient_id")
     mask_tables(
         {"patients": MaskInput(arguments.scratch / "raw", schema, plan)},
         {"patients": arguments.scratch / "masked"},

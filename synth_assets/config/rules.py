@@ -59,7 +59,7 @@ class Rule(Config):
     )
     length: int | None = Field(default=None, ge=1, le=1000, description="truncate a text: characters that stay.")
     over_89: bool | None = Field(
-        default=None, description="generalise a birth date: years that imply an age over 89 become one group."
+        default=None, description="generalise a date: years that imply an age over 89 become one group."
     )
     max_days: int | None = Field(
         default=None, ge=1, le=3650, description="date_shift: largest shift in either direction."

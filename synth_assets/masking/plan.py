@@ -171,7 +171,7 @@ class _Planner:
                     overridden=True,
                 )
             if any(self._rule(p)[0].action != "keep" for p in group):
-                reason = f"key: pseudonyms by domain, so that joins survive (policy {self.policy.name})"
+                reason = f"key: the same in every table, so that joins survive (policy {self.policy.name})"
                 return self._plan(place, Rule(action=self.policy.keys), reason)
         rule, reason, withheld = self._rule(place)
         rule, reason, withheld = listed(place[1], rule, reason, self.anonymity.get(place[0]), withheld=withheld)

@@ -75,7 +75,8 @@ def mask_tables(
     summaries = {}
     with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
         ring = KeyRing(session, secret)
-        tokens = tokens_of(session, ring, tables, vault=vault, release=secret, release_domain=release_domain)
+        told = {name: tables[name] for name in _told(tables, out)}
+        tokens = tokens_of(session, ring, told, vault=vault, release=secret, release_domain=release_domain)
         job = _Job(session, scratch, tables, ring, scratch.enter_context(tokens))
         for name, target in out.items():
             session.write(job.masked(name), target)
@@ -102,6 +103,15 @@ def _refuse_on_spark(tables: Mapping[str, MaskInput], engine: Engine) -> None:
         for plan in table.plan.columns:
             if plan.action in {"tokenise", "scrub"}:
                 engine.refuse_spark(f"the action {plan.action!r}", key=f"tables.{name}.columns.{plan.column}")
+
+
+def _told(tables: Mapping[str, MaskInput], out: Mapping[str, Path]) -> list[str]:
+    """The tables whose values stand in some of the tables to write: they, and those above them, whose values their texts tell."""
+    found = list(out)
+    for name in found:  # grows while it is read
+        above = (key.parent_table for key in tables[name].schema.foreign_keys)
+        found += [parent for parent in dict.fromkeys(above) if parent in tables and parent not in found]
+    return found
 
 
 @dataclass(frozen=True)

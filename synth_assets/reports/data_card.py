@@ -34,7 +34,11 @@ ACTIONS = {
     "format_preserving": "replaced in the same format",
     "generalise": "generalised",
     "date_shift": "shifted in time",
+    "round": "rounded",
+    "truncate": "cut short",
+    "perturb": "changed by bounded noise",
     "hash": "replaced by keyed hashes",
+    "tokenise": "replaced by random tokens",
     "scrub": "scrubbed of identifiers in text",
     "top_code": "top-coded",
 }

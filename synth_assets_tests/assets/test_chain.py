@@ -72,7 +72,7 @@ def test_tables_have_a_column_schema_and_a_row_count(events: Events, finished: P
     raw = {c.name: c for c in values(events["raw_patients"])["dagster/column_schema"].columns}
     assert raw["patient_id"].constraints == dg.TableColumnConstraints(nullable=False, unique=True)
     masked = {c.name: c for c in values(events["masked_patients"])["dagster/column_schema"].columns}
-    assert masked["patient_id"].tags == {"action": "pseudonym"}
+    assert masked["patient_id"].tags == {"action": "tokenise"}
     verdicts = {c.name: c for c in values(events["pii_classification"])["dagster/column_schema"].columns}
     assert verdicts["patients.ssn"].tags == {"pii": "direct"}
 

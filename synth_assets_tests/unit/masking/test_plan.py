@@ -97,7 +97,7 @@ def test_a_rule_that_does_not_suit_the_column_withholds_it(house: House) -> None
 def test_columns_of_one_key_have_one_action_and_one_domain_in_all_tables(house: House) -> None:
     plans = _clinic(house).plans("hipaa_safe_harbor")
     parent, child = plans["patients"].column("pid"), plans["visits"].column("pid")
-    assert parent.action == child.action == "pseudonym"
+    assert parent.action == child.action == "tokenise"
     assert parent.domain == child.domain == "customer_id"
     assert child.key
     assert child.reason.startswith("key: ")
@@ -113,7 +113,7 @@ def test_a_key_that_tells_of_nobody_is_kept(house: House) -> None:
 def test_a_key_without_a_verdict_gets_pseudonyms_and_a_domain_of_its_own(house: House) -> None:
     house.table("p", {"k": [1]}, {}, key=("k",))
     house.table("c", {"k": [1]}, {}, parents={"k": "p.k"})
-    plans = house.plans("hipaa_safe_harbor")
+    plans = house.plans("gdpr_pseudonymisation")
     assert plans["c"].column("k").action == "pseudonym"
     assert plans["p"].column("k").domain == plans["c"].column("k").domain == "key:p.k"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from synth_assets.config.dataset import ColumnConfig
 from synth_assets.generation import lists, people
 from synth_assets.masking.generalise import RESTRICTED_ZIP3
 from synth_assets.masking.policies import load_policy
+from synth_assets.masking.vault import TOKEN_FORM
 from synth_assets.pii.taxonomy import HIPAA_IDENTIFIERS, taxonomy
 from synth_assets_tests.unit.masking.conftest import House, verdict
 
@@ -43,7 +45,7 @@ EIGHTEEN: dict[str, list[tuple[str, str]]] = {
 }  # fmt: skip
 DATED = {"born", "died", "admitted"}
 GENERALISED = {"zip", "born", "died", "admitted", "seen", "age"}
-CODES = {"code"}  # (c): a code, made with a key that nobody else has
+CODES = {"code"}  # (c): a random code
 
 
 def _columns() -> tuple[dict[str, Any], dict[str, str]]:
@@ -95,6 +97,27 @@ def test_safe_harbor_cuts_zip_codes_dates_and_ages_as_the_rule_says(masked: dict
     assert min(d.year for d in masked["born"]) == 1935  # 90 years old at the end of 2025, and everybody older
     assert masked["age"][:31] == [*range(60, 91)]
     assert set(masked["age"][31:]) == {90, None}
+
+
+def test_codes_under_safe_harbor_are_random_and_not_derived_from_what_they_stand_for(house: House) -> None:
+    """164.514(c)(1): the same table and the same key give other codes once the vault is gone."""
+    house.table("people", {"pid": ["a", "b"], "room": ["X1", "X2"]}, {"pid": "mrn", "room": "other_id"}, key=("pid",))
+    house.table("stays", {"pid": ["b", "b", None]}, {"pid": "mrn"}, parents={"pid": "people.pid"})
+    house.mask("hipaa_safe_harbor")
+    people, stays = house.read("people"), house.read("stays")
+    assert all(re.fullmatch(TOKEN_FORM, code) for code in (*people["pid"], *people["room"]))
+    assert stays["pid"] == [people["pid"][1], people["pid"][1], None]
+    (house.folder / "vault.db").unlink()
+    house.mask("hipaa_safe_harbor", out="again")
+    again = house.read("people", "again")
+    assert not {*people["pid"], *people["room"]} & {*again["pid"], *again["room"]}
+
+
+def test_days_of_long_ago_do_not_show_an_age_over_89(house: House) -> None:
+    days = pa.array([date(1929, 3, 1), date(1935, 3, 1), date(1936, 3, 1), date(2020, 3, 1)])
+    house.table("t", {"day": days}, {"day": "event_date"})
+    house.mask("hipaa_safe_harbor")
+    assert [d.year for d in house.read("t")["day"]] == [1935, 1935, 1936, 2020]
 
 
 def test_the_seventeen_areas_are_those_of_the_guidance() -> None:
