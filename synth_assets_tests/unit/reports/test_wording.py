@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import synth_assets.audit
+from synth_assets.config.rules import Action
 from synth_assets.reports import narrative
-from synth_assets.reports.data_card import listing, percent
+from synth_assets.reports.data_card import ACTIONS, listing, percent
 from synth_assets.reports.dataset_report import ReportInput
 from synth_assets.reports.glossary import METRICS, family, metric
 from synth_assets.reports.narrative import claim_words, delta_text, epsilon_text, left_text, points, rounded_up, summary
@@ -210,3 +212,7 @@ def test_text_has_the_contrast_that_wcag_aa_asks_for(mode):
     for text, ground in pairs:
         light, dark = sorted((_luminance(colours[text]), _luminance(colours[ground])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def test_every_masking_action_has_words_in_the_data_card() -> None:
+    assert set(ACTIONS) == set(get_args(Action))
