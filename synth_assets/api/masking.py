@@ -20,7 +20,7 @@ from synth_assets.api.reading import (
     texts_kept,
     verdicts_of,
 )
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 from synth_assets.errors import CheckFailedError
 from synth_assets.storage.secrets import master_key
 
@@ -47,6 +47,7 @@ def mask(
     home: Path | None = None,
     release_domain: str = "default",
     anonymity: TableAnonymity | None = None,
+    text_detector: TextDetectorName = "builtin",
     progress: Progress = silent,
 ) -> tuple[Path | pd.DataFrame, MaskSummary]:
     """Mask a table by a policy; the result has passed the leak check, and that of k-anonymity, else nothing is written.
@@ -60,6 +61,7 @@ def mask(
         home: Home folder with the masking key; the nearest one when None.
         release_domain: Recipient; pseudonyms of two release domains cannot be joined.
         anonymity: Quasi-identifiers to generalise together, and k, l, t in place of the policy's.
+        text_detector: Looks for identifiers in free text, to classify and to scrub: "builtin", or "presidio" (its extra).
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -79,11 +81,11 @@ def mask(
     with ingested(table, None, columns) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         if verdicts is None:
             progress("classifying columns")
-            verdicts = verdicts_of(data, columns)
+            verdicts = verdicts_of(data, columns, text_detector)
         folder = Path(scratch) / "masked"
         progress("masking")
         plan = _planned(data, verdicts, policy, columns or {}, settings, anonymity)
-        done = _masked(data, plan, folder, settings, release_domain)
+        done = _masked(data, plan, folder, settings, release_domain, text_detector)
         progress("searching for leaks")
         _check(data, verdicts, folder, done, settings)
         _check_anonymity(folder, plan, done, settings)
@@ -117,7 +119,15 @@ def _planned(
     )
 
 
-def _masked(data: Ingested, plan: MaskingPlan, folder: Path, settings: Settings, release_domain: str) -> MaskSummary:
+def _masked(
+    data: Ingested,
+    plan: MaskingPlan,
+    folder: Path,
+    settings: Settings,
+    release_domain: str,
+    text_detector: TextDetectorName = "builtin",
+) -> MaskSummary:
+    from synth_assets.masking.detected import searching
     from synth_assets.masking.run import MaskInput, mask_tables
     from synth_assets.masking.vault import TokenVault
 
@@ -129,6 +139,7 @@ def _masked(data: Ingested, plan: MaskingPlan, folder: Path, settings: Settings,
         engine=engine_of(settings),
         release_domain=release_domain,
         vault=TokenVault(settings.vault_location),
+        detector=searching(text_detector),
     )
     return done[name]
 

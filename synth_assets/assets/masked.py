@@ -27,7 +27,7 @@ SUMMARY_FILE = "summary.json"
 
 
 def section_of(wiring: Wiring) -> dict[str, Any]:
-    """What masking takes from the YAML: policy (its text as well), recipient, overrides, unit; and the year, for ages over 89."""
+    """What masking takes from the YAML: policy (its text as well), recipient, overrides, unit, detector; the year, for ages."""
     from synth_assets.masking.policies import load_policy
 
     policy = load_policy(wiring.config.policy, wiring.configs_folder)
@@ -35,6 +35,7 @@ def section_of(wiring: Wiring) -> dict[str, Any]:
         "policy": policy.model_dump(mode="json"),
         "release_domain": wiring.config.release_domain,
         "unit": wiring.config.unit,
+        "text_detector": wiring.config.text_detector,
         "year": dt.datetime.now(dt.UTC).year,
         "actions": {t: wiring.declared(t, ("action",)) for t in wiring.config.tables},
         "anonymity": {t: c.anonymity.model_dump(mode="json") for t, c in wiring.config.tables.items() if c.anonymity},
@@ -141,6 +142,7 @@ class _Masking:
 
     def build(self, folder: Path) -> dict[str, Any]:
         """Mask the table."""
+        from synth_assets.masking.detected import searching
         from synth_assets.masking.plan import plan_tables
         from synth_assets.masking.policies import load_policy
         from synth_assets.masking.run import MaskInput, mask_tables
@@ -158,7 +160,7 @@ class _Masking:
         inputs = {t: MaskInput(self.paths[t], self.schemas[t], plans[t]) for t in self.paths}
         done = mask_tables(
             inputs, {self.table: folder}, key=self.master, engine=self.engine, release_domain=config.release_domain,
-            vault=self.vault,
+            vault=self.vault, detector=searching(config.text_detector),
         )  # fmt: skip
         summary = done[self.table]
         write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=1))

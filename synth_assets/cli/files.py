@@ -17,6 +17,7 @@ from synth_assets.cli.options import (
     NullValueOption,
     OutOption,
     SheetOption,
+    TextDetectorOption,
     home_of,
     nearest_home,
     table_of,
@@ -107,9 +108,7 @@ def classify(
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
     sheet: SheetOption = None,
-    text_detector: Annotated[
-        str, typer.Option(metavar="NAME", help="Looks for identifiers in free text: builtin, or presidio (an extra).")
-    ] = "builtin",
+    text_detector: TextDetectorOption = "builtin",
     as_json: JsonOption = False,
 ) -> int:
     """What each column holds about people, and why we think so."""
@@ -176,6 +175,7 @@ def mask(
         list[str] | None,
         typer.Option(metavar="COL", help="Quasi-identifier, in place of the classification's; may be repeated."),
     ] = None,
+    text_detector: TextDetectorOption = "builtin",
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
@@ -189,11 +189,12 @@ def mask(
 
     source = table_of(file, encoding, delimiter, null_value, sheet)
     columns = _actions(action or [])
+    detector = _detector(text_detector)
     destination(out, source)
     base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
     with telling_of_first_key(base), steps(quiet=as_json) as progress:
         path, summary = api.mask(
-            source, out.absolute(), policy=policy, columns=columns, home=base, progress=progress,
+            source, out.absolute(), policy=policy, columns=columns, home=base, text_detector=detector, progress=progress,
             anonymity=TableAnonymity(k=k, quasi_identifiers=tuple(quasi or ())) if k or quasi else None,
         )  # fmt: skip
     if as_json:

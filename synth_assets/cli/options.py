@@ -35,6 +35,9 @@ NullValueOption = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="A text that means missing, such as NA; may be repeated.")
 ]
 SheetOption = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of a workbook (default: the first).")]
+TextDetectorOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Looks for identifiers in free text: builtin, or presidio (an extra).")
+]
 OutOption = Annotated[
     Path, typer.Option("-o", "--out", metavar="OUT", help="File to write: .csv, .tsv, .json, .jsonl or .parquet.")
 ]

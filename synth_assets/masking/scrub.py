@@ -6,7 +6,7 @@ stand in no column; those need a language model or a person, and docs/privacy.md
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,13 +14,13 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synth_assets.masking.canonical import SHORTEST
 from synth_assets.masking.codes import stretches
 from synth_assets.masking.keyring import KeyRing
 from synth_assets.masking.known_forms import suspects, without_forms
 from synth_assets.masking.mentions import Listed, Needles, Words, find, joined
+from synth_assets.masking.spans import cleaned, merged
 from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Flags, Places, Stretches, Texts, assembled, with_rows
 from synth_assets.masking.words import COMMON_WORDS, NAMES, PLACES, TITLE_WORDS
 from synth_assets.pii.taxonomy import taxonomy
@@ -28,7 +28,6 @@ from synth_assets.pii.taxonomy import taxonomy
 _IDS = frozenset({"customer_id", "other_id"})
 # private-use characters stand for what was replaced until all forms are gone, so that no form eats a pseudonym
 _FIRST_MARK, _MARKS = 0xE000, 6400
-_PRIVATE = r"[\x{E000}-\x{F8FF}]"
 _TOO_MANY = b"[REDACTED]"  # stands in a text that has more mentions than there are marks
 
 
@@ -68,7 +67,11 @@ def token(entity_type: str) -> str:
 
 
 def scrubbed(
-    table: ir.Table, columns: Sequence[str], mentions: Sequence[Mention], ring: KeyRing
+    table: ir.Table,
+    columns: Sequence[str],
+    mentions: Sequence[Mention],
+    ring: KeyRing,
+    found: Mapping[str, Sequence[str]] | None = None,
 ) -> list[ir.StringValue]:
     """Text columns without what identifies.
 
@@ -77,15 +80,18 @@ def scrubbed(
         columns: The texts.
         mentions: What to look for.
         ring: Gives the engine the function.
+        found: Text column -> columns with what a detector found in it, see `spans.merged`.
     """
     kinds = tuple(mentions)
     own = [table[m.source] for m in kinds]
     new = [ibis.null("string") if m.replacement is None else table[m.replacement].cast("string") for m in kinds]
     lists = [ibis.array(values) if values else ibis.literal([], "array<string>") for values in (own, new)]
+    more = ["array<int64>", "array<int64>", "array<string>"] if found else []
+    arguments = ["string", "array<string>", "array<string>", *more]
     make = ring.function(
-        f"scrub {kinds}", lambda: Scrubber(kinds), ["string", "array<string>", "array<string>"], "string"
+        f"scrub {kinds} {len(arguments)}", lambda: (Searched if found else Scrubber)(kinds), arguments, "string"
     )
-    return [make(table[c], *lists) for c in columns]
+    return [make(table[c], *lists, *(table[f] for f in (found or {}).get(c, ()))) for c in columns]
 
 
 @dataclass(frozen=True)
@@ -106,12 +112,16 @@ class Scrubber:
             own: n lists with the raw value of every mention.
             new: n lists with their pseudonyms.
         """
-        texts = Texts.of(column)
-        if (texts.data >= 0xEE).any():
-            texts = Texts.of(pc.replace_substring_regex(texts.to_arrow(), _PRIVATE, ""))
+        return self.scrub(column, own, new)
+
+    def scrub(self, column: Array, own: Array, new: Array, *found: Array) -> pa.Array:
+        """Scrub a batch, with or without what a detector found: n lists of first bytes, of ends, of replacements."""
+        texts = cleaned(column)
         words, made = Words.of(texts), _flat(new)
         places = self._places(words, _flat(own), made)
         other = np.concatenate([made.data, self._tokens.data])
+        if found:
+            places, other = merged(texts, places, other, *found)
         done = assembled(texts, places, other)
         rows = np.flatnonzero(suspects(texts, words, places))
         if len(rows):
@@ -181,6 +191,16 @@ class Scrubber:
         starts[without] = tokens.offsets[kind[without]] + len(new.data)
         lengths[without] = tokens.lengths[kind[without]]
         return starts, lengths
+
+
+class Searched(Scrubber):
+    """The same with three more columns: what a detector found, see `spans.merged`. The engine counts the arguments."""
+
+    def __call__(  # type: ignore[override]
+        self, column: Array, own: Array, new: Array, starts: Array, ends: Array, made: Array
+    ) -> pa.Array:
+        """Scrub a batch that was searched."""
+        return self.scrub(column, own, new, starts, ends, made)
 
 
 def _flat(lists: Array) -> Texts:

@@ -19,6 +19,7 @@ from synth_assets.masking.recipes import Recipe, Target, cook, separate_steps
 from synth_assets.masking.records import MaskingPlan, MaskSummary
 from synth_assets.masking.run import MaskInput, mask_tables
 from synth_assets.masking.vault import TokenVault
+from synth_assets.pii.detection import TextDetector
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.taxonomy import taxonomy
 from synth_assets.storage.secrets import SecretKey
@@ -115,14 +116,22 @@ class House:
         )
 
     def mask(
-        self, policy: Any = "dev_test", *, out: str = "masked", release_domain: str = "test", **options: Any
+        self,
+        policy: Any = "dev_test",
+        *,
+        out: str = "masked",
+        release_domain: str = "test",
+        detector: TextDetector | None = None,
+        **options: Any,
     ) -> dict[str, MaskSummary]:
         """Mask all tables into a folder."""
         plans = self.plans(policy, **options)
         inputs = {n: MaskInput(t.path, t.schema, plans[n]) for n, t in self.tables.items()}
         paths = {n: self.folder / out / n for n in self.tables}
         vault = TokenVault(f"sqlite:///{self.folder / 'vault.db'}")
-        return mask_tables(inputs, paths, key=KEY, engine=ENGINE, release_domain=release_domain, vault=vault)
+        return mask_tables(
+            inputs, paths, key=KEY, engine=ENGINE, release_domain=release_domain, vault=vault, detector=detector
+        )
 
     def read(self, name: str, out: str = "masked") -> dict[str, list[Any]]:
         """A masked table as columns of Python values."""
