@@ -173,9 +173,10 @@ class _Audit:
         before = self._measured(self.raw, self.table.schema, quasi)
         after = self._measured(self.masked, self.table.summary.output_schema, seen) if seen else _one_class(before)
         yield from self._population(before, after, seen)
+        unit = after.unit if after.k != 1 else after.unit.removesuffix("s")
         yield self._finding(
             "smallest_class",
-            f"The smallest class has {after.k} {after.unit} in the masked table, {before.k} in the raw one.",
+            f"The smallest class has {after.k} {unit} in the masked table, {before.k} in the raw one.",
             after.k, before.k, figure=1 / after.k,
         )  # fmt: skip
         for one in after.sensitive:

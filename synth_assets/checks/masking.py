@@ -11,7 +11,7 @@ def leak_outcome(report: LeakReport) -> CheckOutcome:
     """The outcome of the check `leak`."""
     numbers = {"identifiers_searched": report.identifiers, "columns_searched": report.columns_searched}
     if report.passed:
-        words = f"none of {report.identifiers} raw identifiers is left in {report.columns_searched} columns"
+        words = f"none of {report.identifiers:,} raw identifiers is left in {report.columns_searched} columns"
         return CheckOutcome("leak", passed=True, description=words, metadata=numbers)
     places = sorted({f"{_source(f)} in {f.table}.{f.column}" for f in report.findings})
     words = f"raw identifiers are left: {', '.join(places[:5])}{' ...' if len(places) > 5 else ''}. {LEAK_REMEDY}"
@@ -27,7 +27,8 @@ def _source(finding: LeakFinding) -> str:
 def key_outcome(report: KeyReport) -> CheckOutcome:
     """The outcome of the check `keys`."""
     broken = [f"{k.table}.{'+'.join(k.columns)}" for k in report.keys if not k.passed]
-    words = f"{len(report.keys)} keys hold as before" if not broken else f"keys are broken: {', '.join(broken)}"
+    holds = "1 key holds" if len(report.keys) == 1 else f"{len(report.keys)} keys hold"
+    words = f"{holds} as before" if not broken else f"keys are broken: {', '.join(broken)}"
     return CheckOutcome("keys", passed=report.passed, description=words, metadata={"keys_checked": len(report.keys)})
 
 

@@ -126,7 +126,7 @@ def test_persons_count_where_a_column_names_them(tmp_path: Path) -> None:
     columns = {"pid": [1, 1, 1, 2, 3, 3], "age": [30, 30, 30, 30, 40, 40], "cost": [1.0] * 6}
     result = audit_masked([masked(tmp_path, columns, load_policy("dev_test"), key=False)], engine=ENGINE)
     assert one(result, "smallest_class").value == 1
-    assert "1 persons" in one(result, "smallest_class").message
+    assert "1 person " in one(result, "smallest_class").message
 
 
 def test_entropy_that_is_gone_is_the_loss_of_a_coarser_column(tmp_path: Path) -> None:
