@@ -31,7 +31,23 @@ _FORMS = (
     "person_name",
 )
 _LONG_NUMBER = r"\b(?:[A-Za-z]{1,4}-?)?\d{7,}\b"
-_OLD_AGE = r"(?i)\b(?:9\d|1[0-4]\d)([- ]?(?:years?|yrs?|y)[- ]?(?:old|/?o)\b)"
+_OLD_AGES = (
+    (r"(?i)\b(?:9\d|1[0-4]\d)([- ]?(?:years?|yrs?|y)[- .]?(?:old|/?o)\b)", r"90+\1"),
+    (r"(?i)\b(aged?(?: of)?:? *)(?:9\d|1[0-4]\d)\b", r"\190+"),
+    (r"\b(?:9\d|1[0-4]\d)( ?(?:years\b|yrs\b|[MF]\b))", r"90+\1"),
+)
+_MONTHS = (
+    "January|Jan|February|Feb|March|Mar|April|Apr|May|June|Jun|July|Jul|August|Aug|September|Sept|Sep|October|Oct|November|Nov|December|Dec"
+    "|Januar|Februar|März|Mai|Juni|Juli|Oktober|Dezember|janvier|février|mars|avril|juin|juillet|août|septembre|octobre|novembre|décembre"
+)
+_DAY_OF_MONTH = r"(?:3[01]|[12]\d|0?[1-9])"
+# a day without its year, a month with it: 45 CFR 164.514(b)(2)(i)(C) asks for "all elements of dates (except year)"
+_PARTS_OF_DATES = (
+    rf"\b(?:{_MONTHS})\.?,? (?:of )?(?:18|19|20)\d{{2}}\b"
+    rf"|\b(?:{_MONTHS})\.? {_DAY_OF_MONTH}(?:st|nd|rd|th)?\b"
+    rf"|\b{_DAY_OF_MONTH}(?:st|nd|rd|th|\.)? (?:of )?(?:{_MONTHS})\b"
+    r"|\b(?:0?[1-9]|1[0-2])/(?:19|20)\d{2}\b"
+)
 _MANY_DIGITS = 4  # dates, telephone numbers, cards and all other numbers have at least these
 _STREET_ENDS = r"str\.|stra(?:ß|ss)e|weg|allee|platz|gasse"
 
@@ -42,7 +58,10 @@ def without_forms(texts: Texts) -> Texts:
     for entity_type in _FORMS:
         array = pc.replace_substring_regex(array, TEXT[entity_type], f"[{entity_type.upper()}]")
     array = pc.replace_substring_regex(array, _LONG_NUMBER, "[NUMBER]")
-    return Texts.of(pc.replace_substring_regex(array, _OLD_AGE, r"90+\1"))
+    array = pc.replace_substring_regex(array, _PARTS_OF_DATES, "[DATE]")
+    for form, made in _OLD_AGES:
+        array = pc.replace_substring_regex(array, form, made)
+    return Texts.of(array)
 
 
 def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
@@ -59,11 +78,11 @@ def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
     found |= _outside(texts, data == ord("@"), places) > 0
     found |= _outside(texts, data == ord("/"), places) >= 2  # https://
     found |= _outside(texts, (data == ord(":")) | (data == ord("-")), places) >= 5  # the bytes of a MAC address
-    titles, streets, pages = _listed()
+    titles, streets, pages, months = _listed()
     found |= words.rows_with(words.among(titles)) | words.rows_with(words.among(pages))
     numbered = np.flatnonzero((digits > 0) & ~found)
     if len(numbered):
-        found[numbered] |= words.rows_with(words.among(streets))[numbered]
+        found[numbered] |= words.rows_with(words.among(streets) | words.among(months))[numbered]
         found |= words.rows_with(_like_iban_or_age(texts, words))
         found[numbered] |= _with_street_end(texts.take(numbered))
     return found & texts.valid
@@ -97,11 +116,17 @@ def _outside(texts: Texts, marked: Flags, places: Stretches) -> Places:
 
 
 @cache
-def _listed() -> tuple[Listed, Listed, Listed]:
-    """Titles before names, last words of streets, and what pages begin with, as the forms have them."""
+def _listed() -> tuple[Listed, Listed, Listed, Listed]:
+    """Titles before names, last words of streets, what pages begin with, and months, as the forms have them."""
     titles = re.findall(r"\w+", _first_group(TEXT["person_name"]))
     streets = re.findall(r"\w+", TEXT["street_address"].split("(?:", 2)[2].split(")", 1)[0])
-    return Listed.of(t.lower() for t in titles), Listed.of(s.lower() for s in streets), Listed.of(["www"])
+    months = [m.lower() for m in _MONTHS.split("|")]
+    return (
+        Listed.of(t.lower() for t in titles),
+        Listed.of(s.lower() for s in streets),
+        Listed.of(["www"]),
+        Listed.of(months),
+    )
 
 
 def _first_group(pattern: str) -> str:

@@ -42,6 +42,8 @@ _COMPOUND = r"[\pL\pN]+(?:[^\pL\pN\s]+[\pL\pN]+)+"
 _ALONE = rf"(?:^|[\s(,;:#=])[0-9]{{{SHORTEST_NUMBER},}}(?:$|[\s),;:.])"
 _SEVERAL = r"[\s:/=?&;,|<>]"  # more than one word: a running text, an address, a pair
 _MANY_PIECES = r"^[^@]*(?:[^\pL\pN@]+[\pL\pN]+){3}"
+_SEVERAL_TO_A_CELL = frozenset({"email", "phone", "fax"})
+_BETWEEN = r"\s*[;,|<>]\s*|\s+/\s+|\s+(?:or|and)\s+"
 _NOTHING = ibis.literal([], "array<string>")
 _MANY_DIGITS = rf"(?:[0-9][^0-9]*){{{LONG_NUMBER}}}"
 
@@ -153,6 +155,9 @@ def _spelled(session: Session, column: RawColumn, entity_type: str, source: int)
     table = session.parquet(column.path)
     values = table.select(v=as_text(table[column.column], column.dtype)).distinct()
     values = values.filter(values.v.notnull())
+    if entity_type in _SEVERAL_TO_A_CELL:
+        each_alone = values.filter(values.v.re_search(_BETWEEN)).select(v=_parts(values.v).unnest())
+        values = values.union(each_alone, distinct=True)
     values = values.mutate(plain=canonical(values.v), own=grouped(values.v))
     forms = spellings(values.v, values.plain, values.own, entity_type).unique()
     spelled = values.select(value=values.v.hash(), form=forms.unnest())
@@ -160,6 +165,10 @@ def _spelled(session: Session, column: RawColumn, entity_type: str, source: int)
     return spelled.select(
         "value", h=looked.ifelse(spelled.form.hash(), ibis.null("int64")), source=ibis.literal(source, "int64")
     )
+
+
+def _parts(text: ir.StringValue) -> ir.ArrayValue:
+    return text.re_split(_BETWEEN)
 
 
 def _without_words(session: Session, spelled: ir.Table) -> ir.Table:

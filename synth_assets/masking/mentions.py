@@ -213,17 +213,25 @@ def _characters(texts: Texts) -> tuple[Flags, Integers, Places | None]:
         lower = data + np.uint8(32) * (KIND[data] == KIND[ord("A")])
         return _ASCII_WORD[data], lower.astype(np.uint64), None
     characters = np.frombuffer(data.tobytes().decode().encode("utf-32-le"), np.uint32)
-    word, small = _unicode()
-    known = np.minimum(characters, _TABLE)
-    folded = np.where(characters < _TABLE, small[known], characters).astype(np.uint64)
-    return word[known], folded, np.flatnonzero((data & 0xC0) != 0x80)
+    word, small, counts = _unicode()
+    known, begins = np.minimum(characters, _TABLE), np.flatnonzero((data & 0xC0) != 0x80)
+    many = counts[known]
+    if (many > 1).any():  # ß is two letters, as in STRASSE
+        at = np.repeat(np.arange(len(known)), many)
+        within = np.arange(len(at)) - np.repeat(np.cumsum(many) - many, many)
+        characters, known, begins = characters[at], known[at], begins[at]
+        folded = np.where(characters < _TABLE, small[known, within], characters)
+    else:
+        folded = np.where(characters < _TABLE, small[known, 0], characters)
+    return word[known], folded.astype(np.uint64), begins
 
 
 @cache
-def _unicode() -> tuple[Flags, npt.NDArray[np.uint32]]:
-    """For each character of Unicode's first two planes: letter, mark or digit; and its small letter."""
+def _unicode() -> tuple[Flags, npt.NDArray[np.uint32], Places]:
+    """For each character of Unicode's first two planes: letter, mark or digit; its folded letters, shape (n, 3); how many they are."""
     surrogates = range(0xD800, 0xE000)  # no characters
     characters = pa.array([" " if c in surrogates else chr(c) for c in range(_TABLE)])
     word = pc.match_substring_regex(characters, r"[\pL\pM\pN]").to_numpy(zero_copy_only=False)
-    small = [ord(s) if len(s) == 1 else c for c, s in enumerate(pc.utf8_lower(characters).to_pylist())]
-    return np.append(word, True), np.array([*small, _TABLE], np.uint32)
+    folded = [c.casefold() for c in characters.to_pylist()]
+    small = np.array([[ord(c) for c in f.ljust(3, "\0")] for f in folded] + [[_TABLE, 0, 0]], np.uint32)
+    return np.append(word, True), small, np.array([len(f) for f in folded] + [1])

@@ -20,7 +20,7 @@ from synth_assets.masking.codes import stretches
 from synth_assets.masking.keyring import KeyRing
 from synth_assets.masking.known_forms import suspects, without_forms
 from synth_assets.masking.mentions import Listed, Needles, Words, find, joined
-from synth_assets.masking.spans import cleaned, merged
+from synth_assets.masking.spans import cleaned, composed, merged
 from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Flags, Places, Stretches, Texts, assembled, with_rows
 from synth_assets.masking.words import COMMON_WORDS, NAMES, PLACES, TITLE_WORDS
 from synth_assets.pii.taxonomy import taxonomy
@@ -118,7 +118,7 @@ class Scrubber:
         """Scrub a batch, with or without what a detector found: n lists of first bytes, of ends, of replacements."""
         texts = cleaned(column)
         words, made = Words.of(texts), _flat(new)
-        places = self._places(words, _flat(own), made)
+        places = self._places(texts, words, composed(_flat(own)), made)
         other = np.concatenate([made.data, self._tokens.data])
         if found:
             places, other = merged(texts, places, other, *found)
@@ -137,7 +137,7 @@ class Scrubber:
         """Words that tell of nobody: in names, in places."""
         return Listed.of(TITLE_WORDS.split()), Listed.of((TITLE_WORDS + " " + COMMON_WORDS).split())
 
-    def _places(self, words: Words, own: Texts, new: Texts) -> Stretches:
+    def _places(self, texts: Texts, words: Words, own: Texts, new: Texts) -> Stretches:
         """Where mentions stand, and what they become: bytes of the pseudonyms and then the tokens."""
         if not self.mentions or not len(words.rows):
             return Stretches(*[np.zeros(0, np.int64)] * 5)
@@ -146,7 +146,9 @@ class Scrubber:
         found = find(words, needles)
         starts, lengths = self._replacements(value[found.needles], word[found.needles], told, new)
         last = found.words + found.lengths - 1
-        return Stretches(words.rows[found.words], words.starts[found.words], words.ends[last], starts, lengths)
+        begins = words.starts[found.words]
+        begins -= _led(texts, begins, words.rows[found.words], own, told, value[found.needles], word[found.needles])
+        return Stretches(words.rows[found.words], begins, words.ends[last], starts, lengths)
 
     def _needles(self, own: Texts, told: Words) -> tuple[Needles, Places, Places]:
         """What to look for; of each needle the value it comes from, and which word of it (-1: the whole value)."""
@@ -201,6 +203,15 @@ class Searched(Scrubber):
     ) -> pa.Array:
         """Scrub a batch that was searched."""
         return self.scrub(column, own, new, starts, ends, made)
+
+
+def _led(texts: Texts, begins: Places, rows: Places, own: Texts, told: Words, value: Places, word: Places) -> Flags:
+    """Before which places the sign stands with which the whole value begins, as `(` of a telephone number."""
+    first = own.offsets[value]
+    led = (word < 0) & (told.starts[told.first[value]] == first + 1) & (begins > texts.offsets[rows])
+    led[led] = texts.data[begins[led] - 1] == own.data[first[led]]
+    made: Flags = led
+    return made
 
 
 def _flat(lists: Array) -> Texts:

@@ -19,11 +19,17 @@ PRIVATE = r"[\x{E000}-\x{F8FF}]"  # characters that no text means; scrubbing use
 
 
 def cleaned(column: Array) -> Texts:
-    """Texts without private-use characters."""
+    """Texts without private-use characters, accents on their letters."""
     texts = Texts.of(column)
     if (texts.data >= 0xEE).any():
         texts = Texts.of(pc.replace_substring_regex(texts.to_arrow(), PRIVATE, ""))
-    return texts
+    return composed(texts)
+
+
+def composed(texts: Texts) -> Texts:
+    """Texts in Unicode's form C: an accent may stand apart from its letter, and é is the same name in both ways."""
+    apart = (texts.data & 0xFE == 0xCC).any()  # U+0300 to U+037F
+    return Texts.of(pc.utf8_normalize(texts.to_arrow(), form="NFC")) if apart else texts
 
 
 @dataclass(frozen=True)

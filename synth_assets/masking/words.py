@@ -23,8 +23,8 @@ COMMON_WORDS = (
 
 
 def words_of(text: ir.StringValue) -> ir.ArrayValue:
-    """All words of a text, in lower case; null for null."""
-    return extract_all(text.lower(), WORD)
+    """All words of a text, in lower case, ß as ss; null for null."""
+    return extract_all(text.lower().replace("ß", "ss"), WORD)
 
 
 def name_words(text: ir.StringValue, entity_type: str) -> ir.ArrayValue:

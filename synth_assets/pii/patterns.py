@@ -20,6 +20,9 @@ _IPV4 = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
 _HEX = r"[0-9A-Fa-f]{1,4}"
 _IPV6 = rf"(?:{_HEX}:){{7}}{_HEX}|(?:{_HEX}(?::{_HEX}){{0,6}})?::(?:{_HEX}(?::{_HEX}){{0,6}})?"
 _EMAIL = r"[A-Za-z0-9._%+'\-]+@[A-Za-z0-9](?:[A-Za-z0-9.\-]*[A-Za-z0-9])?\.[A-Za-z]{2,24}"
+_LETTER = "A-Za-zÀ-ÖØ-öø-ɏͰ-ԯ一-鿿"  # Latin with accents, Greek, Cyrillic, Chinese: names of people and of domains
+_DOMAIN_ENDING = rf"(?:[{_LETTER}]{{2,24}}|(?i:xn)--[A-Za-z0-9]{{2,20}})"
+_EMAIL_ANYWHERE = rf"[{_LETTER}0-9._%+'\-]+@[{_LETTER}0-9](?:[{_LETTER}0-9.\-]*[{_LETTER}0-9])?\.{_DOMAIN_ENDING}"
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,18}"
 _NAME = (
     r"[\wÀ-ÿ'" + "\u2019" + r"\-]"
@@ -140,7 +143,7 @@ CELL: dict[str, str] = {
 }
 
 TEXT: dict[str, str] = {
-    "email": _EMAIL,
+    "email": _EMAIL_ANYWHERE,
     "url": r"(?:https?|ftp)://[^\s<>\"']+|www\.[^\s<>\"']+",
     "ip_address": rf"\b{_IPV4}\b",
     "mac_address": r"\b[0-9A-Fa-f]{2}(?:[:\-][0-9A-Fa-f]{2}){5}\b",

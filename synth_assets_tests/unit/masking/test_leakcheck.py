@@ -298,3 +298,13 @@ def _check(house: House, overrides: dict[str, Any] | None = None, policy: str = 
         summaries=summaries,
         engine=ENGINE,
     )
+
+
+def test_each_of_two_addresses_in_one_cell_is_looked_for(house: House) -> None:
+    house.table(
+        "people",
+        {"mails": ["ann@x.org; ann.b@y.org", "cy@x.org"], "told": ["by ann.b@y.org", "nothing"]},
+        {"mails": "email", "told": "none"},
+    )
+    report = _check(house, policy="dev_test")
+    assert [(f.raw_column, f.column, f.cells) for f in report.findings] == [("mails", "told", 1)]

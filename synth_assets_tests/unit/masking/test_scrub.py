@@ -181,7 +181,7 @@ def test_words_of_other_rows_stay() -> None:
 def test_no_whole_word_of_the_row_is_left_and_all_others_are(names: list[str], words: list[str]) -> None:
     texts = [" ".join([*words, name.upper(), name]) for name in names]
     for name, made in zip(names, _scrub(list(texts), last_name=list(names)), strict=True):
-        expected = ["lastname" if w.lower() == name.lower() else w for w in [*words, name.upper(), name]]
+        expected = ["lastname" if w.casefold() == name.casefold() else w for w in [*words, name.upper(), name]]
         assert made is not None
         assert made.split(" ") == expected
 
@@ -261,3 +261,50 @@ def test_a_table_with_many_names_is_compiled_as_quickly_as_one_with_few(house: H
     made = house.read("people")
     assert made["note"][1].endswith(", Ann")
     assert "lee" not in made["note"][0].lower()
+
+
+def test_a_name_is_found_however_unicode_spells_it(house: House) -> None:
+    """Two letters for one (ß, ligatures), a capital of two characters (İ), accents apart from their letters."""
+    names = ["Strauß", "İpek", "Ræfﬁ", "Jose\u0301", "José"]
+    notes = ["STRAUSS, strauß", "i\u0307pek, İPEK", "RÆFFI", "JOSÉ", "JOSE\u0301 and jose\u0301"]
+    house.table("people", {"name": names, "note": notes}, {"name": "last_name", "note": "free_text"}, texts=("note",))
+    house.mask("hipaa_safe_harbor")
+    assert house.read("people")["note"] == [
+        "[LAST_NAME], [LAST_NAME]",
+        "[LAST_NAME], [LAST_NAME]",
+        "[LAST_NAME]",
+        "[LAST_NAME]",
+        "[LAST_NAME] and [LAST_NAME]",
+    ]
+
+
+def test_the_sign_before_a_telephone_number_goes_with_it(house: House) -> None:
+    phones = ["(617) 555-0199", "+49 30 1234567"]
+    notes = ["call (617) 555-0199!", "+49 30 1234567, not (1)"]
+    house.table("people", {"phone": phones, "note": notes}, {"phone": "phone", "note": "free_text"}, texts=("note",))
+    house.mask()
+    made = house.read("people")
+    assert made["note"] == [f"call {made['phone'][0]}!", f"{made['phone'][1]}, not (1)"]
+
+
+@pytest.mark.parametrize("mail", ["zoë@hôpital.fr", "иван@почта.рф", "a.b@mail.xn--80ak6aa92e", "ann@clinic.org"])
+def test_addresses_with_letters_of_any_alphabet_are_recognised(house: House, mail: str) -> None:
+    house.table("t", {"note": [f"write to {mail} or {mail.upper()}."]}, {"note": "free_text"}, texts=("note",))
+    house.mask()
+    assert house.read("t")["note"] == ["write to [EMAIL] or [EMAIL]."]
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("seen March 2020 and on 3rd of May", "seen [DATE] and on [DATE]"),
+        ("on May 14th, since 05/2019", "on [DATE], since [DATE]"),
+        ("may take 5 mg in 2019", "may take 5 mg in 2019"),
+        ("aged 93, age: 101, 94 years, 95F", "aged 90+, age: 90+, 90+ years, 90+F"),
+        ("aged 83, 90 mg, 95 beats", "aged 83, 90 mg, 95 beats"),
+    ],
+)
+def test_parts_of_dates_and_ages_over_89_are_not_told(house: House, said: str, left: str) -> None:
+    house.table("t", {"note": [said]}, {"note": "free_text"}, texts=("note",))
+    house.mask("hipaa_safe_harbor")
+    assert house.read("t")["note"] == [left]
