@@ -47,6 +47,37 @@ TEMPLATES = {
     "es": ("Llamó {person_name} el {event_date} por {x}, teléfono {phone}, correo {email}.",),
     "nl": ("Gebeld met mevrouw {last_name} op {event_date} over {x}, tel. {phone}, {email}.",),
 }
+# Written after the rules, which were not changed for them: other phrases about homes and addresses, and words that are also places.
+HELD_OUT = {
+    "en": (
+        "Family reports he drove back from {city} the same evening; next of kin at {street_address}.",
+        "Please send the discharge letter to {street_address}, {city}, not to the old flat.",
+        "Social history: grew up in {city}, retired teacher, two cats. Smokes 10 a day.",
+        "Caller from {city} asks about invoice 4471; invoices go to {street_address}.",
+        "Warren catheter placed by Dr. {last_name}. Jackson drain out, Lincoln Log sign, Madison protocol, Orlando Health informed.",
+        "In Recovery since noon. From Monday on Jackson-Pratt output, Troy weight, in Bend position, near Normal values.",
+        "{person_name} visited relatives in {city} and came back with {x}.",
+        "Insured moved house: was {street_address}, now {street_address}.",
+    ),
+    "de": (
+        "Pat. kommt mit dem Zug aus {city}, Ehefrau wohnt noch {street_address}.",
+        "Rechnung bitte an {person_name}, {street_address}, {city}.",
+        "Im Bad gestürzt, nach Essen und Trinken Übelkeit, in Narkose, aus Sorge um Herne-Wunde, Kontrolle in Wochen.",
+        "Früher in {city} operiert wegen {x}; Nachsorge in Absprache.",
+    ),
+    "fr": (
+        "M. {last_name} vit à {city} depuis 2010, courrier au {street_address}.",
+        "Transfert de la clinique de {city}. Nice évolution, bonne Tenue, Angers non contacté.",
+    ),
+    "es": (
+        "Trasladado desde {city}; la familia vive en {street_address}.",
+        "Doña {last_name}, natural de {city}, consulta por {x}. En Planta, en Ayunas desde León.",
+    ),
+    "nl": (
+        "Patiënt komt uit {city} en verblijft bij dochter, {street_address}, {city}.",
+        "In Afwachting van Best beleid, naar Huis met Rust; controle in Week 6. Werkt in {city}.",
+    ),
+}
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -58,16 +89,16 @@ class Note:
     planted: tuple[tuple[str, int, int], ...]
 
 
-def make_notes(count: int, seed: int) -> list[Note]:
+def make_notes(count: int, seed: int, templates: dict[str, tuple[str, ...]] = TEMPLATES) -> list[Note]:
     """Notes in five languages, half of them English."""
     rng = np.random.default_rng(seed)
     languages = ["en"] * 4 + ["de", "fr", "es", "nl"]
     makers = {
         (lang, form): Maker(np.random.default_rng([seed, i, form]), lang, ROWS, "patient")
-        for i, lang in enumerate(TEMPLATES)
+        for i, lang in enumerate(templates)
         for form in range(FORMS)
     }
-    types = {t for texts in TEMPLATES.values() for text in texts for t in _SLOT.findall(text)} - {"x"}
+    types = {t for texts in templates.values() for text in texts for t in _SLOT.findall(text)} - {"x"}
     values = {key: {t: MAKERS[t](maker) for t in sorted(types)} for key, maker in makers.items()}
     for key, maker in makers.items():
         values[key]["x"] = [d.lower() for d in MAKERS["diagnosis_text"](maker)]
@@ -75,7 +106,7 @@ def make_notes(count: int, seed: int) -> list[Note]:
     for _ in range(count):
         lang = languages[int(rng.integers(len(languages)))]
         text, planted = "", []
-        for piece in re.split(r"(\{\w+\})", TEMPLATES[lang][int(rng.integers(len(TEMPLATES[lang])))]):
+        for piece in re.split(r"(\{\w+\})", templates[lang][int(rng.integers(len(templates[lang])))]):
             slot = _SLOT.fullmatch(piece)
             value = values[lang, int(rng.integers(FORMS))][slot[1]][int(rng.integers(ROWS))] if slot else piece
             if slot and slot[1] != "x":
@@ -119,12 +150,13 @@ def main() -> None:
     parser.add_argument(
         "--presidio-notes", type=int, default=500, help="Presidio reads the first of them; 0 leaves it out"
     )
+    parser.add_argument("--held-out", action="store_true", help="the templates that no rule was written for")
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--model", help="a spaCy model for Presidio, in place of the largest installed one")
     args = parser.parse_args()
     if args.model:
         detection.MODELS = (args.model,)
-    notes = make_notes(args.notes, args.seed)
+    notes = make_notes(args.notes, args.seed, HELD_OUT if args.held_out else TEMPLATES)
     for name, count in (("builtin", args.notes), ("presidio", args.presidio_notes)):
         if not count:
             continue

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from synth_assets.pii import checksums
 from synth_assets.pii.dictionaries import normalise, word_list, word_set
 from synth_assets.pii.patterns import TEXT
+from synth_assets.pii.places_in_text import cities, labelled_addresses
 
 # Types in order of trust: where two spans overlap, the earlier type wins, then the longer span.
 _ORDER = (
@@ -27,6 +28,7 @@ _CONFIDENCE = {
     "email": 0.99, "url": 0.97, "iban": 0.99, "card_number": 0.97, "ssn": 0.9, "npi": 0.97, "mac_address": 0.97, "ip_address": 0.9,
     "mrn": 0.95, "date": 0.9, "phone": 0.85, "street_address": 0.85, "person_name": 0.9,
 }  # fmt: skip
+_LABELLED, _PLACED = 0.8, 0.75
 _PAIR = re.compile(
     r"\b[A-ZÀ-ÖØ-Þ][a-zà-öø-ÿ'\u2019\-]+,?(?: [A-Z]\.)?(?: (?:van|von|de|der|den|da|di|del|la|ten|ter|te)){0,2}"
     r" [A-ZÀ-ÖØ-Þ][\wà-öø-ÿ'\u2019\-]+"
@@ -43,7 +45,7 @@ _NO_NAMES = (
 _NOT_FIRST = word_set(
     "the this that a an in on at for to from and or but no not all any may will can new old good ",
     "he she it we they you is was are ",
-    "been has had patient doctor nurse clinic hospital street avenue north south east west ",
+    "been has had patient doctor nurse clinic hospital general memorial regional medical street avenue north south east west ",
     "january april june august mark page chase rose lane",
 )
 
@@ -83,6 +85,11 @@ def find_entities(text: str) -> tuple[Span, ...]:
     for rank, kind in enumerate(_ORDER):
         matches = (m for m in _compiled()[kind].finditer(text) if _accepts(kind, m.group()))
         found += [(rank, Span(_type_of(kind), m.start(), m.end(), _CONFIDENCE[kind])) for m in matches]
+    street = _ORDER.index("street_address")
+    labelled = [Span("street_address", *place, _LABELLED) for place in labelled_addresses(text)]
+    found += [(street, span) for span in labelled]
+    addresses = sorted({(s.start, s.end) for _, s in found if s.entity_type == "street_address"})
+    found += [(street, Span("city", *place, _PLACED)) for place in cities(text, addresses)]
     found += [(len(_ORDER), span) for span in _name_pairs(text)]
     return _without_overlaps(found)
 

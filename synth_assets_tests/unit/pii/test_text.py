@@ -34,6 +34,49 @@ CASES = [
     ("mac 00:1A:2b:3c:4d:5e up", "mac_address", "00:1A:2b:3c:4d:5e"),
 ]
 
+PLACED = [
+    ("lives in Boston with her son", "city", "Boston"),
+    ("She was born in St. Louis and left.", "city", "St. Louis"),
+    ("moved from Lancaster to Grand Rapids", "city", "Lancaster"),
+    ("moved from Lancaster to Grand Rapids", "city", "Grand Rapids"),
+    ("grew up in Zzyzxville, alone", "city", "Zzyzxville"),
+    ("at 12 Oak Street, Waltham. Mail", "city", "Waltham"),
+    ("12 Oak Street, Oberquembach", "city", "Oberquembach"),
+    ("Lindenstraße 5, 35578 Wetzlar", "city", "Wetzlar"),
+    ("sent to Mason City, IA", "city", "Mason City"),
+    ("wohnt in Mörfelden-Walldorf bei", "city", "Mörfelden-Walldorf"),
+    ("née à Aix-en-Provence en mai", "city", "Aix-en-Provence"),
+    ("natural de Zaragoza, casado", "city", "Zaragoza"),
+    ("woont in Lutjewinkel, tel", "city", "Lutjewinkel"),
+    ("Ort: Frankfurt am Main", "city", "Frankfurt am Main"),
+    ("her address is 12 Kingsmead Rise, Hull", "street_address", "12 Kingsmead Rise"),
+    ("Anschrift: Kolonie Wiesengrund 84.", "street_address", "Kolonie Wiesengrund 84"),
+    ("adres Agnetenwal 433.", "street_address", "Agnetenwal 433"),
+    ("at 904 Oneida Canyon today", "street_address", "904 Oneida Canyon"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "part"), PLACED)
+def test_surroundings_tell_a_place(text: str, kind: str, part: str) -> None:
+    assert (kind, part) in [(s.entity_type, text[s.start : s.end]) for s in find_entities(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Reading glasses lost, Mobile number unknown, Nice response, Bath daily.",
+        "Nach Essen Bauchschmerz, in Halle 3, in Behandlung.",
+        "in March and in Surgery; from Monday on; in Recovery since noon",
+        "a letter from Mason and one from Jackson",
+        "Boston brace fitted, Denver scale, Lincoln sign",
+        "in Houston's opinion",
+        "moved from Ward to Surgery",
+        "address unknown, 3 doses of 20 mg",
+    ],
+)
+def test_words_that_are_also_places_are_no_place_by_themselves(text: str) -> None:
+    assert [s for s in find_entities(text) if s.entity_type in {"city", "street_address"}] == []
+
 
 @pytest.mark.parametrize(("text", "kind", "part"), CASES)
 def test_an_identifier_is_found_whole(text: str, kind: str, part: str) -> None:
