@@ -175,6 +175,10 @@ def mask(
         list[str] | None,
         typer.Option(metavar="COL", help="Quasi-identifier, in place of the classification's; may be repeated."),
     ] = None,
+    release_domain: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Recipient; pseudonyms and tokens of two recipients cannot be joined."),
+    ] = "default",
     text_detector: TextDetectorOption = "builtin",
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
@@ -194,7 +198,8 @@ def mask(
     base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
     with telling_of_first_key(base), steps(quiet=as_json) as progress:
         path, summary = api.mask(
-            source, out.absolute(), policy=policy, columns=columns, home=base, text_detector=detector, progress=progress,
+            source, out.absolute(), policy=policy, columns=columns, home=base, release_domain=release_domain, text_detector=detector,
+            progress=progress,
             anonymity=TableAnonymity(k=k, quasi_identifiers=tuple(quasi or ())) if k or quasi else None,
         )  # fmt: skip
     if as_json:

@@ -107,18 +107,27 @@ def date_shift(dtype: str, max_days: int | None) -> Recipe:
 
 
 def moved(cell: Cell, dtype: str, interval: ir.IntervalValue) -> ir.Value:
-    """The cell's date, time, or text or number that is a date, an interval later; null where it cannot be read."""
+    """The cell's date, time, or text or number that is a date, an interval later; null where it cannot be read.
+
+    Nothing moves out of the years 1 to 9999, so 9999-12-31 (no end) stays readable.
+    """
     if dtype == "date32[day]":  # the engine makes a time of date + days, whatever ibis believes
-        return (cell.value.cast("timestamp") + interval).cast("date")
+        return _readable(cell.value.cast("timestamp") + interval).cast("date")
     if dtype == "timestamp[us]":
-        return cell.value + interval
+        return _readable(cell.value + interval)
     text = cell.text.strip()
     cases = [
         (
             text.re_search(form.pattern) & form.day(text).notnull(),
-            form.written(text, form.day(text).cast("timestamp") + interval),
+            form.written(text, _readable(form.day(text).cast("timestamp") + interval)),
         )
         for form in _FORMS
     ]
     made = ibis.cases((text.isnull(), ibis.null("string")), *cases, else_=ibis.null("string"))
     return made.try_cast("int64") if dtype == "int64" else made
+
+
+def _readable(time: ir.TimestampValue) -> ir.TimestampValue:
+    first, last = ibis.timestamp("0001-01-01 00:00:00"), ibis.timestamp("9999-12-31 23:59:59")
+    made: ir.TimestampValue = ibis.cases((time < first, first), (time > last, last), else_=time)
+    return made

@@ -108,6 +108,18 @@ def test_masking_again_with_the_same_home_gives_the_same_bytes(cli: Command, peo
     assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "c.csv").read_bytes()
 
 
+def test_two_recipients_get_files_whose_pseudonyms_cannot_be_joined(cli: Command, people: Path, tmp_path: Path) -> None:
+    made = {}
+    for recipient in ("hospital_a", "insurer_b"):
+        out = tmp_path / f"{recipient}.csv"
+        arguments = ("mask", str(people), "-o", str(out), "--policy", "dev_test", "--home", str(tmp_path))
+        assert cli(*arguments, "--release-domain", recipient).code == 0
+        made[recipient] = pd.read_csv(out, dtype=str)
+    a, b = made.values()
+    assert not set(a["email"].dropna()) & set(b["email"].dropna())
+    assert not set(a["ssn"].dropna()) & set(b["ssn"].dropna())
+
+
 def test_a_policy_of_ones_own_is_found_by_file_and_by_name(cli: Command, people: Path, tmp_path: Path) -> None:
     text = "name: mine\nclasses: {direct: drop, quasi: drop, sensitive: drop, none: keep}\n"
     (tmp_path / "mine.yaml").write_text(text)

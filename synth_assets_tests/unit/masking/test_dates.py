@@ -90,3 +90,15 @@ def test_columns_of_text_dates_and_of_digits_move_with_their_person(house: House
     assert moves[1] == (made["born"][1] - date(1980, 1, 1)).days == (left[1] - date(2024, 5, 20)).days
     assert moves[0] != moves[1]
     assert made["left"][2] is None
+
+
+def test_no_day_leaves_the_years_that_other_programs_read(brew: Brew) -> None:
+    """9999-12-31 means no end in many systems; a shift must not make it the year 10000, nor the year 1 the year 0."""
+    for form, dtype in (("string", pa.string()), ("date32[day]", pa.date32()), ("timestamp[us]", pa.timestamp("us"))):
+        raw = pa.array(["0001-01-02", "9999-12-31", "2020-05-17"] * 40).cast(dtype)
+        people = [str(i // 3) for i in range(120)]
+        made = brew(date_shift(form, 365), raw, companions={"person": people}, as_arrow=True).combine_chunks()
+        texts = [str(v)[:10] for v in made.cast(pa.string()).to_pylist()]
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", t) and not t.startswith("0000") for t in texts)
+        assert "0001-01-01" in texts
+        assert "9999-12-31" in texts
