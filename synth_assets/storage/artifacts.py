@@ -76,7 +76,7 @@ class LocalBackend:
     def commit(self, staged: Path, key: str) -> None:
         """Rename the folder into place."""
         final = self.root / key
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        atomic.private_folder(final.parent)
         atomic.commit_folder(staged, final)
 
     def local(self, key: str) -> Path | None:
@@ -133,6 +133,7 @@ class ArtifactStore:
     @contextmanager
     def staging(self, dataset: str) -> Iterator[Path]:
         """A private folder for files in the making, removed at the end; a crash leaves it for `clear_staging`."""
+        atomic.private_folder(self.scratch / dataset)
         with atomic.staging_folder(self.scratch / dataset) as folder:
             yield folder
 

@@ -58,6 +58,13 @@ def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for the owner alone (`Path.mkdir` gives its mode to the last one only)."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.is_dir():
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
 @contextmanager
 def staging_folder(parent: Path, *, mode: int = 0o700) -> Iterator[Path]:
     """Give an empty folder below `parent`; it is removed at the end unless it was renamed away."""

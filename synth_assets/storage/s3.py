@@ -82,6 +82,7 @@ class S3Backend:
         base = self._key(key) + "/"
         if base + COMPLETE_MARK not in names:
             return None
+        atomic.private_folder(self.cache)
         with atomic.staging_folder(self.cache) as staged:
             for name in names:
                 relative = name.removeprefix(base)

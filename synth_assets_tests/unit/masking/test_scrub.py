@@ -301,6 +301,7 @@ def test_addresses_with_letters_of_any_alphabet_are_recognised(house: House, mai
         ("on May 14th, since 05/2019", "on [DATE], since [DATE]"),
         ("may take 5 mg in 2019", "may take 5 mg in 2019"),
         ("aged 93, age: 101, 94 years, 95F", "aged 90+, age: 90+, 90+ years, 90+F"),
+        ("aged 115 years old", "aged 90+ years old"),
         ("aged 83, 90 mg, 95 beats", "aged 83, 90 mg, 95 beats"),
     ],
 )
