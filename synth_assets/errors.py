@@ -6,6 +6,7 @@ libraries' exceptions. pandas, DuckDB, pyarrow and others quote cell values, and
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 _PACKAGE = Path(__file__).resolve().parent
 _REMEDIES = {  # foreign faults that a person can mend; by name, so that nothing is imported
     "OutOfMemoryException": "The table engine reached its limit: raise SYNTH_ASSETS_MEMORY_LIMIT, or lower SYNTH_ASSETS_THREADS.",
+    "SystemExit": "A library tried to end the process: check that no optional package is half installed (pip check).",
     "MemoryError": "The machine ran out of memory: lower SYNTH_ASSETS_MEMORY_LIMIT and SYNTH_ASSETS_THREADS, or use a larger one.",
     "PermissionError": "Check who owns the files of the home folder, and their modes.",
 }
@@ -160,13 +162,18 @@ def withhold_values(step: str) -> Iterator[None]:
 
     Raises:
         SynthAssetsError: our own error, without its cause.
-        UnexpectedError: in place of any other exception; names its type and the line of this package.
+        UnexpectedError: in place of any other exception; names its type and the line of this package. A library that ends the
+            process (`SystemExit`) or panics is one of them. Interrupts, of a person or of the orchestrator, pass.
     """
     try:
         yield
     except SynthAssetsError as error:
         raise error from None
-    except Exception as error:  # noqa: BLE001  the boundary: every foreign text stops here
+    except (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # the boundary: every foreign text stops here
+        if type(error).__module__.partition(".")[0] == "dagster":
+            raise  # how a run is cancelled
         raise UnexpectedError(
             f"{type(error).__name__} in {step}{_place(error)}; its text is withheld, since it may quote data.",
             remedy=_REMEDIES.get(type(error).__name__),

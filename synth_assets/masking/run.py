@@ -71,11 +71,10 @@ def mask_tables(
 
     Raises:
         InputError: a plan drops every column of a table.
-        ConfigError: a plan tokenises, and no vault is given; the engine is Spark, and an action is not made for it.
+        ConfigError: a plan tokenises, and no vault is given.
         CheckFailedError: a table cannot reach the k-anonymity that its plan asks for.
         UnexpectedError: the engine failed; its text is withheld, since it may quote data.
     """
-    _refuse_on_spark(tables, engine)
     secret = release_key(key, release_domain)
     summaries = {}
     with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
@@ -98,16 +97,6 @@ def mask_tables(
             if target.suffix != ".parquet":
                 atomic.write_text(target / "schema.json", summaries[name].output_schema.model_dump_json(indent=1))
     return summaries
-
-
-def _refuse_on_spark(tables: Mapping[str, MaskInput], engine: Engine) -> None:
-    """The actions that are not made for Spark."""
-    for name, table in tables.items():
-        if table.plan.anonymity is not None:
-            engine.refuse_spark("k-anonymity", key=f"tables.{name}")
-        for plan in table.plan.columns:
-            if plan.action in {"tokenise", "scrub"}:
-                engine.refuse_spark(f"the action {plan.action!r}", key=f"tables.{name}.columns.{plan.column}")
 
 
 def _told(tables: Mapping[str, MaskInput], out: Mapping[str, Path]) -> list[str]:

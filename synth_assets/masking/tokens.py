@@ -5,7 +5,6 @@ What belongs here: that table of keyed hash and token, which holds no raw value.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,13 +93,13 @@ def tokens_of(
         return
     if vault is None:
         raise ConfigError("the plan has columns to tokenise, and no vault was given.", key="action")
-    with tempfile.TemporaryDirectory(prefix="synth-assets-tokens-") as scratch:
+    with session.scratch() as scratch:
         maps = {}
         for i, (domain, columns) in enumerate(places.items()):
             parts = [_values(session, path, column, dtype) for path, column, dtype in columns]
             values = ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0].distinct()
             hashed = cook(values, {"h": (Target("v", lookup_domain(domain), ring), lookup())})
-            file = Path(scratch) / f"{i}.parquet"
+            file = scratch / f"{i}.parquet"
             _write(session, hashed, file, vault, shelf_of(release, release_domain, domain))
             maps[domain] = session.parquet(file)
         yield Tokens(maps)
@@ -114,10 +113,8 @@ def _values(session: Session, path: Path, column: str, dtype: str) -> ir.Table:
 
 def _write(session: Session, hashed: ir.Table, file: Path, vault: TokenVault, shelf: Shelf) -> None:
     """Write keyed hash and token of every value, a batch at a time; raw values stay inside the engine and this process."""
-    numbered = hashed.select("h", "v").mutate(n=ibis.row_number())
-    with session.held(numbered) as held, pq.ParquetWriter(file, _SCHEMA) as out:
-        for start in range(0, int(held.count().execute()), _BATCH):
-            batch = held.filter(held.n.between(start, start + _BATCH - 1)).select("h", "v").to_pyarrow()
+    with pq.ParquetWriter(file, _SCHEMA) as out:
+        for batch in session.batches(hashed.select("h", "v"), _BATCH):
             hashes, values = batch["h"].to_pylist(), batch["v"].to_pylist()
             made = vault.tokens(shelf, list(zip(hashes, values, strict=True)))
             out.write_table(pa.table([hashes, made], _SCHEMA))

@@ -81,7 +81,7 @@ def associations(session: Session, table: ir.Table, facts: Sequence[ColumnFacts]
     step = -(-rows // min(MAX_ROWS, MAX_PAIRED_ROWS // math.comb(size, 2)))
     matrix = np.full((size, size), np.nan)
     np.fill_diagonal(matrix, 1.0)
-    with session.held(_prepared(table, choice, step)) as cached:
+    with session.held(_prepared(session.thin(table, step) if step > 1 else table, choice)) as cached:
         _pearson(cached, choice, matrix)
         _ratios(cached, choice, matrix)
         _cramer(cached, choice, matrix)
@@ -99,11 +99,8 @@ def associations(session: Session, table: ir.Table, facts: Sequence[ColumnFacts]
     )
 
 
-def _prepared(table: ir.Table, choice: _Choice, step: int) -> ir.Table:
+def _prepared(table: ir.Table, choice: _Choice) -> ir.Table:
     """Numbers standardised, categories as hashes; the rarer values of a column with many become one."""
-    if step > 1:
-        numbered = table.mutate(_row=ibis.row_number())
-        table = numbered.filter(numbered._row % step == 0)  # noqa: SLF001  a column of our own
     columns: dict[str, Any] = {}
     for i, fact in enumerate(choice.numbers):
         mean, std = fact.number("mean") or 0.0, fact.number("std") or 1.0

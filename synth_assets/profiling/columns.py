@@ -102,7 +102,7 @@ def position(table: ir.Table, column: ColumnSchema) -> Any:
         return ibis.ifelse(values.isnan() | values.isinf(), ibis.null("float64"), values)
     if column.dtype == "date32[day]":
         return (values.cast("timestamp").epoch_seconds() / DAY_SECONDS).floor().cast("int64")
-    return values.epoch_seconds() if column.dtype == "timestamp[us]" else values
+    return values.epoch_seconds().cast("float64") if column.dtype == "timestamp[us]" else values  # ibis: int32
 
 
 def batches(columns: Sequence[Any], size: int = BATCH_COLUMNS) -> Iterator[Sequence[Any]]:

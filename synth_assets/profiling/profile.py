@@ -55,7 +55,7 @@ def profile_table(
         InputError: the folder holds no Parquet file.
         ConfigError: a quasi-identifier or sensitive column is not in the table.
     """
-    with withhold_values(f"the profile of table {schema.name!r}"), engine.files_session() as session:
+    with withhold_values(f"the profile of table {schema.name!r}"), engine.session() as session:
         data = session.parquet(table)
         rows = int(data.count().to_pyarrow().as_py())
         facts = column_facts(data, schema.columns, rows)

@@ -168,7 +168,7 @@ def anonymity(
     Source:
         Sweeney 2002 (k); Machanavajjhala et al. 2007, distinct l-diversity; Li, Li, Venkatasubramanian 2007, t with the equal distance.
     """
-    with engine.files_session() as session:
+    with engine.session() as session:
         return anonymity_of(session, session.parquet(table), schema, quasi, sensitive)
 
 

@@ -27,6 +27,8 @@ import pyarrow as pa
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.storage import atomic
+from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.opening import SCRATCH
 
 ROW_GROUP_ROWS = 122_880
 RECURSION_LIMIT = 20_000
@@ -39,10 +41,12 @@ class SparkOptions:
     Args:
         master: Address of the master, such as "spark://host:7077", "yarn" or "k8s://https://host:443".
         conf: Entries of Spark's configuration.
+        folder: Where steps put small tables for the workers; all of them see it. The temporary folder when None.
     """
 
     master: str
     conf: tuple[tuple[str, str], ...] = ()
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,6 @@ class Engine:
     def embedded(self) -> Engine:
         """DuckDB in this process, for steps that are about one file of another format and not about rows in bulk."""
         return replace(self, spark=None)
-
-    def refuse_spark(self, step: str, *, key: str | None = None) -> None:
-        """Raise where the engine is Spark; for steps that are not made for it.
-
-        Raises:
-            ConfigError: the engine is Spark.
-        """
-        if self.spark is not None:
-            raise ConfigError(
-                f"{step} does not run on Spark.",
-                key=key or "SYNTH_ASSETS_ENGINE",
-                remedy="Set SYNTH_ASSETS_ENGINE=duckdb, which works out of core.",
-            )
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -135,7 +126,9 @@ def engine_of(settings: Settings) -> Engine:
     """The engine that an installation's settings name."""
     spark = None
     if settings.engine == "spark" and settings.spark_master is not None:
-        spark = SparkOptions(settings.spark_master, settings.spark_conf)
+        spark = SparkOptions(
+            settings.spark_master, settings.spark_conf, settings.home / "var" / Zone.RESTRICTED / SCRATCH
+        )
     return Engine(memory_limit=settings.memory_limit, threads=settings.threads, spark=spark)
 
 
@@ -195,6 +188,10 @@ class Session(ABC):
         """Make a function known to the engine by a name."""
 
     @abstractmethod
+    def thin(self, table: ir.Table, step: int) -> ir.Table:
+        """About one row of `step`, spread over the whole table: every n-th in DuckDB, every n-th of each part of the work in Spark."""
+
+    @abstractmethod
     def keep(self, table: ir.Table) -> ir.Table:
         """Compute an expression once, for several queries; it lives in the engine (spilling to disk) until the session ends."""
 
@@ -208,6 +205,19 @@ class Session(ABC):
 
         The name holds for the session and says nothing about the value.
         """
+
+    @abstractmethod
+    def batches(self, table: ir.Table, rows: int) -> Iterator[pa.Table]:
+        """The rows of an expression, some at a time, in any order; neither this process nor a disk outside the engine holds all.
+
+        Args:
+            table: The expression, computed once.
+            rows: At most as many in one batch.
+        """
+
+    @abstractmethod
+    def scratch(self) -> AbstractContextManager[Path]:
+        """A private folder that the engine can read wherever it runs; removed when the block ends."""
 
     @abstractmethod
     def register(self, name: str, table: pa.Table) -> None:
@@ -263,6 +273,12 @@ class DuckSession(Session):
         *sql, result = [self.backend.compiler.type_mapper.to_string(t) for t in (*arguments, returns)]
         self.backend.con.create_function(name, batch, sql, result, type="arrow", null_handling="special")
 
+    def thin(self, table: ir.Table, step: int) -> ir.Table:
+        """See `Session.thin`."""
+        number = "\x1fnumber"
+        numbered = table.mutate(**{number: ibis.row_number()})
+        return numbered.filter(numbered[number] % step == 0).drop(number)
+
     def keep(self, table: ir.Table) -> ir.Table:
         """See `Session.keep`.
 
@@ -293,6 +309,19 @@ class DuckSession(Session):
         quoted = ", ".join("'" + v.replace("'", "''") + "'" for v in texts)
         self.backend.raw_sql(f"SET VARIABLE {name} = {quoted if isinstance(value, str) else f'[{quoted}]'}")
         return name
+
+    def batches(self, table: ir.Table, rows: int) -> Iterator[pa.Table]:
+        """See `Session.batches`."""
+        number = "\x1fnumber"
+        with self.held(table.mutate(**{number: ibis.row_number()})) as held:
+            for start in range(0, int(held.count().execute()), rows):
+                yield held.filter(held[number].between(start, start + rows - 1)).drop(number).to_pyarrow()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """See `Session.scratch`."""
+        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+            yield Path(folder)
 
     def register(self, name: str, table: pa.Table) -> None:
         """See `Session.register`."""

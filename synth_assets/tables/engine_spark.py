@@ -6,13 +6,17 @@ how an operation reads in Spark SQL (spark_dialect.py). Driver and workers see o
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +34,12 @@ from ibis.formats.pandas import PandasData
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as its documentation has it
 
-from synth_assets.errors import InputError, ServiceUnavailableError
+from synth_assets.errors import ConfigError, InputError, ServiceUnavailableError
 from synth_assets.storage import atomic
 from synth_assets.tables.engine import Session, SparkOptions, deep_expressions, parquet_files
 from synth_assets.tables.spark_dialect import DOUBLE_TEXT, VARIABLES, SparkCompiler
 from synth_assets.tables.spark_sql import spark_sql
-from synth_assets.tables.spark_worker import BatchCall, shortest_text
+from synth_assets.tables.spark_worker import BatchCall, shortest_text, worker_version
 
 _FIXED = {
     "spark.sql.session.timeZone": "UTC",
@@ -48,8 +52,14 @@ _FIXED = {
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.crossJoin.enabled": "true",
 }
-_START = {"spark.ui.showConsoleProgress": "false", "spark.submit.deployMode": "client"}
+_START = {
+    "spark.ui.showConsoleProgress": "false",
+    "spark.submit.deployMode": "client",
+    "spark.io.encryption.enabled": "true",  # spilled and shuffled rows hold raw values
+}
+_ENCRYPTED = ("spark.network.crypto.enabled", "spark.ssl.rpc.enabled")
 _lock = threading.Lock()
+_tried: set[str] = set()  # Spark applications of this process whose network and workers were looked at
 _OPTIONS = ibis.pyspark  # ibis knows its options of Spark once this name was asked for
 
 
@@ -57,22 +67,65 @@ def connect(options: SparkOptions) -> SparkSession:
     """The Spark session of this process; started by the first call, which takes some seconds.
 
     Raises:
-        ServiceUnavailableError: Spark does not start; its own text is withheld.
+        ServiceUnavailableError: Spark does not start, or its workers cannot run the functions; its own text is withheld.
+        ConfigError: rows and keys would cross a network, and nothing says whether it is encrypted.
     """
     settings = {"spark.app.name": "synth_assets", **_START, **dict(options.conf)}
     os.environ.setdefault("PYSPARK_PYTHON", settings.get("spark.pyspark.python", sys.executable))
+    logging.getLogger("py4j").setLevel(
+        logging.INFO
+    )  # below it writes every command, pickled functions with keys among them
     with _lock:
         builder = SparkSession.builder.master(options.master)
         for key, value in settings.items():
             builder = builder.config(key, value)
         try:
-            return builder.getOrCreate()
+            session = builder.getOrCreate()
         except Exception as error:  # noqa: BLE001  Py4J and Spark raise many kinds
             raise ServiceUnavailableError(
                 f"Spark does not start ({type(error).__name__}).",
                 key="SYNTH_ASSETS_SPARK_MASTER",
                 remedy="Check the address of the master, that Java 17 is installed here, and the entries of SYNTH_ASSETS_SPARK_CONF.",
             ) from None
+        if session.sparkContext.applicationId not in _tried:
+            _refuse_open_network(options.master, dict(session.sparkContext.getConf().getAll()))
+            _try_worker(session)
+            _tried.add(session.sparkContext.applicationId)
+        return session
+
+
+def _refuse_open_network(master: str, conf: Mapping[str, str]) -> None:
+    """Raw rows and pickled keys go to the workers: somebody has to have said how the network is protected."""
+    if master.startswith("local") or any(conf.get(key) == "true" for key in _ENCRYPTED) or _ENCRYPTED[0] in conf:
+        return
+    raise ConfigError(
+        "raw values and keys would travel to the workers without encryption.",
+        key="SYNTH_ASSETS_SPARK_CONF",
+        remedy=f"Set spark.authenticate=true and {_ENCRYPTED[0]}=true (or {_ENCRYPTED[1]}=true), or {_ENCRYPTED[0]}=false where the "
+        "network itself is encrypted.",
+    )
+
+
+def _try_worker(session: SparkSession) -> None:
+    """Whether a worker's Python can run what this process gives it: the same release of this package, and Arrow.
+
+    Raises:
+        ServiceUnavailableError: it cannot.
+    """
+    try:
+        found = session.range(1).mapInArrow(worker_version, "version string").toArrow()["version"][0].as_py()
+    except Exception as error:  # noqa: BLE001  the workers' own text
+        raise ServiceUnavailableError(
+            f"the Python of Spark's workers does not run functions of synth_assets ({type(error).__name__}).",
+            key="spark.pyspark.python",
+            remedy="Install this release with pyarrow in a Python 3.11 on every worker, and name it in SYNTH_ASSETS_SPARK_CONF.",
+        ) from None
+    if found != version("synth-assets"):
+        raise ServiceUnavailableError(
+            f"Spark's workers have synth_assets {found}, and this process has {version('synth-assets')}.",
+            key="spark.pyspark.python",
+            remedy="Install the same release on all of them.",
+        )
 
 
 @contextmanager
@@ -84,7 +137,7 @@ def spark_session(options: SparkOptions) -> Iterator[SparkEngineSession]:
     backend = SparkBackend()
     backend.do_connect(own)
     own.udf.register(DOUBLE_TEXT, _arrow_function(shortest_text, "string"))
-    session = SparkEngineSession(backend, own)
+    session = SparkEngineSession(backend, own, options.folder)
     try:
         yield session
     finally:
@@ -110,7 +163,7 @@ class SparkBackend(Backend):  # type: ignore[misc]  # ibis has no types
             sql = self.compile(table, params=params, limit=limit)
         made = self._session.sql(sql).toArrow()
         wanted = table.schema().to_pyarrow()
-        columns = [made.column(i).cast(field.type) for i, field in enumerate(wanted)]
+        columns = [_typed(made.column(i), field.type) for i, field in enumerate(wanted)]
         return expr.__pyarrow_result__(pa.table(columns, names=wanted.names))
 
     def execute(self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **_: Any) -> Any:
@@ -130,13 +183,19 @@ class SparkBackend(Backend):  # type: ignore[misc]  # ibis has no types
                 self._session.udf.register(name, _arrow_function(function.__func__, result))
 
 
+def _typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """The type that ibis expects; seconds since 1970 keep their fraction, although ibis calls them whole."""
+    fraction = pa.types.is_floating(column.type) and pa.types.is_integer(wanted)
+    return column if fraction else column.cast(wanted)
+
+
 class SparkEngineSession(Session):
     """See `Session`. Tables that are held are cached on the workers, in memory and on their disks."""
 
     name = "spark"
 
-    def __init__(self, backend: SparkBackend, spark: SparkSession) -> None:
-        self._backend, self._spark = backend, spark
+    def __init__(self, backend: SparkBackend, spark: SparkSession, folder: Path | None) -> None:
+        self._backend, self._spark, self._folder = backend, spark, folder
         self._kept: dict[str, DataFrame] = {}
 
     def close(self) -> None:
@@ -169,6 +228,11 @@ class SparkEngineSession(Session):
         del arguments  # Spark takes the types of the columns
         self._spark.udf.register(name, _arrow_function(batch, PySparkType.from_ibis(returns)))
 
+    def thin(self, table: ir.Table, step: int) -> ir.Table:
+        """See `Session.thin`: without numbers from a window, which would bring all rows to one worker."""
+        number = F.monotonically_increasing_id()
+        return self._view(self._frame(table).filter(number % step == 0))
+
     def keep(self, table: ir.Table) -> ir.Table:
         """See `Session.keep`."""
         return self._backend.table(self._store(table))
@@ -192,6 +256,22 @@ class SparkEngineSession(Session):
             self._spark.sql(f"DECLARE VARIABLE {VARIABLES}{name} ARRAY<STRING>")
             self._spark.sql(f"SET VARIABLE {VARIABLES}{name} = (SELECT v FROM {VARIABLES}{name})")
         return name
+
+    def batches(self, table: ir.Table, rows: int) -> Iterator[pa.Table]:
+        """See `Session.batches`: the driver holds one partition at a time."""
+        schema = table.schema().to_pyarrow()
+        found = self._frame(table).toLocalIterator()
+        while some := list(islice(found, rows)):
+            columns = [[row[i] for row in some] for i in range(len(schema))]
+            yield pa.table(columns, schema=schema)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """See `Session.scratch`."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self._folder) as folder:
+            yield Path(folder)
 
     def register(self, name: str, table: pa.Table) -> None:
         """See `Session.register`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,6 +98,7 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL + 1)
         try:
+            _import()
             yield
         finally:
             logger.setLevel(level)
@@ -104,9 +106,26 @@ def _quiet() -> Iterator[None]:
                 logging.captureWarnings(False)  # its import turns this on for the whole process
 
 
+def _import() -> None:
+    """Import Great Expectations as if PySpark were not installed.
+
+    Nothing here needs its Spark engine. It imports `pyspark.sql.connect`, which ends the process (`sys.exit(0)`) where grpc is missing
+    and the main module has no file, as in processes that a launcher starts with `python -c`.
+    """
+    if "great_expectations" in sys.modules:
+        return
+    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pyspark"}
+    modules: dict[str, Any] = sys.modules  # None: as if it were not installed
+    modules.update(dict.fromkeys([*hidden, "pyspark"]))
+    try:
+        import great_expectations  # noqa: F401  fills the registry
+    finally:
+        del modules["pyspark"]
+        modules.update(hidden)
+
+
 def _build(request: Request) -> Any:
     """The expectation object, with arguments checked by its own model."""
-    import great_expectations  # noqa: F401  fills the registry
     from great_expectations.expectations.expectation import BatchExpectation
     from great_expectations.expectations.registry import get_expectation_impl
 

@@ -6,7 +6,7 @@ not: connections (engine_spark.py), the dialect of regular expressions (spark_re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,7 +21,6 @@ from synth_assets.tables.spark_regex import java_pattern, java_replacement
 
 VARIABLES = "synth_assets_"  # views with one row that hold what `getvariable` reads
 DOUBLE_TEXT = "synth_assets_double_text"  # registered by the engine: a double as the shortest text that reads back
-_PRIVATE = 0x10F000  # private characters of plane 16, which no text holds
 _BLANKS = " \t\n\r\v\f"
 _GAP = "[ \\t\\n\\x0B\\f\\r]*"
 _DAY = r"([0-9]{1,4})([-/ \\])([0-9]{1,2})\2([0-9]{1,2})"
@@ -31,11 +30,27 @@ _TIME_TEXT = rf"^{_GAP}{_DAY}(?:[T ] *{_CLOCK}{_GAP})?\z"
 _NUMBER_TEXT = rf"^{_GAP}[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?{_GAP}\z"
 
 
+# letters with a case since Unicode 15 to 17, which Spark knows and DuckDB 2.0 leaves as they are
+_NEW_CAPITALS = "\u1c89\ua7cb\ua7cc\ua7ce\ua7d2\ua7d4\ua7da\ua7dc" + "".join(
+    map(chr, [*range(0x10D50, 0x10D66), *range(0x16EA0, 0x16EB9)])
+)
+_NEW_SMALL = "\u019b\u0264\u1c8a\ua7cd\ua7cf\ua7d3\ua7d5\ua7db" + "".join(
+    map(chr, [*range(0x10D70, 0x10D86), *range(0x16EBB, 0x16ED4)])
+)
+
+
+@cache
+def lower_exceptions() -> dict[str, str]:
+    """Characters whose small letter is not Spark's, and what DuckDB writes."""
+    return {c: c for c in _NEW_CAPITALS}
+
+
 @cache
 def upper_exceptions() -> dict[str, str]:
-    """Characters whose capital is one character in DuckDB and several in Java."""
+    """Characters whose capital is not Spark's, and what DuckDB writes: one character, where Spark may write several."""
     found = {c: c.title() for c in map(chr, range(0x80, 0x10000)) if len(c.upper()) > 1}
-    return {c: made if len(made) == 1 else c for c, made in found.items()} | {"ß": "ẞ"}
+    several = {c: made if len(made) == 1 else c for c, made in found.items()}
+    return several | {c: c for c in _NEW_SMALL} | {"ß": "ẞ"}
 
 
 class SparkCompiler(PySparkCompiler):  # type: ignore[misc]  # ibis has no types
@@ -53,6 +68,10 @@ class SparkCompiler(PySparkCompiler):  # type: ignore[misc]  # ibis has no types
     def visit_NotNull(self, op: Any, *, arg: Any) -> Any:
         """Not null; ibis leaves NaN out."""
         return arg.is_(sg.not_(NULL))
+
+    def visit_IsNan(self, op: Any, *, arg: Any) -> Any:
+        """Null of null."""
+        return self.if_(arg.is_(NULL), NULL, self.f.anon.isnan(arg))
 
     # numbers
     def visit_BitwiseXor(self, op: Any, *, left: Any, right: Any) -> Any:
@@ -131,14 +150,20 @@ class SparkCompiler(PySparkCompiler):  # type: ignore[misc]  # ibis has no types
 
     def visit_Lowercase(self, op: Any, *, arg: Any) -> Any:
         """One character for one character, whatever stands beside it."""
-        return self.f.anon.lower(self.f.anon.translate(arg, "Σİ", "σi"))
+        return self._recased("lower", self.f.anon.translate(arg, "Σİ", "σi"), lower_exceptions())
 
     def visit_Uppercase(self, op: Any, *, arg: Any) -> Any:
         """One character for one character: ß becomes ẞ and no SS."""
-        special = upper_exceptions()
-        kept = "".join(chr(_PRIVATE + i) for i in range(len(special)))
-        hidden = self.f.anon.translate(arg, "".join(special), kept)
-        return self.f.anon.translate(self.f.anon.upper(hidden), kept, "".join(special.values()))
+        return self._recased("upper", arg, upper_exceptions())
+
+    def _recased(self, function: str, text: Any, special: Mapping[str, str]) -> Any:
+        """Spark's function, but for texts with one of the special characters, which go character by character."""
+        f, one = self.f.anon, sg.to_identifier("c")
+        known = f.map_from_arrays(f.array(*special), f.array(*special.values()))
+        each = sge.Lambda(this=f.coalesce(f.try_element_at(known, one), f[function](one)), expressions=[one])
+        apart = f.array_join(f.transform(f.split(text, sge.convert("")), each), sge.convert(""))
+        found = f.rlike(text, sge.convert("[" + "".join(f"\\x{{{ord(c):x}}}" for c in special) + "]"))
+        return self.if_(found, apart, f[function](text))
 
     def visit_StringSplit(self, op: Any, *, arg: Any, delimiter: Any) -> Any:
         """By a fixed text; by none into characters."""
@@ -208,8 +233,8 @@ class SparkCompiler(PySparkCompiler):  # type: ignore[misc]  # ibis has no types
 
     # lists
     def visit_ArrayDistinct(self, op: Any, *, arg: Any) -> Any:
-        """Each element once, null never."""
-        return self.f.anon.array_distinct(self.f.anon.array_compact(arg))
+        """Each element once, null among them."""
+        return self.f.anon.array_distinct(arg)
 
     def visit_ArrayStringJoin(self, op: Any, *, arg: Any, sep: Any) -> Any:
         """As DuckDB: null for a list without a text."""

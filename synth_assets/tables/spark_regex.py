@@ -9,8 +9,9 @@ import re
 
 # of RE2 and of Java without UNICODE_CHARACTER_CLASS: \d and \w are ASCII in both; \s of Java has one character more
 _BLANK = r"\t\n\f\r "
-_EDGE = r"(?:(?<=[0-9A-Za-z_])(?![0-9A-Za-z_])|(?<![0-9A-Za-z_])(?=[0-9A-Za-z_]))"
-_NO_EDGE = r"(?:(?<=[0-9A-Za-z_])(?=[0-9A-Za-z_])|(?<![0-9A-Za-z_])(?![0-9A-Za-z_]))"
+# edges of words are ASCII in any letter case: without (?-iu:) the long s and the Kelvin sign would be letters of them
+_EDGE = r"(?-iu:(?<=[0-9A-Za-z_])(?![0-9A-Za-z_])|(?<![0-9A-Za-z_])(?=[0-9A-Za-z_]))"
+_NO_EDGE = r"(?-iu:(?<=[0-9A-Za-z_])(?=[0-9A-Za-z_])|(?<![0-9A-Za-z_])(?![0-9A-Za-z_]))"
 _OUTSIDE = {"\\b": _EDGE, "\\B": _NO_EDGE, "\\s": f"[{_BLANK}]", "\\S": f"[^{_BLANK}]", "\\z": r"\z"}
 _INSIDE = {"\\s": _BLANK}
 _PIECE = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)|\\x\{[0-9A-Fa-f]+\}|\\.|\[\^?\]?|\]|\(\?[a-zA-Z]+[:)]|.", re.DOTALL)

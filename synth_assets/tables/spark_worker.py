@@ -5,7 +5,8 @@ What belongs here: the call itself. What does not: what is called (masking), and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +33,12 @@ class BatchCall:
         except Exception as error:  # noqa: BLE001  any kind may quote a cell
             raise BatchError(f"a function over batches failed ({type(error).__name__})") from None
         return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+def worker_version(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The release of this package that a worker has, once per batch."""
+    for _ in batches:
+        yield pa.RecordBatch.from_pydict({"version": [version("synth-assets")]})
 
 
 def shortest_text(values: pa.Array) -> pa.Array:

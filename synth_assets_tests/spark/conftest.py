@@ -36,8 +36,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if shutil.which("java") is None:
         pytest.skip("there is no Java on this machine")
     scratch = tmp_path_factory.mktemp("spark")
+    (scratch / "events").mkdir()
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     conf = {**CONF, "spark.local.dir": str(scratch), "spark.sql.warehouse.dir": str(scratch / "warehouse")}
+    conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(scratch / "events")}
+    conf |= {"spark.eventLog.compress": "false"}
     yield Engine(spark=SparkOptions(MASTER, tuple(conf.items())))
     from pyspark.sql import SparkSession
 

@@ -1,11 +1,15 @@
 """The boundary withholds foreign texts, and our own errors survive pickling and say where and what to do."""
 
+import asyncio
 import multiprocessing
 import traceback
 
+import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from synth_assets import errors
+from synth_assets.assets.boundary import stage_boundary
 from synth_assets.errors import BudgetExceededError, ConfigError, SynthAssetsError, UnexpectedError, withhold_values
 from synth_assets.tables.engine import Engine
 
@@ -41,6 +45,36 @@ def test_a_foreign_exception_leaves_its_text_behind():
     text = "".join(traceback.format_exception(caught.value))
     assert CANARY not in text
     assert "ValueError in the step" in text
+
+
+def test_an_asset_in_which_a_library_ends_the_process_fails_with_words_and_is_not_retried():
+    with pytest.raises(dg.Failure) as caught, stage_boundary("demo/raw"):
+        raise SystemExit(CANARY)
+    assert "SystemExit in demo/raw" in caught.value.description
+    assert CANARY not in caught.value.description
+    assert not caught.value.allow_retries
+
+
+class PanicError(BaseException):
+    """As extensions in Rust raise it: no `Exception`."""
+
+
+@pytest.mark.parametrize("kind", [SystemExit, PanicError])
+def test_a_library_that_ends_the_process_or_panics_is_a_foreign_error(kind):
+    with pytest.raises(UnexpectedError) as caught, withhold_values("the step"):
+        raise kind(CANARY)
+    text = "".join(traceback.format_exception(caught.value))
+    assert CANARY not in text
+    assert f"{kind.__name__} in the step" in text
+    assert (caught.value.remedy is not None) == (kind is SystemExit)
+
+
+@pytest.mark.parametrize(
+    "kind", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, DagsterExecutionInterruptedError]
+)
+def test_interrupts_pass_the_boundary(kind):
+    with pytest.raises(kind), withhold_values("the step"):
+        raise kind
 
 
 def test_without_the_boundary_the_text_does_leak():

@@ -5,11 +5,9 @@ What belongs here: the order of these. What does not: each of them; and checking
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
@@ -139,7 +137,7 @@ def _impossible(counts: Counts, schema: TableSchema, demand: AnonymityDemand) ->
 
 def _uploaded(session: Session, stack: ExitStack, counts: Counts, solution: Solution) -> ir.Table:
     """Per combination: its base values, the texts of its class, whether it is blanked."""
-    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synth-assets-")))
+    scratch = stack.enter_context(session.scratch())
     group = pa.table({"id": pa.array(range(len(solution.group)), pa.int64()), "class": pa.array(solution.group)})
     names = {f"{MARK}name{i}": pa.array(c.names, pa.string()) for i, c in enumerate(solution.cells)}
     size = len(solution.cells[0].names)

@@ -134,6 +134,17 @@ def test_dates_and_times_are_iso_texts(profiled: Profiled) -> None:
     assert day.histogram.counts == (1, 0, 1, 0, 1)
 
 
+def test_times_with_fractions_of_a_second_and_after_2038_have_a_profile(profiled: Profiled) -> None:
+    times = [dt.datetime(1969, 12, 31, 23, 59, 59, 500_000), dt.datetime(2099, 1, 1), dt.datetime(2500, 6, 1, 12)]
+    time = profiled({"at": pa.array(times, pa.timestamp("us"))}).columns[0].time
+    assert time is not None
+    assert (time.minimum, time.median, time.maximum) == (
+        "1969-12-31T23:59:59",
+        "2099-01-01T00:00:00",
+        "2500-06-01T12:00:00",
+    )
+
+
 def test_histograms_of_whole_numbers_have_whole_edges(profiled: Profiled) -> None:
     profile = profiled({"few": [1, 1, 3], "wide": [0, 99, 100], "real": [0.0, 0.5, 10.0], "one": [2.5] * 3})
     few, wide, real, one = (profile.column(n).histogram for n in ("few", "wide", "real", "one"))

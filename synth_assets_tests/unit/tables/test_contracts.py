@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -335,3 +336,31 @@ def test_a_folder_without_parquet_files_is_an_input_error(tmp_path: Path, people
 
 def test_a_contract_of_nothing_reads_nothing(tmp_path: Path, people: tuple[Path, TableSchema]) -> None:
     assert run_contract(tmp_path / "absent", people[1], [], ENGINE) == ()
+
+
+def test_great_expectations_does_not_find_a_spark_that_would_end_the_process(tmp_path: Path) -> None:
+    """PySpark without grpc calls sys.exit(0) where the main module has no file, as here."""
+    package = tmp_path / "pyspark" / "sql" / "connect"
+    package.mkdir(parents=True)
+    for folder in (package.parent.parent, package.parent):
+        (folder / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("import sys\nsys.exit(0)\n")
+    steps = (
+        "import sys, pyspark",
+        "from synth_assets.tables.gx_engine import _quiet",
+        "with _quiet(): import great_expectations",
+        "import great_expectations.compatibility.pyspark as found",
+        "assert not found.ConnectDataFrame and sys.modules['pyspark'] is pyspark and 'pyspark.sql' not in sys.modules",
+        "import pyspark.sql.connect",  # ends it with 0 and no line: the trap is there
+        "print('not reached')",
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    code = "\n".join([*steps[:5], "print('alive', flush=True)", *steps[5:]])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("alive", 0), done.stderr[-500:]
