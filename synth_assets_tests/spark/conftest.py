@@ -25,6 +25,8 @@ CONF = {
     "spark.sql.shuffle.partitions": "2",
     "spark.log.level": "ERROR",
 }
+# PySpark leaves the sockets by which it hands tables to its own Java process to the garbage collector
+SOCKET = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
 MASTER = os.environ.get("SYNTH_ASSETS_TEST_SPARK_MASTER", "local-cluster[2,1,1024]")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import math
+from datetime import date, datetime
 from typing import Any
 
 import ibis
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 
 from synth_assets.masking import arrays
 from synth_assets.pii.patterns import TEXT
-from synth_assets_tests.spark.conftest import Answers
+from synth_assets_tests.spark.conftest import SOCKET, Answers
 
 # characters that exist in every Unicode version that one of the engines may have, and mark where engines differ
 _CHARACTERS = st.sampled_from([*"aZ09 _-.,|@\n\r\t\x0b\x85$\\[]&", *"éÉßẞſKİıΣςσǆŉﬁ𝔘🙂́\u2028한"])
 TEXTS = st.lists(st.one_of(st.none(), st.text(_CHARACTERS, max_size=12)), min_size=1, max_size=30)
-pytestmark = pytest.mark.slow  # a query per example
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(SOCKET)]  # a query per example
 FEW = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -32,6 +33,12 @@ def differences(found: tuple[list[Any], list[Any]]) -> list[Any]:
 def test_letter_case_is_one_character_for_one(answers: Answers, texts: list[str | None]) -> None:
     found = answers(lambda v: ibis.struct({"l": v.lower(), "u": v.upper()}), texts, pa.string())
     assert not differences(found)
+
+
+def test_every_character_of_unicode_has_the_same_capital_and_small_letter(answers: Answers) -> None:
+    every = [chr(c) for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000]
+    found = answers(lambda v: v.lower() + "|" + v.upper(), every, pa.string())
+    assert [(hex(ord(c)), d, s) for c, d, s in zip(every, *found, strict=True) if d != s] == []
 
 
 @given(texts=TEXTS)
@@ -114,6 +121,59 @@ def test_the_same_texts_are_dates_and_numbers(answers: Answers, to: str) -> None
     texts += ["2024-01-05Z", "2024-01-05 10:00:00Z", "1", " 1.5 ", "1e3", "12.5", "-12.5", "1d", "1f", "1.", ".5", "+5"]
     texts += ["", "abc", "99999999999999999999", "-", "  ", "1,5", "１", "true", "1e"]
     assert not differences(answers(lambda v: v.try_cast(to), [*texts, None], pa.string()))
+
+
+TIMES = [datetime(1, 1, 2), datetime(1969, 12, 31, 23, 59, 59, 999_999), None, datetime(9999, 12, 30, 1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda v: v.cast("string"),
+        lambda v: v.epoch_seconds().cast("float64"),
+        lambda v: v.cast("date"),
+        lambda v: v + ibis.literal(-1).as_interval("D"),
+    ],
+    ids=["text", "seconds", "day", "day before"],
+)
+def test_times_before_1970_and_at_the_ends_of_the_calendar(answers: Answers, make: Any) -> None:
+    assert not differences(answers(make, TIMES, pa.timestamp("us")))
+
+
+FRACTIONS = [None, 0.5, -0.5, 2.5, 0.285, 1e16, 5e-324, math.nan, -1.5, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("make", "values"),
+    [
+        (lambda v: v.try_cast("int64"), FRACTIONS),
+        (lambda v: v.isnan(), FRACTIONS),
+        (lambda v: v.isnull(), FRACTIONS),
+        (lambda v: v.round(), FRACTIONS[:5]),
+        (lambda v: v.round(2), FRACTIONS),
+        (lambda v: (v.abs() < 1e12).ifelse(v, ibis.null("float64")).floor(), FRACTIONS[:5]),
+        (lambda v: v.cast("string"), FRACTIONS),
+    ],
+    ids=["whole", "nan", "null", "rounded", "cents", "floor", "text"],
+)
+def test_fractions_are_rounded_and_written_the_same(answers: Answers, make: Any, values: list[float | None]) -> None:
+    assert not differences(answers(make, values, pa.float64()))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *[lambda words, i=i: arrays.element(words, ibis.literal(i)) for i in (0, 5, -1)],
+        lambda words: arrays.holds(words, ibis.literal("b")),
+        lambda words: arrays.chained([words, ibis.null("array<string>"), words]),
+        lambda words: words.join(" "),
+        lambda words: arrays.each(words, lambda w: (w == "b").ifelse(ibis.null("string"), w)).unique().length(),
+    ],
+    ids=["at 0", "at 5", "at -1", "holds", "chained", "joined", "different"],
+)
+def test_places_in_lists_and_nulls_in_them(answers: Answers, make: Any) -> None:
+    texts = ["a b c", "b", "", None, "a a b"]
+    assert not differences(answers(lambda v: make(v.split(" ")), texts, pa.string()))
 
 
 def test_digests_permutations_and_divisions_agree(answers: Answers) -> None:
