@@ -41,7 +41,7 @@ def join_kin(
     wanted: Callable[[str], frozenset[str]],
     label: str = "kin",
 ) -> tuple[ir.Table, tuple[Kin, ...]]:
-    """A table with columns of all its ancestors beside its own.
+    """A table with columns of all its ancestors beside its own, and of the rows of the same table that its rows refer to.
 
     A parent key that stands twice is joined once, so the number of rows never changes. The order of rows may.
 
@@ -67,7 +67,11 @@ def join_kin(
         for key in schemas[table].foreign_keys:
             parent = key.parent_table
             here = all(c in at for c in key.columns)
-            if parent in seen or parent not in paths or not here or not _leads(schemas, paths, parent, wanted, seen):
+            itself = parent == name and seen == {name}  # an employee's superior, and not the superior's as well
+            leads = (
+                bool(wanted(name)) if itself else parent not in seen and _leads(schemas, paths, parent, wanted, seen)
+            )
+            if parent not in paths or not here or not leads:
                 continue
             source = session.parquet(paths[parent])
             upward = {c for fk in schemas[parent].foreign_keys for c in fk.columns}
@@ -82,7 +86,8 @@ def join_kin(
             ]
             current = current.left_join(side, on)
             found.append(Kin(parent, {c: names[c] for c in columns if c in wanted(parent)}))
-            waiting.append((parent, names, seen | {parent}))
+            if not itself:
+                waiting.append((parent, names, seen | {parent}))
     return current, tuple(found)
 
 

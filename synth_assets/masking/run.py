@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ibis.expr.types as ir
+import numpy as np
 
 from synth_assets.errors import InputError, withhold_values
 from synth_assets.masking.anonymity.enforce import Recoding, enforce
 from synth_assets.masking.anonymity.records import AnonymityOutcome
+from synth_assets.masking.apart import Met, from_list, kept_apart, met, unique_columns
 from synth_assets.masking.canonical import RawColumn
 from synth_assets.masking.dates import is_dated
 from synth_assets.masking.detected import Detected, found_columns
 from synth_assets.masking.forms import Form
 from synth_assets.masking.keyring import KeyRing, release_key
-from synth_assets.masking.kin import MARK
+from synth_assets.masking.kin import MARK, Kin
 from synth_assets.masking.operators import back_to_type, narrow_form, recipe_for
-from synth_assets.masking.prepare import PERSON_COLUMN, ROW, MaskInput, Prepared, prepare, sexes
+from synth_assets.masking.prepare import PERSON_COLUMN, ROW, SEX, MaskInput, Prepared, prepare, sexes
 from synth_assets.masking.recipes import Recipe, Target, as_text, cook, separate_steps
 from synth_assets.masking.records import ColumnPlan, MaskingPlan, MaskSummary
 from synth_assets.masking.scrub import Mention, is_told, scrubbed
@@ -35,6 +37,7 @@ from synth_assets.pii.taxonomy import taxonomy
 from synth_assets.storage import atomic
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.engine import Engine, Session
+from synth_assets.tables.relations import route
 
 __all__ = ["MaskInput", "mask_tables"]
 _PSEUDONYMS = frozenset({"pseudonym", "format_preserving", "tokenise"})
@@ -135,6 +138,19 @@ class _Job:
         self.anonymity: dict[str, AnonymityOutcome] = {}
         self.later = draw_again(session, ring, self._narrow_domains(), self._identifiers())
         ring.settle(self.later)
+        self.met = self._met()
+
+    def _met(self) -> Met:
+        """Values of unique columns whose made-up names meet, by domain and form."""
+        found: dict[tuple[str, str], list[np.ndarray]] = {}
+        for name, table in self.tables.items():
+            listed = {c.column: c for c in table.plan.columns if from_list(c)}
+            for column in unique_columns(self.session.parquet(table.path), list(listed)):
+                plan, ready = listed[column], prepare(self.session, self.tables, name, numbered=False)
+                order = self._order(plan, table.plan, column, ready.companions())
+                made = cook(ready.table, {f"{MARK}met": (order.target, order.recipe)})
+                found.setdefault((plan.domain, plan.form), []).append(met(made, column, f"{MARK}met"))
+        return {key: np.unique(np.concatenate(numbers)) for key, numbers in found.items()}
 
     def _columns(self) -> Iterator[tuple[RawColumn, ColumnPlan]]:
         for name, table in self.tables.items():
@@ -233,9 +249,8 @@ class _Job:
                 add(plan, plan.column, names.get(plan.column))
         for i, kin in enumerate(ready.kin):
             of = self.tables[kin.table].plan
-            companions = ready.companions() | {
-                role: kin.columns[c] for role, c in sexes(of).items() if c in kin.columns
-            }
+            companions = {**ready.companions(), SEX: self._sex_beside(ready, kin)}
+            companions = {role: c for role, c in companions.items() if c is not None}
             for column, joined in kin.columns.items():
                 plan = of.column(column)
                 if is_told(plan.entity_type) and plan.action != "scrub":
@@ -245,10 +260,25 @@ class _Job:
                     add(plan, joined, made)
         return sources, mentions, orders
 
+    def _sex_beside(self, ready: Prepared, kin: Kin) -> str | None:
+        """The sex by which names of an ancestor were drawn: its own, or that of a row above it, not the patient's."""
+        schemas = {n: t.schema for n, t in self.tables.items()}
+        above = (k for k in ready.kin if k.table != kin.table and route(schemas, kin.table, k.table))
+        found = (
+            k.columns[c] for k in (kin, *above) for c in sexes(self.tables[k.table].plan).values() if c in k.columns
+        )
+        return next(found, None)
+
     def _made(self, table: ir.Table, orders: Mapping[str, _Order]) -> ir.Table:
         """All results but the scrubbed texts: recipes, then tokens, then the storage type of the raw column."""
         table = cook(table, {n: (o.target, o.recipe) for n, o in orders.items()})
         table = self.tokens.put(table, {n: o.plan.domain for n, o in orders.items() if o.plan.action == "tokenise"})
+        apart = {
+            n: kept_apart(table[n], table[o.target.source], o.plan, self.ring, self.met)
+            for n, o in orders.items()
+            if (o.plan.domain, o.plan.form) in self.met and from_list(o.plan)
+        }
+        table = table.mutate(**apart) if apart else table
         typed = {
             n: back_to_type(table[n], o.plan.dtype) for n, o in orders.items() if _is_text_of_number(table[n], o.plan)
         }

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from synth_assets.generation import lists
 from synth_assets.masking import people
+from synth_assets_tests.unit.masking.conftest import House
 
 Brew = Callable[..., Any]
 WOMEN, MEN = set(lists.first_names("F")), set(lists.first_names("M"))
@@ -97,3 +98,25 @@ def test_a_zip_code_stored_as_a_number_keeps_its_area(brew: Brew) -> None:
 
 def test_firms_come_from_the_list(brew: Brew) -> None:
     assert set(brew(people.company(), ["Acme", "Initech"])) <= set(lists.companies())
+
+
+def test_names_of_a_unique_column_stay_unique_and_are_the_same_in_other_tables(house: House) -> None:
+    """Five thousand bands have five thousand names, and there are fewer made-up cities than real ones."""
+    bands = [f"Band{i} Player{i % 71}" for i in range(5_000)]
+    cities = [f"Town{i}" for i in range(5_000)]
+    house.table("bands", {"name": bands, "city": cities}, {"name": "person_name", "city": "city"})
+    sold = {"band": bands[::-1] * 2, "note": [f"a song of {b}" for b in bands[::-1]] * 2}
+    house.table("sales", sold, {"band": "person_name", "note": "free_text"}, texts=("note",))
+    house.mask()
+    made, sales = house.read("bands"), house.read("sales")
+    assert len(set(made["name"])) == len(set(made["city"])) == 5_000
+    assert sales["band"] == made["name"][::-1] * 2
+    assert sales["note"] == [f"a song of {name}" for name in sales["band"]]
+    plain = sum(bool(re.fullmatch(r"\D+", name)) for name in made["name"])
+    assert 4_500 < plain < 5_000  # few have drawn a name that another one has
+
+
+def test_names_of_a_column_with_repeated_names_need_no_digits(house: House) -> None:
+    house.table("people", {"name": [f"A{i} B" for i in range(900)] * 2}, {"name": "person_name"})
+    house.mask()
+    assert not any(re.search(r"\d", name) for name in house.read("people")["name"])

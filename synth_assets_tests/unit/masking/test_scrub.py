@@ -309,3 +309,39 @@ def test_parts_of_dates_and_ages_over_89_are_not_told(house: House, said: str, l
     house.table("t", {"note": [said]}, {"note": "free_text"}, texts=("note",))
     house.mask("hipaa_safe_harbor")
     assert house.read("t")["note"] == [left]
+
+
+def test_the_row_of_the_same_table_that_a_row_refers_to_is_told_with_its_pseudonyms(house: House) -> None:
+    house.table(
+        "staff",
+        {
+            "id": ["a", "b", "c"],
+            "boss": [None, "a", "b"],
+            "first": ["Nancy", "Andrew", "Robert"],
+            "last": ["Edwardsen", "Adamsky", "Kingsley"],
+            "note": ["head", "reports to Nancy Edwardsen", "ANDREW ADAMSKY decides, not Nancy"],
+        },
+        {"id": "customer_id", "boss": "customer_id", "first": "first_name", "last": "last_name", "note": "free_text"},
+        key=("id",),
+        parents={"boss": "staff.id"},
+        texts=("note",),
+    )
+    house.mask()
+    made = house.read("staff")
+    assert made["note"][:2] == ["head", f"reports to {made['first'][0]} {made['last'][0]}"]
+    assert made["note"][2] == f"{made['first'][1]} {made['last'][1]} decides, not Nancy"
+
+
+def test_a_parents_name_is_drawn_by_its_own_sex_and_not_by_that_of_the_row_that_tells_it(house: House) -> None:
+    house.table(
+        "doctors", {"id": [1], "name": ["Kim Abernath"]}, {"id": "customer_id", "name": "person_name"}, key=("id",)
+    )
+    house.table(
+        "visits",
+        {"doctor": [1] * 40, "sex": ["F", "M"] * 20, "note": ["seen by Kim Abernath"] * 40},
+        {"doctor": "customer_id", "sex": "sex", "note": "free_text"},
+        parents={"doctor": "doctors.id"},
+        texts=("note",),
+    )
+    house.mask()
+    assert set(house.read("visits")["note"]) == {f"seen by {house.read('doctors')['name'][0]}"}
