@@ -28,7 +28,11 @@ def key_outcome(report: KeyReport) -> CheckOutcome:
     """The outcome of the check `keys`."""
     broken = [f"{k.table}.{'+'.join(k.columns)}" for k in report.keys if not k.passed]
     holds = "1 key holds" if len(report.keys) == 1 else f"{len(report.keys)} keys hold"
-    words = f"{holds} as before" if not broken else f"keys are broken: {', '.join(broken)}"
+    words = (
+        f"{holds} as before"
+        if not broken
+        else (f"keys are broken: {', '.join(broken)}. Give these columns the action `pseudonym`, or drop them.")
+    )
     return CheckOutcome("keys", passed=report.passed, description=words, metadata={"keys_checked": len(report.keys)})
 
 

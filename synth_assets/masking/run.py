@@ -249,8 +249,9 @@ class _Job:
                 add(plan, plan.column, names.get(plan.column))
         for i, kin in enumerate(ready.kin):
             of = self.tables[kin.table].plan
-            companions = {**ready.companions(), SEX: self._sex_beside(ready, kin)}
-            companions = {role: c for role, c in companions.items() if c is not None}
+            companions, sex = dict(ready.companions()), self._sex_beside(ready, kin)
+            companions.pop(SEX, None)
+            companions |= {SEX: sex} if sex else {}
             for column, joined in kin.columns.items():
                 plan = of.column(column)
                 if is_told(plan.entity_type) and plan.action != "scrub":
