@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import Progress, engine_of, ingested, silent, verdicts_of
 from synth_assets.config.dataset import ColumnConfig, TextDetectorName
+from synth_assets.errors import withhold_values
 
 if TYPE_CHECKING:
     from synth_assets.api.reading import Table
@@ -40,14 +41,15 @@ def profile(table: Table, *, name: str | None = None, progress: Progress = silen
         quasi = tuple(v.column for v in verdicts if v.identifier_class == "quasi")
         sensitive = tuple(v.column for v in verdicts if v.identifier_class == "sensitive")
         progress("computing statistics")
-        full = profile_table(
-            data.folder,
-            data.schema,
-            engine_of(),
-            identifying=identifying_columns(verdicts),
-            quasi=quasi,
-            sensitive=sensitive,
-        )
+        with withhold_values("the profile"):
+            full = profile_table(
+                data.folder,
+                data.schema,
+                engine_of(),
+                identifying=identifying_columns(verdicts),
+                quasi=quasi,
+                sensitive=sensitive,
+            )
         return without_identifying_values(full)
 
 

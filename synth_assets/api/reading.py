@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig, TextDetectorName
 from synth_assets.config.runtime import Settings, find_home
-from synth_assets.errors import InputError, SourceError
+from synth_assets.errors import InputError, SourceError, withhold_values
 from synth_assets.tables.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -148,14 +148,15 @@ def verdicts_of(
     from synth_assets.pii.classify import classify_table
 
     known = {n: c for n, c in (columns or {}).items() if n in data.schema.names}
-    return classify_table(
-        data.folder,
-        data.schema,
-        engine_of(),
-        table_name=data.schema.name,
-        overrides=known,
-        text_detector=text_detector,
-    )
+    with withhold_values("the classification"):
+        return classify_table(
+            data.folder,
+            data.schema,
+            engine_of(),
+            table_name=data.schema.name,
+            overrides=known,
+            text_detector=text_detector,
+        )
 
 
 def path_of(table: Table) -> str | None:

@@ -29,6 +29,7 @@ from synth_assets.tables.schema import TableSchema
 SAMPLE_ROWS = 200_000
 SAMPLE_PIECES = 8
 EXACT_ROWS = 2_000_000
+COUNTED = 50  # columns
 _HEALTH = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text", "free_text"})
 _PLACES = frozenset({"city", "state", "county", "country", "zip", "coordinates", "language", "employer", "url"})
 _REPEATED = 0.5
@@ -155,17 +156,19 @@ def _to_arrow(frame: Any) -> pa.Table:
 
 
 def column_counts(table: Path, schema: TableSchema, engine: Engine) -> dict[str, int]:
-    """Rows, missing cells and distinct values of all columns in one pass."""
+    """Rows, missing cells and distinct values of all columns, `COUNTED` columns per pass: each distinct count has a table in memory."""
+    found: dict[str, int] = {}
     with engine.session() as session:
         source = session.parquet(table)
         exact = schema.row_count <= EXACT_ROWS
-        measures = {"rows": source.count()}
-        for i, name in enumerate(schema.names):
-            column = source[name]
-            measures[f"m{i}"] = column.isnull().sum()  # noqa: PD003  Ibis, not pandas
-            measures[f"d{i}"] = column.nunique() if exact else column.approx_nunique()
-        row = source.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    return {key: int(value or 0) for key, value in row.items()}
+        for start in range(0, len(schema.names), COUNTED):
+            measures = {"rows": source.count()}
+            for i, name in enumerate(schema.names[start : start + COUNTED], start):
+                column = source[name]
+                measures[f"m{i}"] = column.isnull().sum()  # noqa: PD003  Ibis, not pandas
+                measures[f"d{i}"] = column.nunique() if exact else column.approx_nunique()
+            found |= source.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    return {key: int(value or 0) for key, value in found.items()}
 
 
 def _sample_rows(files: Sequence[Path], names: Sequence[str]) -> pa.Table:

@@ -23,6 +23,7 @@ from synth_assets.errors import (
     InputError,
     ReleaseRefusedError,
     SourceError,
+    UnexpectedError,
 )
 from synth_assets_tests.unit.cli.conftest import people_text
 
@@ -395,3 +396,23 @@ def test_generate_writes_files_of_one_format(tmp_path: Path) -> None:
     assert api.profile(made["t"]).row_count == 7
     with pytest.raises(InputError, match="'xml' is no format"):
         api.generate(schema, tmp_path / "out", fmt="xml")
+
+
+@pytest.mark.parametrize(
+    ("call", "fails"),
+    [
+        (api.classify, "synth_assets.pii.classify.classify_table"),
+        (api.profile, "synth_assets.profiling.profile.profile_table"),
+    ],
+)
+def test_no_exception_of_another_library_reaches_the_caller_with_a_value(
+    monkeypatch: pytest.MonkeyPatch, frame: pd.DataFrame, call: Callable[..., Any], fails: str
+) -> None:
+    def quote(*_: object, **__: object) -> None:
+        raise ValueError("could not convert '123-45-6789'")
+
+    monkeypatch.setattr(fails, quote)
+    with pytest.raises(UnexpectedError) as caught:
+        call(frame)
+    assert "6789" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.errors import ConfigError, InputError
-from synth_assets.pii.classify import classify_frame, classify_table
+from synth_assets.pii.classify import classify_frame, classify_table, column_counts
 from synth_assets.pii.evidence import calibration
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.tables.engine import Engine
@@ -328,3 +328,12 @@ def test_words_of_article_9_tell_nothing_in_a_table_about_things() -> None:
         pa.table({"sku": ["A1", "B2"] * 30, "genotype": ["a", "b", "c"] * 20}), table_name="products"
     )
     assert verdict.identifier_class == "none"
+
+
+def test_a_table_of_hundreds_of_columns_is_counted_within_the_memory_limit(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(260)]
+    pq.write_table(pa.table({n: ["a", "b", None] for n in names}), tmp_path / "part-00000.parquet")
+    columns = tuple(ColumnSchema(name=n, kind=ColumnKind.TEXT, dtype="string") for n in names)
+    schema = TableSchema(name="wide", columns=columns, row_count=3)
+    counts = column_counts(tmp_path, schema, Engine(memory_limit="1GB", threads=2))
+    assert counts == {"rows": 3} | {f"m{i}": 1 for i in range(260)} | {f"d{i}": 2 for i in range(260)}
