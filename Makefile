@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo ui test check format screenshots nightly bench clean constraints
+.PHONY: help setup demo ui test test-spark check format screenshots nightly bench clean constraints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -34,14 +34,24 @@ test: setup ## Check format, lint, types and layers, and run the tests
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
+.venv-spark/installed: .venv/installed
+	@$(PYTHON) -m venv .venv-spark
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > .venv-spark/lib/python3.11/site-packages/of_venv.pth
+	@.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt pyspark py4j
+	@touch .venv-spark/installed
+
+test-spark: .venv-spark/installed ## Run DuckDB and Spark on the same tables (needs Java 17; PySpark in .venv-spark)
+	@PYTHONPATH=$(CURDIR) .venv-spark/bin/python -m pytest -m "spark and not slow" synth_assets_tests/spark
+
 check: setup ## Format, lint, types and layers only; changes nothing
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
 
 format: setup ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-nightly: setup ## Every test, with more examples
+nightly: setup .venv-spark/installed ## Every test, with more examples
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
+	@PYTHONPATH=$(CURDIR) .venv-spark/bin/python -m pytest -m spark synth_assets_tests/spark
 
 screenshots: setup ## Take the pictures of the README (needs Chromium and a finished demo)
 	@$(BIN)/python scripts/screenshots.py

@@ -33,10 +33,7 @@ from synth_assets.tables.schema import ColumnSchema, ForeignKey, TableSchema
 from synth_assets.tables.split import SplitTable, split_tables
 from synth_assets_tests.spark.conftest import DUCK, SOCKET, stored
 
-pytestmark = [
-    pytest.mark.slow,  # a Spark of its own; every query is planned for seconds
-    pytest.mark.filterwarnings(SOCKET),
-]
+pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings(SOCKET)]
 KEY = SecretKey(bytes(range(32)))
 _KINDS = {"int64": "number", "double": "number", "string": "category", "bool": "boolean"}
 _KINDS |= {"date32[day]": "date", "timestamp[us]": "datetime"}

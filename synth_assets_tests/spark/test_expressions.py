@@ -19,7 +19,7 @@ from synth_assets_tests.spark.conftest import SOCKET, Answers
 # characters that exist in every Unicode version that one of the engines may have, and mark where engines differ
 _CHARACTERS = st.sampled_from([*"aZ09 _-.,|@\n\r\t\x0b\x85$\\[]&", *"éÉßẞſKİıΣςσǆŉﬁ𝔘🙂́\u2028한"])
 TEXTS = st.lists(st.one_of(st.none(), st.text(_CHARACTERS, max_size=12)), min_size=1, max_size=30)
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(SOCKET)]  # a query per example
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings(SOCKET)]  # a query per example
 FEW = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
