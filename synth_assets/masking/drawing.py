@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from synth_assets.masking.codes import codes_of
 from synth_assets.masking.ff1 import FF1
 from synth_assets.masking.forms import Form
 from synth_assets.masking.shapes import hex_of
 from synth_assets.masking.texts import Array, Texts, with_rows
 
-DRAWS = 7  # the first one, and six for values whose pseudonym met another or a real one
+DRAWS = 16  # the first one, and fifteen for values whose pseudonym met another or a real one
 WITHOUT_FORM = DRAWS  # number of the draw that gives up the form: 32 hex digits
 
 
@@ -76,6 +77,23 @@ class Drawing:
         own = self.form.codes(texts.to_arrow()).fill_null(0).to_numpy().view(np.uint64)
         digits = np.concatenate([hex_of(self.ciphers[0].drawn(own, label)) for label in (2, 3)], axis=1)
         return Texts(digits.reshape(-1), np.arange(len(texts) + 1) * digits.shape[1], texts.valid)
+
+
+@dataclass(frozen=True)
+class DrawnCodes:
+    """A function from values to the numbers of their pseudonyms in one draw.
+
+    Args:
+        form: The form.
+        cipher: Keyed permutation of the draw.
+    """
+
+    form: Form
+    cipher: FF1
+
+    def __call__(self, column: Array) -> pa.Array:
+        """Numbers of a column of texts; null where the pseudonym has no letters and digits."""
+        return codes_of(self.form.draw(Texts.of(column), self.cipher))
 
 
 def one_draw(form: Form, cipher: FF1) -> Drawing:

@@ -45,11 +45,13 @@ class Form:
         name: Its name; columns of one domain and form share their pseudonyms.
         draw: Pseudonyms of a batch.
         codes: A number for each text; equal ones are the same value, and have the same characters in their pseudonym.
+        comparable: Whether these are the numbers of `codes.codes`, by which values of all forms are compared.
     """
 
     name: str
     draw: Callable[[Texts, FF1], Texts] = field(repr=False)
     codes: Callable[[Array], pa.Array] = field(default=codes, repr=False)
+    comparable: bool = True
 
 
 def _digit_rows(texts: Texts, low: int, high: int) -> Iterator[tuple[Places, Places]]:
@@ -282,7 +284,7 @@ ITIN = Form("itin", _itin)
 CARD = Form("card", _checked(12, 19, 6, 0))
 NPI = Form("npi", _checked(10, 10, 1, 24))  # Luhn over 80840 + number, which adds 24
 IBAN = Form("iban", _iban)
-IP_ADDRESS = Form("ip_address", _ip_address, exact_codes)
+IP_ADDRESS = Form("ip_address", _ip_address, exact_codes, comparable=False)
 MAC_ADDRESS = Form("mac_address", _mac_address)
 VIN = Form("vin", lambda texts, cipher: shaped(texts, cipher, VEHICLE))
 CODE = Form("code", _code)

@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from synth_assets.errors import withhold_values
-from synth_assets.masking.drawing import DRAWS, Drawing, Later, one_draw
+from synth_assets.masking.drawing import DRAWS, Drawing, DrawnCodes, Later, one_draw
 from synth_assets.masking.ff1 import FF1
 from synth_assets.masking.forms import Form
 from synth_assets.masking.prf import Hexadecimal, Numbers, Prf
@@ -118,6 +118,11 @@ class KeyRing(WordLists):
         """The pseudonyms of one draw, whatever they meet."""
         name = f"draw {draw} {form.name} {domain}"
         return self.function(name, lambda: one_draw(form, self.cipher(domain, draw)), ["string"], "string")
+
+    def drawn_codes(self, form: Form, domain: str, draw: int) -> Function:
+        """The numbers of the pseudonyms of one draw (`codes.codes`)."""
+        name = f"drawn codes {draw} {form.name} {domain}"
+        return self.function(name, lambda: DrawnCodes(form, self.cipher(domain, draw)), ["string"], "int64")
 
 
 def release_key(key: SecretKey, release_domain: str) -> SecretKey:

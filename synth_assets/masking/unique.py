@@ -57,80 +57,93 @@ def draw_again(
     """
     if not domains:
         return {}
-    look = _Look(session, ring, _values(session, identifiers))
+    look = _Look(session, ring, domains, identifiers)
     found = {(d.name, d.form.name): look.later(d) for d in domains}
     return {key: later for key, later in found.items() if len(later.codes)}
 
 
 class _Look:
-    """The search, with the real identifiers in the engine as numbers."""
+    """The search over numbers of 64 bits: `c`, that of a value, and `h`, that of its pseudonym, null where it has no letter or digit.
 
-    def __init__(self, session: Session, ring: KeyRing, identifiers: ir.Table | None) -> None:
+    No filter on `h` where it is made: the engine would call the function once for it and once more for the result. Comparisons leave
+    null out.
+    """
+
+    def __init__(
+        self, session: Session, ring: KeyRing, domains: Sequence[Domain], identifiers: Sequence[RawColumn]
+    ) -> None:
         self.session, self.ring = session, ring
-        self.codes = ring.function("codes", lambda: codes, ["string"], "int64")
-        self.real: ir.Table | None = None
-        if identifiers is not None:
-            digits = ring.function("digit codes", lambda: digit_codes, ["string"], "int64")
-            parts = [identifiers.select(h=make(identifiers.v)) for make in (self.codes, digits)]
-            self.real = self.keep(parts[0].union(parts[1], distinct=False))
+        self.first: dict[tuple[str, str], ir.Table] = {}
+        parts, seen = [], set[RawColumn]()
+        for domain in domains:
+            values = _values(session, domain.columns)
+            first = session.keep(self.drawn(domain, values.select("v", c=self.own(domain, values)), 0))
+            self.first[domain.name, domain.form.name] = first
+            if domain.form.comparable and set(domain.columns) <= set(identifiers):
+                parts.append(first.select("c"))
+                seen |= set(domain.columns)
+        parts += [session.keep(part) for part in self._numbers(identifiers, seen)]
+        self.real = ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0] if parts else None
+
+    def _numbers(self, identifiers: Sequence[RawColumn], seen: set[RawColumn]) -> list[ir.Table]:
+        """Numbers of the identifiers that are not seen yet, and of the digits of all that have letters too."""
+        plain = self.ring.function("codes", lambda: codes, ["string"], "int64")
+        digits = self.ring.function("digit codes", lambda: digit_codes, ["string"], "int64")
+        others = [c for c in identifiers if c not in seen]
+        wanted = [(make, _values(self.session, of)) for make, of in ((plain, others), (digits, identifiers)) if of]
+        return [values.select(c=make(values.v)) for make, values in wanted]
 
     def later(self, domain: Domain) -> Later:
         """The later draws of one domain."""
-        values = _values(self.session, domain.columns)
-        if values is None:
-            return Later.nobody()
-        own = self.ring.function(f"codes {domain.form.name}", lambda: domain.form.codes, ["string"], "int64")
-        first = self.drawn(domain, values.select("v", c=own(values.v)), 0)
-        groups = self.keep(first.group_by("h").aggregate(low=first.c.min(), high=first.c.max()))
-        unlucky = self.texts(values, own, self.met(groups, first))
+        first = self.first[domain.name, domain.form.name]
+        unlucky = self._texts(domain, self.session.keep(self._met(first).distinct()))
         found: list[tuple[np.ndarray, int]] = []
-        taken = groups.select("h")
+        taken = first.select("h")
         for draw in range(1, DRAWS):
             if not self.size(unlucky):
                 break
-            again = self.keep(self.drawn(domain, unlucky, draw))
-            met = again.group_by("h").aggregate(low=again.c.min(), high=again.c.max())
-            bad = again.semi_join(met.filter(met.low != met.high), "h").select("c")
-            for other in (taken, self.real):
-                bad = bad if other is None else bad.union(again.semi_join(other, "h").select("c"), distinct=False)
-            bad = bad.union(again.filter(again.h == again.c).select("c"), distinct=False)
-            unlucky, good = self.keep(unlucky.semi_join(bad, "c")), self.keep(again.anti_join(bad, "c"))
-            found.append((good.select("c").to_pyarrow()["c"].to_numpy(), draw))
+            again = self.session.keep(self.drawn(domain, unlucky, draw))
+            met = self._met(again).union(again.semi_join(taken, "h").select("c"), distinct=False)
+            unlucky = self.session.keep(unlucky.semi_join(met, "c"))
+            good = self.session.keep(again.anti_join(unlucky, "c"))
+            found.append((_column(good), draw))
             taken = taken.union(good.select("h"), distinct=False)
-        found.append((unlucky.select("c").to_pyarrow()["c"].to_numpy(), WITHOUT_FORM))
+        found.append((_column(unlucky), WITHOUT_FORM))
         every = np.concatenate([c for c, _ in found])
         order = np.argsort(every)
         return Later(every[order], np.concatenate([np.full(len(c), draw, np.uint8) for c, draw in found])[order])
 
+    def own(self, domain: Domain, values: ir.Table) -> ir.Value:
+        """Numbers of values as the form takes them."""
+        name = f"codes {domain.form.name}"
+        return self.ring.function(name, lambda: domain.form.codes, ["string"], "int64")(values.v)
+
     def drawn(self, domain: Domain, values: ir.Table, draw: int) -> ir.Table:
-        """Number `c` of each value, and `h`, that of its pseudonym; null for values without letters and digits: they identify nobody.
+        """`c` of each value, and `h`."""
+        return values.select("c", h=self.ring.drawn_codes(domain.form, domain.name, draw)(values.v))
 
-        No filter on `h`: the engine would call the function once for it and once more for the result. Comparisons leave null out.
-        """
-        make = self.ring.draw(domain.form, domain.name, draw)
-        return values.select("c", h=self.codes(make(values.v)))
+    def _met(self, drawn: ir.Table) -> ir.Table:
+        """Numbers `c` of values whose pseudonym is another one's of the draw, a real identifier, or the value itself."""
+        groups = drawn.group_by("h").aggregate(low=drawn.c.min(), high=drawn.c.max())
+        shared = drawn.semi_join(groups.filter(groups.low != groups.high), "h").select("c")
+        met = shared.union(drawn.filter(drawn.h == drawn.c).select("c"), distinct=False)
+        real = self._real_near(drawn)
+        return met if real is None else met.union(drawn.semi_join(real, "h").select("c"), distinct=False)
 
-    def met(self, groups: ir.Table, first: ir.Table) -> ir.Table:
-        """Numbers `c` of values whose pseudonym is another value's, a real identifier, or the value itself."""
-        shared = groups.filter(groups.low != groups.high)
-        met = groups.filter(groups.low == groups.h).select(c="low")
-        if self.real is not None:
-            hit = groups.semi_join(self.real, "h")
-            met = met.union(hit.filter(hit.low == hit.high).select(c="low"), distinct=False)
-        if self.size(shared):
-            met = met.union(first.semi_join(shared, "h").select("c"), distinct=False)
-        return self.keep(met.distinct())
+    def _real_near(self, drawn: ir.Table) -> ir.Table | None:
+        """The numbers of real identifiers, as `h`, between the least and the greatest pseudonym: telephone numbers meet no cards."""
+        ends = drawn.aggregate(low=drawn.h.min(), high=drawn.h.max()).to_pyarrow().to_pylist()[0]
+        if self.real is None or ends["low"] is None:
+            return None
+        return self.real.filter(self.real.c.between(ends["low"], ends["high"])).select(h="c")
 
-    def texts(self, values: ir.Table, own: object, met: ir.Table) -> ir.Table:
+    def _texts(self, domain: Domain, met: ir.Table) -> ir.Table:
         """The texts `v` of some values, and their numbers `c`, each once."""
         if not self.size(met):
-            return self.keep(values.select("v", c=own(values.v)).limit(0))  # type: ignore[operator]
-        coded = values.select("v", c=own(values.v))  # type: ignore[operator]
-        return self.keep(coded.semi_join(met, "c").distinct(on="c"))
-
-    def keep(self, table: ir.Table) -> ir.Table:
-        """Materialise an expression as a temporary table of the session (it spills to disk when memory is short)."""
-        return self.session.keep(table)
+            return met.mutate(v=ibis.null("string"))
+        values = _values(self.session, domain.columns)
+        coded = values.select("v", c=self.own(domain, values))
+        return self.session.keep(coded.semi_join(met, "c").distinct(on="c"))
 
     @staticmethod
     def size(table: ir.Table) -> int:
@@ -138,13 +151,17 @@ class _Look:
         return int(table.count().execute())
 
 
-def _values(session: Session, columns: Sequence[RawColumn]) -> ir.Table | None:
-    """The texts of some columns, in one column `v`; a value may stand many times. None for no columns."""
+def _column(table: ir.Table) -> np.ndarray:
+    """The numbers `c` of a table."""
+    made: np.ndarray = table.select("c").to_pyarrow()["c"].to_numpy()
+    return made
+
+
+def _values(session: Session, columns: Sequence[RawColumn]) -> ir.Table:
+    """The texts of one column or more, in one column `v`; a value may stand many times."""
     parts = []
     for column in columns:
         table = session.parquet(column.path)
         values = table.select(v=as_text(table[column.column], column.dtype))
         parts.append(values.filter(values.v.notnull()))
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return ibis.union(*parts, distinct=False)
+    return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]
