@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.masking.ff1 import Integers
-from synth_assets.masking.texts import DIGIT, KIND, OTHER, Array, Bytes, Flags, Places, Texts
+from synth_assets.masking.texts import DIGIT, OTHER, Array, Bytes, Flags, Places, Texts
 
 EXACT = 18  # digits
 _POWERS = (10 ** np.arange(EXACT + 1, dtype=np.uint64)).astype(np.uint64)
@@ -37,10 +37,13 @@ def codes(column: Array) -> pa.Array:
 
 def codes_of(texts: Texts) -> pa.Array:
     """As `codes`, of texts that were taken apart already."""
-    kinds = KIND[texts.data]
+    kinds = texts.kinds
     if (kinds > DIGIT).any():
         texts = _plain(texts)
         return _masked(of_plain(texts), texts.lengths > 0)
+    columns = texts.columns(kinds == DIGIT)
+    if columns is not None and len(columns):
+        return pa.array(_of_digits(np.take(texts.data.reshape(len(texts), -1), columns, axis=1)).view(np.int64))
     made, filled = np.zeros(len(texts), np.uint64), np.zeros(len(texts), bool)
     for rows, places in texts.by_count(kinds == DIGIT):
         made[rows], filled[rows] = _of_digits(texts.data[places]), True
@@ -62,7 +65,7 @@ def _of_digits(digits: Bytes) -> Integers:
 def digit_codes(column: Array) -> pa.Array:
     """The numbers of the digits of texts that also have letters and nine digits or more; null for others."""
     texts = Texts.of(column)
-    kinds = KIND[texts.data]
+    kinds = texts.kinds
     if not (kinds > DIGIT).any():
         return pa.nulls(len(texts), pa.int64())
     digits = texts.counts(kinds == DIGIT)
@@ -78,7 +81,7 @@ def exact_codes(column: Array) -> pa.Array:
 
 def of_plain(texts: Texts) -> Integers:
     """The numbers of texts that have nothing but small letters and digits, shape (n,)."""
-    kinds = KIND[texts.data]
+    kinds = texts.kinds
     other = texts.counts(kinds != DIGIT)
     lengths = texts.lengths
     made = np.zeros(len(texts), np.uint64)
@@ -146,7 +149,7 @@ def _powers(count: int) -> tuple[Integers, Integers]:
 
 def _plain(texts: Texts) -> Texts:
     """Letters and digits only, in small letters."""
-    kinds = KIND[texts.data]
+    kinds = texts.kinds
     if (kinds == OTHER).any():
         lower = pc.utf8_lower(texts.to_arrow())
         return Texts.of(pc.replace_substring_regex(lower, r"[^\pL\pN]", ""))

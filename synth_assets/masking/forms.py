@@ -56,9 +56,8 @@ class Form:
 
 def _digit_rows(texts: Texts, low: int, high: int) -> Iterator[tuple[Places, Places]]:
     """Rows without letters and with `low` to `high` digits, in groups: rows, and the places of their digits."""
-    kinds = KIND[texts.data]
-    lettered = texts.counts(kinds > DIGIT) > 0
-    for rows, places in texts.by_count(kinds == DIGIT):
+    lettered = texts.counts(texts.kinds > DIGIT) > 0
+    for rows, places in texts.by_count(texts.kinds == DIGIT):
         if low <= places.shape[1] <= high:
             plain = ~lettered[rows]
             yield rows[plain], places[plain]
@@ -74,6 +73,11 @@ def _with_digits(texts: Texts, cipher: FF1, low: int, high: int, make: Callable[
         high: Most digits.
         make: ASCII digits, shape (m, count), and the rows they stand in -> as many new ones.
     """
+    columns = texts.columns(texts.kinds == DIGIT)
+    if columns is not None and low <= len(columns) <= high and not (texts.kinds > DIGIT).any():  # all of one form
+        table = texts.data.reshape(len(texts), texts.width).copy()
+        table[:, columns] = make(np.take(table, columns, axis=1), np.arange(len(texts)))
+        return texts.replaced(table.reshape(-1))
     made, other = texts.data.copy(), np.ones(len(texts), bool)
     for rows, places in _digit_rows(texts, low, high):
         made[places] = make(texts.data[places], rows)
@@ -122,13 +126,12 @@ def american(numbers: Integers, cipher: FF1) -> Integers:
         cipher: The permutation.
     """
     ordered, place, existing = _prefixes()
-    prefix, line, made = numbers // 10_000, numbers % 10_000, np.empty_like(numbers)
-    left = place[prefix]
-    for rows, first, size in ((left < existing, 0, existing), (left >= existing, existing, 10**6 - existing)):
-        if rows.any():
-            high, low = cipher.halves(left[rows] - first, line[rows], size, 10_000, radix=10, length=12)
-            made[rows] = ordered[high + first] * 10_000 + low
-    return made
+    prefix = numbers // np.uint64(10_000)
+    left, line = place[prefix], numbers - prefix * np.uint64(10_000)
+    first = np.where(left < existing, np.uint64(0), np.uint64(existing))
+    size = np.where(left < existing, np.uint64(existing), np.uint64(10**6 - existing))
+    high, low = cipher.halves(left - first, line, size, 10_000, radix=10, length=12)
+    return ordered[high + first] * np.uint64(10_000) + low
 
 
 def _phone(texts: Texts, cipher: FF1) -> Texts:
@@ -140,10 +143,13 @@ def _phone(texts: Texts, cipher: FF1) -> Texts:
     def make(digits: Bytes, rows: Places) -> Bytes:
         count, made = digits.shape[1], digits.copy()
         here = (
-            np.isin(first[rows], np.frombuffer(b"+0", np.uint8), invert=True)
+            (first[rows] != ord("+")) & (first[rows] != ord("0"))
             if count == 10
             else (digits[:, 0] == ord("1")) & (count == 11)
         )
+        if count >= 10 and here.all():
+            made[:, count - 10 :] = digits_of(american(number(digits[:, count - 10 :]), cipher), 10)
+            return made
         made[here, count - 10 :] = (
             digits_of(american(number(digits[here, count - 10 :]), cipher), 10) if here.any() else 0
         )
@@ -160,7 +166,7 @@ def _phone_codes(column: Array) -> pa.Array:
 
 
 def _without_extension(texts: Texts) -> Texts:
-    if not (KIND[texts.data] > DIGIT).any() and not (texts.data == ord("#")).any():
+    if not (texts.kinds > DIGIT).any() and not (texts.data == ord("#")).any():
         return texts
     return Texts.of(pc.replace_substring_regex(texts.to_arrow(), _EXTENSION, ""))
 

@@ -34,7 +34,7 @@ class Prf:
     def bits(self, texts: Texts) -> Integers:
         """128 bits per text as two little-endian numbers, shape (n, 2); a missing text counts as the empty one."""
         lengths, starts = texts.lengths, texts.offsets[:-1]
-        padded = np.concatenate([texts.data, np.zeros(_BLOCK, np.uint8)])
+        padded = np.concatenate([texts.data, np.zeros(2 * _BLOCK, np.uint8)])
         blocks, encryptor = -(-(lengths + _LENGTH) // _BLOCK), ecb(self.key)
         whole = np.empty((len(texts), 2), "<u8")
         whole[:, 0] = words_at(padded, starts, lengths) << np.uint64(8 * _LENGTH) | lengths.astype(np.uint64)

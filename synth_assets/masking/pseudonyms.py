@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from synth_assets.masking.ff1 import FF1
+from synth_assets.masking.ff1 import FF1, Integers
 from synth_assets.masking.keyring import text_function
 from synth_assets.masking.prf import Hexadecimal
 from synth_assets.masking.recipes import Cell, Recipe
@@ -95,17 +95,24 @@ class WholeNumbers:
     def __call__(self, column: Array) -> pa.Array:
         """int64 to int64; missing stays missing."""
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        values, missing = array.fill_null(0).to_numpy(), array.is_null().to_numpy(zero_copy_only=False)
-        small = (values >= 0) & (values < WHOLE_NUMBERS)
-        number = values[small].astype(np.uint64)
-        left, right = self.cipher.halves(
-            number >> np.uint64(16), number & np.uint64(0xFFFF), 2**16, 2**16, radix=2, length=32
-        )
+        missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+        values = (array.fill_null(0) if array.null_count else array).to_numpy()
+        small = values.view(np.uint64) < WHOLE_NUMBERS  # negative ones are large without their sign
+        if small.all():
+            return pa.array(self._permuted(values.view(np.uint64)).view(np.int64), mask=missing)
         made = np.empty(len(values), np.uint64)
-        made[small] = (left << np.uint64(16) | right) + np.uint64(WHOLE_NUMBERS)
-        drawn = self.cipher.drawn(values[~small].view(np.uint64)) >> np.uint64(4)
-        made[~small] = drawn + np.uint64(2 * WHOLE_NUMBERS)
-        return pa.array(made.view(np.int64), mask=missing if missing.any() else None)
+        made[small] = self._permuted(values[small].view(np.uint64))
+        made[~small] = (self.cipher.drawn(values[~small].view(np.uint64)) >> np.uint64(4)) + np.uint64(
+            2 * WHOLE_NUMBERS
+        )
+        return pa.array(made.view(np.int64), mask=missing)
+
+    def _permuted(self, number: Integers) -> Integers:
+        """Numbers below 2**32 among those from 2**32 to 2**33."""
+        high, low = number >> np.uint64(16), number & np.uint64(0xFFFF)
+        left, right = self.cipher.halves(high, low, 2**16, 2**16, radix=2, length=32)
+        made: Integers = (left << np.uint64(16) | right) + np.uint64(WHOLE_NUMBERS)
+        return made
 
 
 def pseudonym_of(value: str, key: SecretKey, domain: str) -> str:

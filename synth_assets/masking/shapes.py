@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from synth_assets.masking.codes import number
 from synth_assets.masking.ff1 import FF1, Integers, longest
 from synth_assets.masking.texts import Bytes, Flags, Places, Texts
 
+_GROUP = 4
+_FOUR_DIGITS = np.array([f"{i:04}" for i in range(10**_GROUP)], "S4").view("<u4")
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -84,6 +87,12 @@ def permuted(characters: Bytes, cipher: FF1, alphabet: Alphabet = PLAIN, tweak: 
 
 def permuted_digits(digits: Bytes, cipher: FF1, tweak: Integers) -> Bytes:
     """Permute rows of ASCII digits, shape (n, length)."""
+    length = digits.shape[1]
+    if 1 < length <= longest(mixed=False):
+        cut = length // 2
+        first, second = number(digits[:, :cut]), number(digits[:, cut:])
+        left, right = cipher.halves(first, second, 10**cut, 10 ** (length - cut), radix=10, length=length, tweak=tweak)
+        return np.concatenate([digits_of(left, cut), digits_of(right, length - cut)], axis=1)
     return _long(digits - np.uint8(48), np.full(digits.shape, 10, np.uint8), cipher, tweak, 10) + np.uint8(48)
 
 
@@ -119,9 +128,12 @@ def luhn_digit(digits: Bytes, *, add: int = 0) -> npt.NDArray[np.int64]:
         digits: ASCII, shape (n, length).
         add: What a constant prefix adds to the sum.
     """
-    values = (digits - np.uint8(48)).astype(np.int64)
-    values[:, ::-1][:, ::2] *= 2
-    check: npt.NDArray[np.int64] = -((values - 9 * (values > 9)).sum(axis=1) + add) % 10
+    length = digits.shape[1]
+    doubled = np.arange(length) % 2 == (length - 1) % 2
+    values = (digits - np.uint8(48)).astype(np.float64)
+    carried = (digits[:, doubled] > ord("4")).astype(np.float64)  # twice 5 to 9 has two digits, whose sum is 9 less
+    total = values @ np.where(doubled, 2.0, 1.0) - carried @ np.full(carried.shape[1], 9.0)
+    check: npt.NDArray[np.int64] = -(total.astype(np.int64) + add) % 10
     return check
 
 
@@ -141,12 +153,13 @@ def mod_97(characters: Bytes) -> npt.NDArray[np.int64]:
 
 def digits_of(numbers: Integers, width: int) -> Bytes:
     """Whole numbers as rows of ASCII digits with leading zeros, shape (n, width)."""
-    made = np.empty((len(numbers), width), np.uint8)
-    for i in range(width - 1, -1, -1):
-        rest = numbers // np.uint64(10)
-        made[:, i] = numbers - rest * np.uint64(10)
+    groups = -(-width // _GROUP)
+    made = np.empty((len(numbers), groups), "<u4")
+    for i in range(groups - 1, -1, -1):
+        rest = numbers // np.uint64(10**_GROUP)
+        made[:, i] = _FOUR_DIGITS[numbers - rest * np.uint64(10**_GROUP)]
         numbers = rest
-    return made + np.uint8(48)
+    return made.view(np.uint8)[:, groups * _GROUP - width :]
 
 
 def hex_of(numbers: Integers) -> Bytes:

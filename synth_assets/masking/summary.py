@@ -6,6 +6,7 @@ What belongs here: counts. What does not: values; none is read out of the engine
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,14 +63,9 @@ def summarise(
     """
     coarser = frozenset(c.column for c in plan.columns if c.action not in ONE_TO_ONE | {"date_shift"})
     before = _counts(session, raw, [c.column for c in plan.columns])
-    after = _counts(session, masked, [c.column for c in plan.columns if c.action not in {"drop", "keep"}])
-    after |= {
-        name: n
-        for c in plan.columns
-        if c.action == "keep"
-        for name, n in before.items()
-        if name[2:] == c.column and name[1] == ":"
-    }
+    left = [c for c in plan.columns if c.action != "drop"]
+    alike = {c.column: before[f"d:{c.column}"] for c in left if _one_to_one(c)}
+    after = _counts(session, masked, [c.column for c in left], alike)
     if before["rows"] != after["rows"]:
         raise CheckFailedError(
             f"masking changed the number of rows of table {plan.table!r} from {before['rows']} to {after['rows']}."
@@ -90,16 +86,26 @@ def summarise(
     )
 
 
-def _counts(session: Session, path: Path, columns: list[str]) -> dict[str, int]:
-    """`rows`, and per column `n:<column>` nulls and `d:<column>` distinct values (HyperLogLog)."""
-    table = session.parquet(path)
+def _one_to_one(plan: ColumnPlan) -> bool:
+    """Whether a column has as many values after its mask as before, as far as 128 or 60 random bits tell values apart."""
+    return plan.action == "keep" or (
+        plan.action in {"pseudonym", "hash", "tokenise"} and plan.dtype in {"string", "int64"}
+    )
+
+
+def _counts(session: Session, path: Path, columns: list[str], alike: Mapping[str, int] | None = None) -> dict[str, int]:
+    """`rows`, and per column `n:<column>` nulls and `d:<column>` distinct values (HyperLogLog; those in `alike` are known)."""
+    table, known = session.parquet(path), alike or {}
     measures = {"rows": table.count()}
     for i, name in enumerate(columns):
-        measures[f"n{i}"] = table[name].isnull().sum()
-        measures[f"d{i}"] = table[name].approx_nunique()
+        measures[f"f{i}"] = table[name].count()  # stands in the files, unlike a sum over nulls
+        if name not in known:
+            measures[f"d{i}"] = table[name].approx_nunique()
     row = table.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    named = {f"{kind}:{name}": int(row[f"{kind}{i}"] or 0) for i, name in enumerate(columns) for kind in "nd"}
-    return {"rows": int(row["rows"]), **named}
+    rows = int(row["rows"])
+    named = {f"n:{name}": rows - int(row[f"f{i}"]) for i, name in enumerate(columns)}
+    distinct = {f"d:{name}": known.get(name, row.get(f"d{i}")) or 0 for i, name in enumerate(columns)}
+    return {"rows": rows, **named, **distinct}
 
 
 def _column(

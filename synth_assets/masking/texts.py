@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -64,6 +65,24 @@ class Texts:
         """Bytes per text, shape (n,)."""
         return np.diff(self.offsets)
 
+    @cached_property
+    def kinds(self) -> Bytes:
+        """Kind of each byte."""
+        return KIND[self.data]
+
+    @cached_property
+    def width(self) -> int:
+        """Bytes of each text where all have equally many, as in most columns of numbers; else 0."""
+        width = len(self.data) // len(self) if len(self) else 0
+        return width if width and bool((self.offsets[1:] - self.offsets[:-1] == width).all()) else 0
+
+    def columns(self, marked: Flags) -> Places | None:
+        """The places of marked bytes within each text, where these are the same in all texts; else None."""
+        if not self.width:
+            return None
+        flags = marked.reshape(len(self), self.width)
+        return np.flatnonzero(flags[0]) if (flags == flags[0]).all() else None
+
     def counts(self, marked: Flags) -> Places:
         """How many marked bytes each text has, shape (n,); `marked` has one flag per byte."""
         if not marked.any():
@@ -78,13 +97,11 @@ class Texts:
         Yields:
             The group's rows, shape (m,), and the places of their marked bytes in `data`, shape (m, count).
         """
-        width = len(marked) // len(self) if len(self) else 0
-        if width and (self.offsets[1:] - self.offsets[:-1] == width).all():
-            flags = marked.reshape(len(self), width)
-            if (flags == flags[0]).all():  # all of one form, as columns of numbers mostly are
-                if flags[0].any():
-                    yield np.arange(len(self)), self.offsets[:-1, None] + np.flatnonzero(flags[0])
-                return
+        columns = self.columns(marked)
+        if columns is not None:
+            if len(columns):
+                yield np.arange(len(self)), self.offsets[:-1, None] + columns
+            return
         places, counts = np.flatnonzero(marked), self.counts(marked)
         before = np.cumsum(counts) - counts
         for count in np.unique(counts[counts > 0]):
@@ -119,13 +136,12 @@ def words_at(data: Bytes, starts: Places, lengths: Places) -> npt.NDArray[np.uin
     """The next eight bytes from some places as little-endian numbers, zeros from `lengths` bytes on, shape (n,).
 
     Args:
-        data: Bytes, eight of them after the last one that counts.
-        starts: Shape (n,); where the length is 0 or less, any place.
-        lengths: Bytes that count, shape (n,).
+        data: Bytes, at least eight from every start on.
+        starts: Shape (n,).
+        lengths: Bytes that count, shape (n,); none where it is below 0.
     """
-    count = len(data) - 7
-    words = np.ndarray((count,), "<u8", np.ascontiguousarray(data), 0, (1,))  # a number at every byte
-    made: npt.NDArray[np.uint64] = words[np.minimum(starts, count - 1)] & _HIDING[np.clip(lengths, 0, 8)]
+    words = np.ndarray((len(data) - 7,), "<u8", np.ascontiguousarray(data), 0, (1,))  # a number at every byte
+    made: npt.NDArray[np.uint64] = words[starts] & _HIDING.take(lengths, mode="clip")
     return made
 
 

@@ -341,7 +341,9 @@ class DuckSession(Session):
     def write(self, table: ir.Table, path: Path) -> None:
         """See `Session.write`."""
         file = path if path.suffix == ".parquet" else path / "part-00000.parquet"
-        self._copy(table, file, f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS}")
+        self._copy(
+            table, file, f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS}"
+        )
 
     def write_csv(self, table: ir.Table, path: Path, *, delimiter: str = ",") -> None:
         """Write an expression to one CSV file with a header (RFC 4180; missing is the empty cell), atomically.
