@@ -73,7 +73,7 @@ def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
         places: Stretches that are replaced anyway.
     """
     data = texts.data
-    digits = _outside(texts, KIND[data] == DIGIT, places)
+    digits = _outside(texts, texts.kinds == DIGIT, places)
     found = digits >= _MANY_DIGITS
     found |= _outside(texts, data == ord("@"), places) > 0
     found |= _outside(texts, data == ord("/"), places) >= 2  # https://
@@ -83,7 +83,7 @@ def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
     numbered = np.flatnonzero((digits > 0) & ~found)
     if len(numbered):
         found[numbered] |= words.rows_with(words.among(streets) | words.among(months))[numbered]
-        found |= words.rows_with(_like_iban_or_age(texts, words))
+        found[numbered] |= words.rows_with(_like_iban_or_age(texts, words))[numbered]
         found[numbered] |= _with_street_end(texts.take(numbered))
     return found & texts.valid
 
@@ -94,13 +94,14 @@ def _with_street_end(texts: Texts) -> Flags:
 
 
 def _like_iban_or_age(texts: Texts, words: Words) -> Flags:
-    """Words that begin as an IBAN does, or as a number of 90 to 149."""
-    data = np.concatenate([texts.data, np.zeros(4, np.uint8)])
-    kinds = [KIND[data[words.starts + i]] for i in range(4)]
+    """Words that begin as an IBAN does, or with a number of 90 to 199 of two or three digits."""
+    kind = np.concatenate([texts.kinds, np.zeros(4, np.uint8)])
+    kinds = [kind[words.starts + i] for i in range(4)]
     capital = KIND[ord("A")]
     iban = (kinds[0] == capital) & (kinds[1] == capital) & (kinds[2] == DIGIT) & (kinds[3] == DIGIT)
-    head = data[words.starts]
-    old = (kinds[1] == DIGIT) & ((head == ord("9")) | ((head == ord("1")) & (kinds[2] == DIGIT)))
+    head, two = texts.data[words.starts], kinds[1] == DIGIT
+    three = two & (kinds[2] == DIGIT)
+    old = (two & ~three & (head == ord("9"))) | (three & (kinds[3] != DIGIT) & (head == ord("1")))
     made: Flags = iban | old
     return made
 

@@ -24,6 +24,7 @@ _TABLE = 0x20000  # characters beyond it are ideographs: letters without a case
 _FILTER_BITS = 18
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _ASCII_WORD = (KIND > 0) & (KIND < OTHER)
+_ASCII_SMALL: Integers = np.array([ord(chr(c).lower()) if c < 0x80 else c for c in range(256)], np.uint64)
 
 
 @dataclass(frozen=True)
@@ -209,9 +210,8 @@ def _without_overlap(count: int, at: Places, needle: Places, needles: Needles) -
 def _characters(texts: Texts) -> tuple[Flags, Integers, Places | None]:
     """Of each character: whether it is part of a word, its number in small letters, and its first byte (None: one byte each)."""
     data = texts.data
-    if not (KIND[data] == OTHER).any():
-        lower = data + np.uint8(32) * (KIND[data] == KIND[ord("A")])
-        return _ASCII_WORD[data], lower.astype(np.uint64), None
+    if not (data >= 0x80).any():
+        return _ASCII_WORD.take(data), _ASCII_SMALL.take(data), None
     characters = np.frombuffer(data.tobytes().decode().encode("utf-32-le"), np.uint32)
     word, small, counts = _unicode()
     known, begins = np.minimum(characters, _TABLE), np.flatnonzero((data & 0xC0) != 0x80)

@@ -183,12 +183,16 @@ class Scrubber:
         A word gets the pseudonym's word at its place, counted from the end, since titles and middle names stand before a last name;
         where there are fewer, the first one; without a pseudonym, a token.
         """
-        made, kind = Words.of(new), value % len(self.mentions)
+        kind = value % len(self.mentions)
         starts, lengths = new.offsets[value], new.lengths[value]
-        single = (word >= 0) & (made.counts[value] > 0)
-        at = np.maximum(word - told.counts[value] + made.counts[value], 0) + made.first[value]
-        at = at[single]
-        starts[single], lengths[single] = made.starts[at], made.ends[at] - made.starts[at]
+        single = np.flatnonzero(word >= 0)
+        wanted, which = np.unique(value[single], return_inverse=True)
+        some = new.take(wanted)
+        made = Words.of(some)
+        single, which = single[made.counts[which] > 0], which[made.counts[which] > 0]
+        at = np.maximum(word[single] - told.counts[value[single]] + made.counts[which], 0) + made.first[which]
+        starts[single] = made.starts[at] + (new.offsets[wanted] - some.offsets[:-1])[which]
+        lengths[single] = made.ends[at] - made.starts[at]
         without, tokens = ~new.valid[value], self._tokens
         starts[without] = tokens.offsets[kind[without]] + len(new.data)
         lengths[without] = tokens.lengths[kind[without]]
