@@ -337,3 +337,21 @@ def test_a_table_of_hundreds_of_columns_is_counted_within_the_memory_limit(tmp_p
     schema = TableSchema(name="wide", columns=columns, row_count=3)
     counts = column_counts(tmp_path, schema, Engine(memory_limit="1GB", threads=2))
     assert counts == {"rows": 3} | {f"m{i}": 1 for i in range(260)} | {f"d{i}": 2 for i in range(260)}
+
+
+def test_initials_and_census_tracts_are_parts_of_names_and_places() -> None:
+    """Parts of an identifier are identifiers under 45 CFR 164.514(b)(2), and a census tract is smaller than a county."""
+    rng = np.random.default_rng(4)
+    letters = np.array(list("ABCDEFGHJKLMNPRSTW"))
+    frame = pd.DataFrame(
+        {
+            "last_name": builders.column("last_name", ROWS),
+            "initials": ["".join(rng.choice(letters, 2)) for _ in range(ROWS)],
+            "census_tract": [f"25{rng.integers(1, 27):03d}{rng.integers(100, 9999):06d}" for _ in range(ROWS)],
+            "initial_amount": rng.integers(1, 900, ROWS),
+        }
+    )
+    found = {v.column: v.entity_type for v in classify_frame(frame)}
+    assert found["initials"] == "person_name"
+    assert found["census_tract"] == "county"
+    assert found["initial_amount"] == "none"
