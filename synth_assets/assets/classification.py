@@ -73,14 +73,14 @@ def read_verdicts(store: ArtifactStore, ref: ArtifactRef) -> dict[str, tuple[Col
 
 
 def read_schemas(store: ArtifactStore, ref: ArtifactRef) -> dict[str, TableSchema]:
-    """What is public about every table: names, kinds, types and keys; no row count and no digits after the point."""
+    """What is public about every table: names, kinds, types and keys; no row count, no digits after the point and no form of dates."""
     record = json.loads((store.path(ref) / SCHEMAS_FILE).read_text())
     return {t: TableSchema.model_validate(s) for t, s in record.items()}
 
 
 def public_schema(schema: TableSchema) -> TableSchema:
     """A schema without what was counted in the data."""
-    columns = tuple(c.model_copy(update={"decimals": None}) for c in schema.columns)
+    columns = tuple(c.model_copy(update={"decimals": None, "date_form": None}) for c in schema.columns)
     return schema.model_copy(update={"row_count": 0, "columns": columns})
 
 

@@ -1,7 +1,7 @@
 """One Parquet table as CSV (with CSVW metadata), TSV, JSON with schema, JSON lines, or Parquet with provenance in its footer.
 
 Text cells that a spreadsheet would run as a formula get a leading apostrophe in CSV and TSV (OWASP, "CSV Injection"); plain numbers
-are left alone, and the metadata counts what was changed. Column names, order, and the spelling of integers and decimals are kept.
+are left alone, and the metadata counts what was changed. Column names, order, and the spelling of integers, decimals and days are kept.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import pyarrow.parquet as pq
 from synth_assets.errors import InputError
 from synth_assets.storage import atomic
 from synth_assets.tables.engine import DuckSession, Engine
-from synth_assets.tables.schema import TableSchema
+from synth_assets.tables.schema import ColumnSchema, TableSchema
 
 FORMULA_START = (
     r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"  # the last four: their wide forms (East Asian keyboards)
 )
 PLAIN_NUMBER = r"^([+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?%?|\+[0-9][0-9 ().-]{6,20})$"  # or a telephone number
 _PYTHON_START = re.sub(r"\\x\{(\w+)\}", r"\\u\1", FORMULA_START)
+_TR35 = {"%-d": "d", "%d": "dd", "%-m": "M", "%m": "MM", "%Y": "yyyy", "%b": "MMM", "%B": "MMMM"}
 PROVENANCE_KEY = b"synth_assets"
 XSD = {
     "int64": "integer",
@@ -167,8 +168,15 @@ def _parquet(session: DuckSession, table: ir.Table, out: Path, schema: TableSche
 
 def _fields(schema: TableSchema) -> list[dict[str, Any]]:
     return [
-        {"name": c.name, "type": XSD[c.dtype], "datatype": XSD[c.dtype], "kind": c.kind.value} for c in schema.columns
+        {"name": c.name, "type": XSD[c.dtype], "datatype": _datatype(c), "kind": c.kind.value} for c in schema.columns
     ]
+
+
+def _datatype(column: ColumnSchema) -> str | dict[str, str]:
+    """The CSVW datatype; days in another form than ISO 8601 with their pattern (Unicode TR35, as CSVW asks for)."""
+    if column.date_form is None:
+        return XSD[column.dtype]
+    return {"base": "date", "format": re.sub("|".join(_TR35), lambda m: _TR35[m[0]], column.date_form)}
 
 
 def _texts(schema: TableSchema) -> list[str]:
@@ -199,21 +207,22 @@ def _printf(form: str, value: float) -> str:  # type: ignore[empty-body]
 
 
 def _spelled(table: ir.Table, schema: TableSchema) -> ir.Table:
-    """Decimals as the source shows them; columns in the order of the schema."""
+    """Decimals and days as the source shows them; columns in the order of the schema."""
     changed = {
         c.name: _printf(ibis.literal(f"%.{c.decimals}f"), table[c.name].cast("float64"))
         for c in schema.columns
         if c.dtype == "double" and c.decimals
     }
+    changed |= {c.name: table[c.name].strftime(c.date_form) for c in schema.columns if c.date_form}
     return (table.mutate(**changed) if changed else table).select(*schema.names)
 
 
 def _times_as_text(table: ir.Table, schema: TableSchema) -> ir.Table:
-    """Dates and times in ISO 8601; columns in the order of the schema."""
+    """Times in ISO 8601, days too, or as the source shows them; columns in the order of the schema."""
     changed = {}
     for c in schema.columns:
         if c.dtype == "timestamp[us]":
             changed[c.name] = table[c.name].cast("string").replace(" ", "T")
         elif c.dtype == "date32[day]":
-            changed[c.name] = table[c.name].strftime("%Y-%m-%d")
+            changed[c.name] = table[c.name].strftime(c.date_form or "%Y-%m-%d")
     return (table.mutate(**changed) if changed else table).select(*schema.names)

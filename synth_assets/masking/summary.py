@@ -185,5 +185,10 @@ def _column_schema(raw: ColumnSchema, dtype: str) -> ColumnSchema:
     kinds = _KINDS_OF[dtype]
     kind = raw.kind if raw.kind in kinds else kinds[0]
     return raw.model_copy(
-        update={"dtype": dtype, "kind": kind, "decimals": raw.decimals if dtype == "double" else None}
+        update={
+            "dtype": dtype,
+            "kind": kind,
+            "decimals": raw.decimals if dtype == "double" else None,
+            "date_form": raw.date_form if dtype == "date32[day]" else None,
+        }
     )

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from synth_assets.config.dataset import ColumnConfig, TableConfig
 from synth_assets.errors import ConfigError, SourceError
 from synth_assets.storage import atomic
+from synth_assets.tables.date_forms import date_forms
 from synth_assets.tables.engine import ROW_GROUP_ROWS, DuckSession
 from synth_assets.tables.inference import Column, ColumnFacts, declared_kind, infer_kind, type_columns
 from synth_assets.tables.readers.naming import column_names, require_columns
@@ -225,6 +226,7 @@ def _schema(
     declared: Mapping[str, ColumnConfig] = table.columns if table else {}
     keys = {*table.primary_key, *table.foreign_keys} if table else set()
     decimals = _decimals(columns, staged, session, source)
+    written = date_forms(columns, session, source)
     facts = _facts(columns, rows, session, part)
     described = []
     for column, fact in zip(columns, facts, strict=True):
@@ -244,6 +246,7 @@ def _schema(
                 dtype=column.dtype,
                 inferred=inferred,
                 decimals=decimals.get(column.position),
+                date_form=written.get(column.position),
             )
         )
     return TableSchema(

@@ -28,6 +28,7 @@ class Form:
         rival: Another form that reads the same cells differently; where both fit a whole column, nothing is guessed.
         fraction: Expression over `{x}` for the digits behind the decimal point.
         zoned: Whether its values carry a time zone and are given in UTC.
+        written: For days: patterns of strftime that write the form, the most usual first.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Form:
     rival: str | None = None
     fraction: str | None = None
     zoned: bool = False
+    written: tuple[str, ...] = ()
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
@@ -143,6 +145,11 @@ _UTC = (
 )
 
 
+def _with_short(*patterns: str) -> tuple[str, ...]:
+    """Patterns, and the same with days and months without a leading zero."""
+    return (*patterns, *(p.replace("%d", "%-d").replace("%m", "%-m") for p in patterns))
+
+
 def _ordered(separator: str, name: str) -> list[Form]:
     """Day first and month first with one separator; with dots the day is always first."""
     between = re.escape(separator) if separator == "." else separator
@@ -156,7 +163,15 @@ def _ordered(separator: str, name: str) -> list[Form]:
         date_rival, time_rival = (f"{other}_{name}", f"{other}_{name}_time") if other else (None, None)
         times = [f"{written} {t}" for t in _TIMES]
         forms.append(
-            Form(f"{order}_{name}", "date", "date32[day]", date + _PAD, _parsed([written], "DATE"), rival=date_rival)
+            Form(
+                f"{order}_{name}",
+                "date",
+                "date32[day]",
+                date + _PAD,
+                _parsed([written], "DATE"),
+                rival=date_rival,
+                written=_with_short(written),
+            )
         )
         forms.append(
             Form(
@@ -184,6 +199,7 @@ _YEAR_FIRST = Form(
     "date32[day]",
     _PAD + "[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}" + _PAD,
     _parsed(["%Y/%m/%d"], "DATE"),
+    written=("%Y/%m/%d", "%Y/%-m/%-d"),
 )
 _MONTH_NAMES = (
     Form(
@@ -192,6 +208,7 @@ _MONTH_NAMES = (
         "date32[day]",
         _PAD + "[0-9]{1,2}[ -][A-Za-z]{3,9}[ -][0-9]{4}" + _PAD,
         _parsed(["%d-%b-%Y", "%d %b %Y", "%d-%B-%Y", "%d %B %Y"], "DATE"),
+        written=_with_short("%d-%b-%Y", "%d %b %Y", "%d-%B-%Y", "%d %B %Y"),
     ),
     Form(
         "month_name_day",
@@ -199,6 +216,7 @@ _MONTH_NAMES = (
         "date32[day]",
         _PAD + "[A-Za-z]{3,9} [0-9]{1,2}, [0-9]{4}" + _PAD,
         _parsed(["%b %d, %Y", "%B %d, %Y"], "DATE"),
+        written=_with_short("%b %d, %Y", "%B %d, %Y"),
     ),
 )
 _ORDERED = (*_ordered("/", "slash"), *_ordered("-", "dash"), *_ordered(".", "dot"))

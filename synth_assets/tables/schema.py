@@ -34,6 +34,7 @@ class ColumnSchema(Frozen):
         dtype: Arrow type of the Parquet file, as text: "int64", "double", "string", "bool", "date32[day]", "timestamp[us]".
         inferred: True where nobody declared the kind; such kinds are listed as non-DP inputs in privacy reports.
         decimals: Digits after the decimal point that the source shows, for numbers; None for whole numbers and other kinds.
+        date_form: How the source writes its days, as a pattern of strftime; None for ISO 8601 and other kinds.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ColumnSchema(Frozen):
     dtype: str
     inferred: bool = True
     decimals: int | None = None
+    date_form: str | None = None
 
 
 class ForeignKey(Frozen):
