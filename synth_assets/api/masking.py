@@ -20,6 +20,7 @@ from synth_assets.api.reading import (
     texts_kept,
     verdicts_of,
 )
+from synth_assets.config.base import LocaleName
 from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 from synth_assets.errors import CheckFailedError
 from synth_assets.storage.secrets import master_key
@@ -48,6 +49,7 @@ def mask(
     release_domain: str = "default",
     anonymity: TableAnonymity | None = None,
     text_detector: TextDetectorName = "builtin",
+    locale: LocaleName = "en_US",
     progress: Progress = silent,
 ) -> tuple[Path | pd.DataFrame, MaskSummary]:
     """Mask a table by a policy; the result has passed the leak check, and that of k-anonymity, else nothing is written.
@@ -62,6 +64,7 @@ def mask(
         release_domain: Recipient; pseudonyms of two release domains cannot be joined.
         anonymity: Quasi-identifiers to generalise together, and k, l, t in place of the policy's.
         text_detector: Looks for identifiers in free text, to classify and to scrub: "builtin", or "presidio" (its extra).
+        locale: Country of made-up names, streets and cities, such as "de_DE".
         progress: Called with the name of each step as it begins.
 
     Returns:
@@ -84,7 +87,7 @@ def mask(
             verdicts = verdicts_of(data, columns, text_detector)
         folder = Path(scratch) / "masked"
         progress("masking")
-        plan = _planned(data, verdicts, policy, columns or {}, settings, anonymity)
+        plan = _planned(data, verdicts, policy, columns or {}, settings, anonymity, locale)
         done = _masked(data, plan, folder, settings, release_domain, text_detector)
         progress("searching for leaks")
         _check(data, verdicts, folder, done, settings)
@@ -104,6 +107,7 @@ def _planned(
     columns: Mapping[str, ColumnConfig],
     settings: Settings,
     anonymity: TableAnonymity | None,
+    locale: LocaleName = "en_US",
 ) -> MaskingPlan:
     from synth_assets.masking.plan import plan_table
     from synth_assets.masking.policies import load_policy
@@ -116,6 +120,7 @@ def _planned(
         unit_column=_person_column(verdicts, data),
         as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
         anonymity=anonymity,
+        locale=locale,
     )
 
 

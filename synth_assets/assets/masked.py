@@ -27,7 +27,7 @@ SUMMARY_FILE = "summary.json"
 
 
 def section_of(wiring: Wiring) -> dict[str, Any]:
-    """What masking takes from the YAML: policy (its text as well), recipient, overrides, unit, detector; the year, for ages."""
+    """What masking takes from the YAML: policy (its text as well), recipient, overrides, unit, detector, locale; the year."""
     from synth_assets.masking.policies import load_policy
 
     policy = load_policy(wiring.config.policy, wiring.configs_folder)
@@ -36,6 +36,7 @@ def section_of(wiring: Wiring) -> dict[str, Any]:
         "release_domain": wiring.config.release_domain,
         "unit": wiring.config.unit,
         "text_detector": wiring.config.text_detector,
+        "locale": wiring.config.locale,
         "year": dt.datetime.now(dt.UTC).year,
         "actions": {t: wiring.declared(t, ("action",)) for t in wiring.config.tables},
         "anonymity": {t: c.anonymity.model_dump(mode="json") for t, c in wiring.config.tables.items() if c.anonymity},
@@ -156,6 +157,7 @@ class _Masking:
             unit=self.unit,
             as_of=dt.date(dt.datetime.now(dt.UTC).year, 12, 31),
             anonymity={t: c.anonymity for t, c in config.tables.items() if c.anonymity},
+            locale=config.locale,
         )
         inputs = {t: MaskInput(self.paths[t], self.schemas[t], plans[t]) for t in self.paths}
         done = mask_tables(

@@ -19,6 +19,7 @@ from synth_assets.cli.options import (
     SheetOption,
     TextDetectorOption,
     home_of,
+    known_locale,
     nearest_home,
     table_of,
     telling_of_first_key,
@@ -180,6 +181,9 @@ def mask(
         typer.Option(metavar="NAME", help="Recipient; pseudonyms and tokens of two recipients cannot be joined."),
     ] = "default",
     text_detector: TextDetectorOption = "builtin",
+    locale: Annotated[
+        str, typer.Option(metavar="LOCALE", help="Country of made-up names, streets and cities, such as de_DE.")
+    ] = "en_US",
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
@@ -193,13 +197,13 @@ def mask(
 
     source = table_of(file, encoding, delimiter, null_value, sheet)
     columns = _actions(action or [])
-    detector = _detector(text_detector)
+    detector, place = _detector(text_detector), known_locale(locale)
     destination(out, source)
     base = home_of(home) if _policy_exists(policy, home) else nearest_home(home)
     with telling_of_first_key(base), steps(quiet=as_json) as progress:
         path, summary = api.mask(
-            source, out.absolute(), policy=policy, columns=columns, home=base, release_domain=release_domain, text_detector=detector,
-            progress=progress,
+            source, out.absolute(), policy=policy, columns=columns, home=base, release_domain=release_domain,
+            text_detector=detector, locale=place, progress=progress,
             anonymity=TableAnonymity(k=k, quasi_identifiers=tuple(quasi or ())) if k or quasi else None,
         )  # fmt: skip
     if as_json:

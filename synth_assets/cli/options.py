@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from synth_assets.cli.output import note
+from synth_assets.config.base import LocaleName
 from synth_assets.config.dataset import SourceConfig, TableConfig
 from synth_assets.config.runtime import PRIVATE_HOME, Settings, find_home
 from synth_assets.errors import InputError
@@ -35,6 +36,20 @@ NullValueOption = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="A text that means missing, such as NA; may be repeated.")
 ]
 SheetOption = Annotated[str | None, typer.Option(metavar="NAME", help="Sheet of a workbook (default: the first).")]
+
+
+def known_locale(name: str) -> LocaleName:
+    """A locale by its name.
+
+    Raises:
+        InputError: there is no such locale.
+    """
+    if name not in get_args(LocaleName):
+        known = ", ".join(get_args(LocaleName))
+        raise InputError(f"there are no people of {name!r}.", key="--locale", remedy=f"Use one of {known}.")
+    return cast("LocaleName", name)
+
+
 TextDetectorOption = Annotated[
     str, typer.Option(metavar="NAME", help="Looks for identifiers in free text: builtin, or presidio (an extra).")
 ]

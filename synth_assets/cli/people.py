@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from typing import Annotated, get_args
 
 import typer
 
-from synth_assets.cli.options import JsonOption, OutOption
+from synth_assets.cli.options import JsonOption, OutOption, known_locale
 from synth_assets.cli.output import emit_json, path_line, show, steps
 from synth_assets.config.base import LocaleName
-from synth_assets.errors import InputError
 
 
 def people(
@@ -24,11 +23,9 @@ def people(
     """Make identities of people who do not exist."""
     from synth_assets import api
 
-    if locale not in get_args(LocaleName):
-        known = ", ".join(get_args(LocaleName))
-        raise InputError(f"there are no people of {locale!r}.", key="--locale", remedy=f"Use one of {known}.")
+    place = known_locale(locale)
     with steps(quiet=as_json) as progress:
-        file = api.people(n, out.absolute(), locale=cast("LocaleName", locale), seed=seed, progress=progress)
+        file = api.people(n, out.absolute(), locale=place, seed=seed, progress=progress)
     if as_json:
         emit_json({"out": str(file), "rows": n, "locale": locale, "seed": seed})
         return 0

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from synth_assets.config.anonymity import TableAnonymity
-from synth_assets.config.base import Config
+from synth_assets.config.base import Config, LocaleName
 from synth_assets.config.rules import RuleOrAction
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -185,6 +185,9 @@ class DatasetConfig(Config):
     null_values: tuple[str, ...] = ()
     text_detector: TextDetectorName = Field(
         default="builtin", description="Looks for identifiers in free text; presidio needs the extra of that name."
+    )
+    locale: LocaleName = Field(
+        default="en_US", description="Country of the names, streets and cities that masking makes up, such as de_DE."
     )
     timezone: str = "UTC"
     target: str | None = None

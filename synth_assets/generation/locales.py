@@ -51,6 +51,7 @@ class Locale:
         phone: Pattern of telephone numbers that are bound to no place.
         surnames: How many surnames a person has.
         letters: Letters of its postcodes.
+        street: `{}`, one word, in an invented street of one word, as masking makes them.
         source: Where the telephone numbers are reserved, or why nobody has them.
     """
 
@@ -63,6 +64,7 @@ class Locale:
     source: str
     surnames: int = 1
     letters: str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    street: str = "{} Road"
 
 
 _NUMBER_FIRST, _NUMBER_LAST = "{n} {street}", "{street} {n}"
@@ -78,14 +80,16 @@ _ABROAD: tuple[Locale, ...] = (
            source="Canadian Numbering Administrator: 555-0100 to 555-0199 for fiction, in every area code"),
     Locale("en_AU", "Australia", "en_GB", "en_GB", _NUMBER_FIRST, "", source="ACMA, Phone numbers for use in creative works"),
     Locale("de_DE", "Germany", "de_DE", "de_DE", _NUMBER_LAST, "0176 040690{00-99}",
-           source="Bundesnetzagentur, Mitteilung 148/2021: Rufnummern für Medienproduktionen"),
+           street="{}", source="Bundesnetzagentur, Mitteilung 148/2021: Rufnummern für Medienproduktionen"),
     Locale("fr_FR", "France", "fr_FR", "fr_FR", "{n} {street}", "06 39 98 {00-99} {00-99}",
-           source="ARCEP, décision 2018-0881: numéros pour les œuvres audiovisuelles"),
-    Locale("es_ES", "Spain", "es_ES", "es_ES", "{street}, {n}", "4{10-99} {000-999} {000-999}", source=_UNALLOTTED, surnames=2),
-    Locale("it_IT", "Italy", "it_IT", "it_IT", "{street}, {n}", "6{00-99} {0000000-9999999}", source=_UNALLOTTED),
+           street="rue {}", source="ARCEP, décision 2018-0881: numéros pour les œuvres audiovisuelles"),
+    Locale("es_ES", "Spain", "es_ES", "es_ES", "{street}, {n}", "4{10-99} {000-999} {000-999}",
+           street="Calle {}", source=_UNALLOTTED, surnames=2),
+    Locale("it_IT", "Italy", "it_IT", "it_IT", "{street}, {n}", "6{00-99} {0000000-9999999}", street="Via {}", source=_UNALLOTTED),
     Locale("nl_NL", "Netherlands", "nl_NL", "nl_NL", _NUMBER_LAST, "06 9{0000000-9999999}", letters="ABCDEGHJKLMNPRSTVWXZ",
-           source=_UNALLOTTED),
-    Locale("pt_PT", "Portugal", "pt_PT", "pt_PT", "{street}, {n}", "4{10-99} {000-999} {000-999}", source=_UNALLOTTED, surnames=2),
+           street="{}", source=_UNALLOTTED),
+    Locale("pt_PT", "Portugal", "pt_PT", "pt_PT", "{street}, {n}", "4{10-99} {000-999} {000-999}",
+           street="Rua {}", source=_UNALLOTTED, surnames=2),
 )  # fmt: skip
 
 
@@ -162,3 +166,19 @@ def places(name: LocaleName) -> tuple[Place, ...]:
         for of, city, region, postcode, phone, weight, latitude, longitude in _rows("places_abroad.csv")
         if of == name
     )
+
+
+def one_word(name: LocaleName, kind: WordKind) -> tuple[str, ...]:
+    """The entries of `words` that are one word of letters; of streets, the word that tells them apart, see `Locale.street`.
+
+    Raises:
+        InputError: there is no such locale.
+    """
+    if name == DEFAULT:
+        return tuple(w for w in (lists.names("street_names") if kind == "street" else words(name, kind)) if w.isalpha())
+    found = words(name, kind)
+    if kind == "street":
+        before, after = locale_of(name).street.split("{}")
+        last = [w.split()[-1] for w in found] if before else [w.removesuffix(after) for w in found if w.endswith(after)]
+        found = tuple(dict.fromkeys(last))
+    return tuple(w for w in found if w.isalpha() and w[0].isupper() and not w.isupper())

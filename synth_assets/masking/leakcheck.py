@@ -13,6 +13,7 @@ from pathlib import Path
 import ibis
 import ibis.expr.types as ir
 
+from synth_assets.config.base import LocaleName
 from synth_assets.errors import withhold_values
 from synth_assets.masking.arrays import each, each_at, element, extract_all, hashes_joined
 from synth_assets.masking.canonical import (
@@ -145,7 +146,8 @@ def _identifiers_left(
     with session.held(known) as held:
         told = held.group_by("value").aggregate(looked=held.h.notnull().any())
         sizes = told.aggregate(found=told.looked.sum(), short=(~told.looked).sum()).to_pyarrow().to_pylist()[0]
-        with session.held(_without_words(session, held)) as forms:
+        used = {s.locale for s in seen.summaries.values()}
+        with session.held(_without_words(session, held, used)) as forms:
             found = [f for t in tables if places[t] for f in _in_table(session, seen, forms, sources, t, places[t])]
     return found, int(sizes["found"] or 0), int(sizes["short"] or 0), searched
 
@@ -171,9 +173,9 @@ def _parts(text: ir.StringValue) -> ir.ArrayValue:
     return text.re_split(_BETWEEN)
 
 
-def _without_words(session: Session, spelled: ir.Table) -> ir.Table:
+def _without_words(session: Session, spelled: ir.Table, used: Collection[LocaleName]) -> ir.Table:
     """The hashes to look for; none of an ordinary name: the user name `maria` stands in every table of made-up names."""
-    listed = WordLists(session).words("words of names", sorted(made_up_words()))
+    listed = WordLists(session).words("words of names", sorted(made_up_words(used)))
     words = spelled.limit(1).select(word=listed.unnest())
     forms = spelled.filter(spelled.h.notnull()).select("h", "source").distinct()
     return forms.anti_join(words.select(h=words.word.hash()), "h")

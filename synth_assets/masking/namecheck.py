@@ -9,14 +9,15 @@ compared: that a birthplace or a city is called like it, or names it, is no news
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.generation import lists
+from synth_assets.config.base import LocaleName
+from synth_assets.generation import lists, locales
 from synth_assets.masking.arrays import chained, holds, only, shared
 from synth_assets.masking.keyring import WordLists
 from synth_assets.masking.kin import MARK, join_kin
@@ -38,15 +39,18 @@ _MOSTLY = (
 
 
 @cache
-def vocabulary(entity_type: str) -> frozenset[str]:
+def vocabulary(entity_type: str, locale: LocaleName = locales.DEFAULT) -> frozenset[str]:
     """The words, in lower case, that made-up values of a type consist of; empty for types without a list."""
-    firsts, lasts = (*lists.first_names("F"), *lists.first_names("M")), lists.last_names()
+    firsts = (*locales.words(locale, "female"), *locales.words(locale, "male"))
+    lasts = locales.words(locale, "last")
+    abroad = () if locale == locales.DEFAULT else locales.places(locale)
+    streets = locales.words(locale, "street") if locale == locales.DEFAULT else _streets(locale)
     entries: dict[str, tuple[str, ...]] = {
         "first_name": firsts,
         "last_name": lasts,
         "person_name": (*firsts, *lasts),
-        "street_address": lists.streets(),
-        "city": tuple(c.name for c in lists.cities()),
+        "street_address": streets,
+        "city": tuple(p.city for p in abroad) or tuple(c.name for c in lists.cities()),
         "employer": lists.companies(),
         "organization": lists.companies(),
         "url": ("www example com http https",),
@@ -55,9 +59,14 @@ def vocabulary(entity_type: str) -> frozenset[str]:
     return frozenset("".join(c if c.isalnum() else " " for c in text).split())
 
 
-def made_up_words() -> frozenset[str]:
-    """All words of made-up names, places and firms."""
-    return frozenset().union(*(vocabulary(t) for t in ("person_name", "street_address", "city", "employer")))
+def _streets(locale: LocaleName) -> tuple[str, ...]:
+    return (*locales.one_word(locale, "street"), locales.locale_of(locale).street.replace("{}", ""))
+
+
+def made_up_words(used: Iterable[LocaleName] = (locales.DEFAULT,)) -> frozenset[str]:
+    """All words of made-up names, places and firms of some countries."""
+    types = ("person_name", "street_address", "city", "employer")
+    return frozenset().union(*(vocabulary(t, locale) for t in types for locale in used))
 
 
 def names_left(
@@ -190,7 +199,9 @@ class _Look:
                 left = both[column].re_search(_MADE_UP_EMAIL).fill_null(True).ifelse(_NOTHING, left)
             elif self.is_made_up(column):
                 original = self._original(both, column)
-                listed = self.lists.words(entity_type, sorted(vocabulary(entity_type)))
+                listed = self.lists.words(
+                    entity_type, sorted(vocabulary(entity_type, self.summaries[self.table].locale))
+                )
                 left = only(left, lambda w, o=original, v=listed: holds(o, w) | ~holds(v, w))  # type: ignore[misc]
             elif self.is_text(column):
                 left = only(left, lambda w: ~holds(both[_BROUGHT], w))

@@ -193,7 +193,8 @@ def form_of(plan: ColumnPlan) -> Recipe:
     form = narrow_form(plan)
     if form is not None:
         return (lambda cell: cell.ring.form(form, cell.domain)(cell.text),)
-    maker = WIDE.get(plan.form)
+    local = people.LOCAL.get(plan.form)
+    maker = WIDE.get(plan.form) if local is None else lambda: local(plan.locale)
     whole = plan.joins_numbers or (plan.dtype == "int64" and plan.form != "zip")
     return _pseudonym(plan) if whole or maker is None else maker()
 

@@ -6,13 +6,16 @@ What belongs here: first, last and whole names that fit the sex, streets, cities
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.generation import lists
+from synth_assets.config.base import LocaleName
+from synth_assets.generation import lists, locales
 from synth_assets.masking.arrays import element
 from synth_assets.masking.formats import padded
 from synth_assets.masking.forms import CODE
@@ -87,9 +90,14 @@ def _name_digest(part: str, text: Step) -> Step:
     return lambda cell: (cell.ring.key(f"name/{part}") + text(cell).strip().lower()).hexdigest("sha256")
 
 
-def _firsts(original: Step) -> _Drawing:
+def _names(locale: LocaleName, kind: Literal["female", "male", "last"]) -> tuple[str, ...]:
+    """Names of one word outside the United States: of "Anne-Marie" a Marie would keep her name."""
+    return locales.words(locale, kind) if locale == locales.DEFAULT else locales.one_word(locale, kind)
+
+
+def _firsts(original: Step, locale: LocaleName) -> _Drawing:
     """First names: women's, then men's; those of the row's sex where there is a sex column that says F or M in some way."""
-    women, men = lists.first_names("F"), lists.first_names("M")
+    women, men = _names(locale, "female"), _names(locale, "male")
 
     def start(cell: Cell) -> tuple[ir.IntegerValue, ir.IntegerValue]:
         sex = cell.companion("sex")
@@ -100,24 +108,24 @@ def _firsts(original: Step) -> _Drawing:
         size = ibis.cases((letter.isin(["f", "w"]), len(women)), (letter == "m", len(men)), else_=everyone)
         return (letter == "m").fill_null(False).ifelse(len(women), 0), size
 
-    return _Drawing("first names", (*women, *men), original, start)
+    return _Drawing(f"first names {locale}", (*women, *men), original, start)
 
 
-def _lasts(original: Step) -> _Drawing:
-    return _Drawing("last names", lists.last_names(), original)
+def _lasts(original: Step, locale: LocaleName) -> _Drawing:
+    return _Drawing(f"last names {locale}", _names(locale, "last"), original)
 
 
-def first_name() -> Recipe:
+def first_name(locale: LocaleName = locales.DEFAULT) -> Recipe:
     """A first name that fits the sex."""
-    return _drawn(_firsts(_text), _name_digest("first", _text))
+    return _drawn(_firsts(_text, locale), _name_digest("first", _text))
 
 
-def last_name() -> Recipe:
+def last_name(locale: LocaleName = locales.DEFAULT) -> Recipe:
     """A last name."""
-    return _drawn(_lasts(_text), _name_digest("last", _text))
+    return _drawn(_lasts(_text, locale), _name_digest("last", _text))
 
 
-def person_name() -> Recipe:
+def person_name(locale: LocaleName = locales.DEFAULT) -> Recipe:
     """First and last name, made from the same parts as in first-name and last-name columns; "Last, First" keeps its order.
 
     Titles, suffixes and middle names are left out. One word alone counts as a last name.
@@ -145,30 +153,49 @@ def person_name() -> Recipe:
         last,
         _name_digest("first", lambda cell: cell[1]),
         _name_digest("last", lambda cell: cell[2]),
-        *_firsts(whole).steps(lambda cell: cell[3], 5),
-        *_lasts(whole).steps(lambda cell: cell[4], 7),
+        *_firsts(whole, locale).steps(lambda cell: cell[3], 5),
+        *_lasts(whole, locale).steps(lambda cell: cell[4], 7),
         result,
         lambda cell: _cased(cell.text, cell[9]),
     )
 
 
-def street_address() -> Recipe:
-    """House number, street name of one word, suffix."""
-    street = _Drawing("street names", tuple(n for n in lists.names("street_names") if n.isalpha()), _text)
+def street_address(locale: LocaleName = locales.DEFAULT) -> Recipe:
+    """House number, street name of one word, suffix; elsewhere in the order and with the words of the country."""
+    street = _Drawing(f"street names {locale}", locales.one_word(locale, "street"), _text)
     suffixes = lists.names("street_suffixes")
 
     def result(cell: Cell) -> ir.StringValue:
         drawn = number(cell[0], 12, 8)
+        if locale != locales.DEFAULT:
+            return _addressed(locale, cell[2], (drawn % 299 + 1).cast("string"))
         suffix = element(cell.ring.words("street suffixes", suffixes), drawn // 9998 % len(suffixes))
         return (drawn % 9998 + 1).cast("string") + " " + cell[2] + " " + suffix
 
     return (digest, *street.steps(lambda cell: cell[0], 1), result, lambda cell: _cased(cell.text, cell[3]))
 
 
-def city() -> Recipe:
-    """A US city of one word; that it fits the state or the ZIP code is not promised."""
-    names = tuple(dict.fromkeys(c.name for c in lists.cities() if c.name.isalpha()))
-    return _drawn(_Drawing("cities", names, _text), lambda cell: digest(cell, cell.text.strip().lower()))
+def _addressed(locale: LocaleName, name: ir.StringValue, house: ir.StringValue) -> ir.StringValue:
+    """An address as the country writes it."""
+    of = locales.locale_of(locale)
+    before, after = of.street.split("{}")
+    street: ir.StringValue = ibis.literal(before) + name + ibis.literal(after)
+    between = re.split(r"\{\w+\}", of.house)[1]
+    return house + between + street if of.house.startswith("{n}") else street + between + house
+
+
+def city(locale: LocaleName = locales.DEFAULT) -> Recipe:
+    """A city of one word; that it fits the region or the postcode is not promised."""
+    if locale == locales.DEFAULT:
+        names = tuple(dict.fromkeys(c.name for c in lists.cities() if c.name.isalpha()))
+    else:
+        names = tuple(p.city for p in locales.places(locale) if p.city.isalpha())
+    return _drawn(_Drawing(f"cities {locale}", names, _text), lambda cell: digest(cell, cell.text.strip().lower()))
+
+
+LOCAL = {
+    "person_name": person_name, "first_name": first_name, "last_name": last_name, "street_address": street_address, "city": city,
+}  # fmt: skip
 
 
 def company() -> Recipe:

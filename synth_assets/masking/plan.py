@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from synth_assets.config.anonymity import TableAnonymity
+from synth_assets.config.base import LocaleName
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
@@ -38,6 +39,7 @@ def plan_table(
     unit_column: str | None = None,
     as_of: date | None = None,
     anonymity: TableAnonymity | None = None,
+    locale: LocaleName = "en_US",
 ) -> MaskingPlan:
     """The plan of one table that stands alone; see `plan_tables`.
 
@@ -49,6 +51,7 @@ def plan_table(
         unit_column: Column that names the person; the primary key when None.
         as_of: Day on which "over 89" is judged; today when None.
         anonymity: Its quasi-identifiers, and what they must reach in place of the policy's.
+        locale: Country of made-up names, streets and cities.
     """
     unit = (schema.name, unit_column) if unit_column else None
     plans = plan_tables(
@@ -59,6 +62,7 @@ def plan_table(
         unit=unit,
         as_of=as_of,
         anonymity={} if anonymity is None else {schema.name: anonymity},
+        locale=locale,
     )
     return plans[schema.name]
 
@@ -72,6 +76,7 @@ def plan_tables(
     unit: Place | None = None,
     as_of: date | None = None,
     anonymity: Mapping[str, TableAnonymity] | None = None,
+    locale: LocaleName = "en_US",
 ) -> dict[str, MaskingPlan]:
     """The plans of all tables of a dataset.
 
@@ -86,6 +91,7 @@ def plan_tables(
         unit: (table, column) that identifies a person; where None, the one table above that holds direct identifiers, else the row.
         as_of: Day on which "over 89" is judged; today when None.
         anonymity: Table -> its quasi-identifiers, and what they must reach in place of the policy's.
+        locale: Country of made-up names, streets and cities.
 
     Returns:
         Table -> plan, columns in schema order.
@@ -94,7 +100,7 @@ def plan_tables(
         ConfigError: an override names a column that is not there, or an action that cannot work on it.
     """
     today = as_of or datetime.now(UTC).date()
-    maker = _Planner(verdicts, policy, schemas, overrides or {}, unit, today, anonymity or {})
+    maker = _Planner(verdicts, policy, schemas, overrides or {}, unit, today, anonymity or {}, locale)
     return {name: maker.table(name) for name in schemas}
 
 
@@ -110,8 +116,10 @@ class _Planner:
         unit: Place | None,
         as_of: date,
         anonymity: Mapping[str, TableAnonymity],
+        locale: LocaleName,
     ) -> None:
         self.policy, self.schemas, self.overrides, self.as_of = policy, schemas, overrides, as_of
+        self.locale = locale
         self.verdicts = {(t, v.column): v for t, vs in verdicts.items() for v in vs}
         self.groups = key_groups(schemas)
         self.units = {name: unit or self._guess_unit(name) for name in schemas}
@@ -200,6 +208,7 @@ class _Planner:
             reason=reason,
             overridden=overridden,
             withheld=withheld,
+            locale=self.locale,
         )
 
     def _dtype(self, place: Place) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from synth_assets.config.base import LocaleName
 from synth_assets.config.rules import Action, Rule
 from synth_assets.masking.anonymity.records import AnonymityDemand, AnonymityOutcome
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
@@ -39,6 +40,7 @@ class ColumnPlan(Frozen):
         reason: Why this action, in words, without values.
         overridden: A person's configuration decided the action.
         withheld: There was no usable verdict, so the column is not passed through.
+        locale: Country of made-up names, streets and cities.
     """
 
     column: str
@@ -53,6 +55,7 @@ class ColumnPlan(Frozen):
     reason: str
     overridden: bool = False
     withheld: bool = False
+    locale: LocaleName = "en_US"
 
     @property
     def action(self) -> Action:
@@ -134,6 +137,7 @@ class MaskSummary(Frozen):
         redrawn: Format-preserving pseudonyms of this run that were drawn again, since they met another one or a real value.
         key_fingerprint: Tells keys apart and says nothing about them; it changes when the key is rotated.
         anonymity: What was done to reach k-anonymity; None where the plan asks for none.
+        locale: Country of made-up names, streets and cities.
     """
 
     table: str
@@ -144,6 +148,7 @@ class MaskSummary(Frozen):
     redrawn: int = 0
     key_fingerprint: str
     anonymity: AnonymityOutcome | None = None
+    locale: LocaleName = "en_US"
 
 
 class LeakFinding(Frozen):

@@ -83,6 +83,7 @@ def summarise(
         redrawn=redrawn,
         key_fingerprint=key_fingerprint,
         anonymity=anonymity,
+        locale=plan.columns[0].locale,
     )
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
-from synth_assets.generation import lists
+from synth_assets import api
+from synth_assets.config.base import LocaleName
+from synth_assets.generation import lists, locales
 from synth_assets.masking import people
 from synth_assets_tests.unit.masking.conftest import House
 
@@ -120,3 +124,55 @@ def test_names_of_a_column_with_repeated_names_need_no_digits(house: House) -> N
     house.table("people", {"name": [f"A{i} B" for i in range(900)] * 2}, {"name": "person_name"})
     house.mask()
     assert not any(re.search(r"\d", name) for name in house.read("people")["name"])
+
+
+@pytest.mark.parametrize("locale", ["en_GB", "de_DE", "fr_FR"])
+def test_made_up_people_are_of_the_country_and_none_stands_for_itself(brew: Brew, locale: LocaleName) -> None:
+    women, men = (set(locales.one_word(locale, kind)) for kind in ("female", "male"))
+    raw = [*sorted(women | men), "Maria", "Bo"]
+    made = brew(people.first_name(locale), raw, companions={"sex": ["F" if i % 2 else "M" for i in range(len(raw))]})
+    assert all(m in (women if i % 2 else men) for i, m in enumerate(made))
+    assert not [m for m, r in zip(made, raw, strict=True) if m == r]
+    lasts = locales.one_word(locale, "last")
+    assert set(brew(people.last_name(locale), list(lasts))) <= set(lasts)
+    assert not [
+        m for m, r in zip(brew(people.last_name(locale), list(lasts)), lasts, strict=True) if m.lower() in r.lower()
+    ]
+    first, last = brew(people.first_name(locale), ["Maria"])[0], brew(people.last_name(locale), ["Lopez"])[0]
+    assert brew(people.person_name(locale), ["Maria Lopez"]) == [f"{first} {last}"]
+    cities = {p.city for p in locales.places(locale)}
+    assert set(brew(people.city(locale), [f"Town {i}" for i in range(50)])) <= cities
+    streets = locales.one_word(locale, "street")
+    assert len(streets) >= 8
+    of = locales.locale_of(locale)
+    for address in brew(people.street_address(locale), [f"{i} Main Street" for i in range(40)]):
+        number = re.search(r"\d+", address)
+        assert number
+        street = re.sub(r",? ?\d+ ?", "", address)
+        assert street in {of.street.format(s) for s in streets}
+        assert address.startswith(number[0]) == of.house.startswith("{n}")
+
+
+@pytest.mark.parametrize("locale", locales.LOCALES)
+def test_every_country_has_words_to_choose_from(locale: LocaleName) -> None:
+    for kind in ("female", "male", "last", "street"):
+        entries = locales.one_word(locale, kind)  # type: ignore[arg-type]
+        assert len(entries) == len(set(entries)) >= (8 if kind == "street" else 80)
+        assert all(e.isalpha() and e[0].isupper() and not e.isupper() for e in entries)
+
+
+def test_names_of_a_country_pass_the_leak_check_and_other_rows_stay_as_they_were(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    rows = [f"{f} {n},{f},{n},Hauptstraße {i},Berlin" for i, (f, n) in enumerate(zip(("Anne", "Karl", "Uwe", "Ida") * 30,
+            ("Berger", "Wagner", "Vogel", "Koch", "Lang") * 24, strict=True))]  # fmt: skip
+    file.write_text("full_name,first_name,last_name,street_address,city\n" + "\n".join(rows) + "\n")
+    home = tmp_path / "home"
+    german, summary = api.mask(file, policy="dev_test", home=home, locale="de_DE")
+    american, before = api.mask(file, policy="dev_test", home=home)
+    assert (summary.locale, before.locale) == ("de_DE", "en_US")
+    assert set(german["last_name"]) <= set(locales.one_word("de_DE", "last"))
+    assert set(american["last_name"]) <= set(lists.last_names())
+    assert all(
+        f"{f} {n}" == w for w, f, n in zip(german["full_name"], german["first_name"], german["last_name"], strict=True)
+    )
+    assert set(german["city"]) <= {p.city for p in locales.places("de_DE")}
