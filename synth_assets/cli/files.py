@@ -33,6 +33,7 @@ from synth_assets.errors import InputError
 if TYPE_CHECKING:
     from synth_assets.api import Synthesis
     from synth_assets.masking.anonymity.records import AnonymityOutcome
+    from synth_assets.masking.records import MaskSummary
     from synth_assets.pii.records import ColumnVerdict
     from synth_assets.profiling.records import ColumnProfile, TableProfile
 
@@ -209,14 +210,19 @@ def mask(
     if as_json:
         emit_json({"out": str(path), "rows": summary.rows, "summary": summary})
         return 0
+    _print_masked(summary)
+    show(path_line("masked", str(path)))
+    return 0
+
+
+def _print_masked(summary: MaskSummary) -> None:
+    """What was done to each column, and the checks."""
     rows = [[c.column, c.action, f"{c.information_loss:.2f}", c.reason] for c in summary.columns]
     title = f"{summary.rows:,} rows, policy {summary.policy}"
     show(table(title, ["column", "action", "loss", "reason"], rows), "")
     show("Leak check passed: no raw identifier is left. Loss: 0 tells rows apart as before, 1 leaves nothing.")
     if summary.anonymity is not None:
         show(_anonymity_line(summary.anonymity))
-    show(path_line("masked", str(path)))
-    return 0
 
 
 def _anonymity_line(done: AnonymityOutcome) -> str:
