@@ -62,6 +62,19 @@ def _of_digits(digits: Bytes) -> Integers:
     return made
 
 
+def number_codes(column: Array) -> pa.Array:
+    """The numbers of whole numbers, those of their digits as text; null for a missing one."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    values = np.abs((array.fill_null(0) if array.null_count else array).to_numpy()).view(np.uint64)
+    if (values >= _POWERS[EXACT]).any():
+        return codes(array.cast(pa.string()))
+    lengths = np.maximum(np.searchsorted(_POWERS, values, "right"), 1)
+    made = values + _POWERS[lengths]
+    made -= np.where((lengths == len("16175550123")) & (values < 2 * _POWERS[10]), _POWERS[11], np.uint64(0))
+    return pa.array(made.view(np.int64), mask=missing)
+
+
 def digit_codes(column: Array) -> pa.Array:
     """The numbers of the digits of texts that also have letters and nine digits or more; null for others."""
     texts = Texts.of(column)

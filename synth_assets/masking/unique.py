@@ -7,15 +7,16 @@ later draw. What belongs here: finding them. What does not: the draw (drawing.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow as pa
 
 from synth_assets.masking.canonical import RawColumn
-from synth_assets.masking.codes import codes, digit_codes
+from synth_assets.masking.codes import codes, digit_codes, number_codes
 from synth_assets.masking.drawing import DRAWS, WITHOUT_FORM, Later
 from synth_assets.masking.forms import Form
 from synth_assets.masking.keyring import KeyRing
@@ -87,11 +88,22 @@ class _Look:
 
     def _numbers(self, identifiers: Sequence[RawColumn], seen: set[RawColumn]) -> list[ir.Table]:
         """Numbers of the identifiers that are not seen yet, and of the digits of all that have letters too."""
-        plain = self.ring.function("codes", lambda: codes, ["string"], "int64")
-        digits = self.ring.function("digit codes", lambda: digit_codes, ["string"], "int64")
         others = [c for c in identifiers if c not in seen]
-        wanted = [(make, _values(self.session, of)) for make, of in ((plain, others), (digits, identifiers)) if of]
-        return [values.select(c=make(values.v)) for make, values in wanted]
+        made = []
+        for make, columns in (
+            (number_codes, [c for c in others if c.dtype == "int64"]),
+            (codes, [c for c in others if c.dtype != "int64"]),
+            (digit_codes, [c for c in identifiers if c.dtype == "string"]),
+        ):
+            if columns:
+                whole = make is number_codes
+                function = self._batch(make, "int64" if whole else "string")
+                values = _values(self.session, columns, as_they_are=whole)
+                made.append(values.select(c=function(values.v)))
+        return made
+
+    def _batch(self, make: Callable[..., pa.Array], argument: str) -> Callable[..., ir.Value]:
+        return self.ring.function(make.__name__, lambda: make, [argument], "int64")
 
     def later(self, domain: Domain) -> Later:
         """The later draws of one domain."""
@@ -124,8 +136,12 @@ class _Look:
 
     def _met(self, drawn: ir.Table) -> ir.Table:
         """Numbers `c` of values whose pseudonym is another one's of the draw, a real identifier, or the value itself."""
-        groups = drawn.group_by("h").aggregate(low=drawn.c.min(), high=drawn.c.max())
-        shared = drawn.semi_join(groups.filter(groups.low != groups.high), "h").select("c")
+        often = drawn.group_by("h").aggregate(
+            n=drawn.count()
+        )  # half the cost of extremes, of which few are left to take then
+        rows = self.session.keep(drawn.semi_join(often.filter(often.n > 1), "h"))
+        groups = rows.group_by("h").aggregate(low=rows.c.min(), high=rows.c.max())
+        shared = rows.semi_join(groups.filter(groups.low != groups.high), "h").select("c")
         met = shared.union(drawn.filter(drawn.h == drawn.c).select("c"), distinct=False)
         real = self._real_near(drawn)
         return met if real is None else met.union(drawn.semi_join(real, "h").select("c"), distinct=False)
@@ -157,11 +173,12 @@ def _column(table: ir.Table) -> np.ndarray:
     return made
 
 
-def _values(session: Session, columns: Sequence[RawColumn]) -> ir.Table:
-    """The texts of one column or more, in one column `v`; a value may stand many times."""
+def _values(session: Session, columns: Sequence[RawColumn], *, as_they_are: bool = False) -> ir.Table:
+    """The texts (or the values) of one column or more, in one column `v`; a value may stand many times."""
     parts = []
     for column in columns:
         table = session.parquet(column.path)
-        values = table.select(v=as_text(table[column.column], column.dtype))
+        value = table[column.column]
+        values = table.select(v=value if as_they_are else as_text(value, column.dtype))
         parts.append(values.filter(values.v.notnull()))
     return ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_assets.masking.codes import codes, digit_codes, exact_codes, stretches
+from synth_assets.masking.codes import codes, digit_codes, exact_codes, number_codes, stretches
 from synth_assets.masking.texts import Stretches, Texts, assembled, with_rows
 
 TEXTS = st.lists(st.none() | st.text(st.characters(codec="utf-8"), max_size=12), max_size=30)
@@ -49,6 +49,15 @@ def test_equal_numbers_are_equal_letters_and_digits(values: list[str]) -> None:
         by_number.setdefault(number, set()).add(text)
     assert all(len(texts) == 1 for texts in by_number.values())
     assert len(by_number) == len(set(plain))
+
+
+EDGES = [0, 9, 10, -7, 10**10 - 1, 10**10, 16_175_550_123, 2 * 10**10, 10**11, 10**18 - 1, 10**18, 2**63 - 1, -(2**63)]
+
+
+@given(values=st.lists(st.none() | st.sampled_from(EDGES) | st.integers(-(10**12), 10**12), min_size=1, max_size=30))
+def test_whole_numbers_have_the_numbers_of_their_digits(values: list[int | None]) -> None:
+    column = pa.array(values, pa.int64())
+    assert number_codes(column).to_pylist() == codes(column.cast(pa.string())).to_pylist()
 
 
 def test_digits_beside_letters_count_from_nine_on() -> None:
