@@ -83,7 +83,7 @@ def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
     numbered = np.flatnonzero((digits > 0) & ~found)
     if len(numbered):
         found[numbered] |= words.rows_with(words.among(streets) | words.among(months))[numbered]
-        found[numbered] |= words.rows_with(_like_iban_or_age(texts, words))[numbered]
+        found[numbered] |= words.rows_with(_without(places, words, _like_iban_or_age(texts, words)))[numbered]
         found[numbered] |= _with_street_end(texts.take(numbered))
     return found & texts.valid
 
@@ -104,6 +104,18 @@ def _like_iban_or_age(texts: Texts, words: Words) -> Flags:
     old = (two & ~three & (head == ord("9"))) | (three & (kinds[3] != DIGIT) & (head == ord("1")))
     made: Flags = iban | old
     return made
+
+
+def _without(places: Stretches, words: Words, marked: Flags) -> Flags:
+    """The marked words that do not begin inside of some stretches."""
+    which = np.flatnonzero(marked)
+    if not len(places.starts) or not len(which):
+        return marked
+    before = np.searchsorted(places.starts, words.starts[which], "right") - 1
+    inside = (before >= 0) & (places.ends[np.maximum(before, 0)] > words.starts[which])
+    left = np.zeros(len(marked), bool)
+    left[which[~inside]] = True
+    return left
 
 
 def _outside(texts: Texts, marked: Flags, places: Stretches) -> Places:
