@@ -207,7 +207,7 @@ def mask_record(
     home: Path | None = None,
     release_domain: str = "default",
 ) -> dict[str, Any]:
-    """Mask one record; the same value gets the same pseudonym as in `mask`.
+    """Mask one record; the same value gets the same pseudonym as in `mask`, unless it met another one or a real value there.
 
     Args:
         record: Column to value.

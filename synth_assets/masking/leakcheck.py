@@ -182,10 +182,11 @@ def _without_words(session: Session, spelled: ir.Table, used: Collection[LocaleN
 
 
 def identifies(verdict: ColumnVerdict | None) -> bool:
-    """Whether a column's values may occur nowhere: unique by nature, and of a person."""
-    return (
-        verdict is not None and verdict.identifier_class != "none" and taxonomy()[verdict.entity_type].unique_by_nature
-    )
+    """Whether a column's values may occur nowhere: unique by nature, or pages, and of a person."""
+    if verdict is None or verdict.identifier_class == "none":
+        return False
+    page = verdict.entity_type == "url" and verdict.identifier_class == "direct"
+    return page or taxonomy()[verdict.entity_type].unique_by_nature
 
 
 def _in_table(

@@ -308,3 +308,14 @@ def test_each_of_two_addresses_in_one_cell_is_looked_for(house: House) -> None:
     )
     report = _check(house, policy="dev_test")
     assert [(f.raw_column, f.column, f.cells) for f in report.findings] == [("mails", "told", 1)]
+
+
+def test_a_page_of_a_person_is_looked_for_as_an_address_is(house: House) -> None:
+    pages = ["https://www.ann-lee.net/~x?id=1", "http://bo.example-clinic.org"]
+    house.table(
+        "people",
+        {"site": pages, "home": pages, "note": [f"see {pages[0]}", "no page"]},
+        {"site": "url", "home": "url", "note": "none"},
+    )
+    report = _check(house, overrides={"people": {"home": ColumnConfig(action="keep")}})
+    assert {(f.column, f.cells) for f in report.findings} == {("home", 2), ("note", 1)}
