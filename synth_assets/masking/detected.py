@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from synth_assets.config.dataset import TextDetectorName
+from synth_assets.masking.apart import Met, from_list, kept_apart
 from synth_assets.masking.keyring import KeyRing
 from synth_assets.masking.kin import MARK
 from synth_assets.masking.operators import narrow_form, recipe_for
@@ -55,12 +56,14 @@ class Detected:
         ring: Keys and lists.
         tables: All tables of the dataset: their plans say which types have pseudonyms.
         detector: Searches the texts.
+        met: Values of unique columns whose made-up names meet.
     """
 
     session: Session
     ring: KeyRing
     tables: Mapping[str, MaskInput]
     detector: TextDetector
+    met: Met
 
     def beside(self, table: ir.Table, raw: Path, columns: Sequence[str], *, as_of: date) -> ir.Table:
         """The table with `found_columns` of each text column; the order of rows may change.
@@ -119,6 +122,8 @@ class Detected:
         target = Target("value", plan.domain, self.ring)
         cooked = cook(own, {"made": (target, recipe_for(plan, as_of=as_of))})
         made = cooked.made.cast("string")
+        if (plan.domain, plan.form) in self.met and from_list(plan):
+            made = kept_apart(made, cooked.value, plan, self.ring, self.met)
         if narrow_form(plan) is not None:  # a number that no column holds could become one that a column does
             known = self._known(kind)
             made = cooked.value.isin(known.value).ifelse(made, ibis.null("string"))

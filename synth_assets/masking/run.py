@@ -13,7 +13,7 @@ from pathlib import Path
 import ibis.expr.types as ir
 import numpy as np
 
-from synth_assets.errors import InputError, withhold_values
+from synth_assets.errors import ConfigError, InputError, withhold_values
 from synth_assets.masking.anonymity.enforce import Recoding, enforce
 from synth_assets.masking.anonymity.records import AnonymityOutcome
 from synth_assets.masking.apart import Met, from_list, kept_apart, met, unique_columns
@@ -74,10 +74,16 @@ def mask_tables(
 
     Raises:
         InputError: a plan drops every column of a table.
-        ConfigError: a plan tokenises, and no vault is given.
+        ConfigError: a plan tokenises, and no vault is given; a detector is to run on Spark.
         CheckFailedError: a table cannot reach the k-anonymity that its plan asks for.
         UnexpectedError: the engine failed; its text is withheld, since it may quote data.
     """
+    if detector is not None and engine.name == "spark":
+        raise ConfigError(
+            "masking on Spark searches texts with the built-in detector only.",
+            key="text_detector",
+            remedy="Use `text_detector: builtin`, or the engine duckdb.",
+        )
     secret = release_key(key, release_domain)
     summaries = {}
     with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
@@ -134,11 +140,11 @@ class _Job:
     ) -> None:
         self.session, self.stack, self.tables = session, stack, tables
         self.ring, self.tokens = ring, tokens
-        self.detected = None if detector is None else Detected(session, ring, tables, detector)
         self.anonymity: dict[str, AnonymityOutcome] = {}
         self.later = draw_again(session, ring, self._narrow_domains(), self._identifiers())
         ring.settle(self.later)
         self.met = self._met()
+        self.detected = None if detector is None else Detected(session, ring, tables, detector, self.met)
 
     def _met(self) -> Met:
         """Values of unique columns whose made-up names meet, by domain and form."""

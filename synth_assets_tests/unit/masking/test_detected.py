@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_assets.errors import ServiceUnavailableError
+from synth_assets.errors import ConfigError, ServiceUnavailableError
 from synth_assets.masking.detected import searching
+from synth_assets.masking.run import mask_tables
 from synth_assets.masking.spans import Finder, merged
 from synth_assets.masking.texts import Stretches, Texts, assembled
 from synth_assets.pii.text import Span
-from synth_assets_tests.unit.masking.conftest import House
+from synth_assets.tables.engine import Engine, SparkOptions
+from synth_assets_tests.unit.masking.conftest import KEY, House
 
 TYPES = {"first": "first_name", "last": "last_name", "phone": "phone", "note": "free_text"}
 
@@ -75,6 +77,23 @@ def test_rows_keep_their_order_and_each_text_is_searched_once(house: House) -> N
     house.mask(detector=detector)
     assert house.read("people")["note"] == ["b met [ORGANIZATION]", "a met [ORGANIZATION]", "b met [ORGANIZATION]", "c"]
     assert detector.asked == 3
+
+
+def test_names_of_a_unique_column_are_the_same_in_texts(house: House) -> None:
+    towns = [f"Town{i:03}x" for i in range(600)]
+    house.table("towns", {"city": towns}, {"city": "city"})
+    house.table("notes", {"note": [f"met in {t}" for t in towns]}, {"note": "free_text"}, texts=("note",))
+    house.mask(detector=Known(dict.fromkeys(towns, "city")))
+    made = house.read("towns")["city"]
+    assert len(set(made)) == 600
+    assert any(re.search(r"\d", name) for name in made)
+    assert house.read("notes")["note"] == [f"met in {name}" for name in made]
+
+
+def test_a_detector_on_spark_is_one_clear_error() -> None:
+    spark = Engine(spark=SparkOptions("local[1]"))
+    with pytest.raises(ConfigError, match="built-in detector only"):
+        mask_tables({}, {}, key=KEY, engine=spark, detector=Known({}))
 
 
 def test_numbers_have_the_pseudonym_of_the_column_where_one_holds_them_else_a_token(house: House) -> None:
