@@ -31,6 +31,7 @@ from ibis.backends.pyspark.datatypes import PySparkType
 from ibis.expr import operations as ops
 from ibis.expr.operations.udf import InputType
 from ibis.formats.pandas import PandasData
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  as its documentation has it
 
@@ -55,6 +56,7 @@ _FIXED = {
 _START = {
     "spark.ui.showConsoleProgress": "false",
     "spark.submit.deployMode": "client",
+    "spark.log.level": "OFF",  # failed tasks are logged with texts that quote cells, and Dagster keeps what this process logs
     "spark.io.encryption.enabled": "true",  # spilled and shuffled rows hold raw values
 }
 _ENCRYPTED = ("spark.network.crypto.enabled", "spark.ssl.rpc.enabled")
@@ -72,9 +74,7 @@ def connect(options: SparkOptions) -> SparkSession:
     """
     settings = {"spark.app.name": "synth_assets", **_START, **dict(options.conf)}
     os.environ.setdefault("PYSPARK_PYTHON", settings.get("spark.pyspark.python", sys.executable))
-    logging.getLogger("py4j").setLevel(
-        logging.INFO
-    )  # below it writes every command, pickled functions with keys among them
+    _silence()
     with _lock:
         builder = SparkSession.builder.master(options.master)
         for key, value in settings.items():
@@ -92,6 +92,13 @@ def connect(options: SparkOptions) -> SparkSession:
             _try_worker(session)
             _tried.add(session.sparkContext.applicationId)
         return session
+
+
+def _silence() -> None:
+    """Two logs of PySpark in this process: commands to Java, which hold pickled functions with their keys, and texts of failed queries."""
+    logging.getLogger("py4j").setLevel(logging.INFO)
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
 
 
 def _refuse_open_network(master: str, conf: Mapping[str, str]) -> None:

@@ -23,7 +23,6 @@ CONF = {
     "spark.driver.memory": "1g",
     "spark.executor.memory": "1g",
     "spark.sql.shuffle.partitions": "2",
-    "spark.log.level": "ERROR",
 }
 # PySpark leaves the sockets by which it hands tables to its own Java process to the garbage collector
 SOCKET = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
