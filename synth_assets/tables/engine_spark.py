@@ -95,7 +95,7 @@ def connect(options: SparkOptions) -> SparkSession:
 
 
 def _silence() -> None:
-    """Two logs of PySpark in this process: commands to Java, which hold pickled functions with their keys, and texts of failed queries."""
+    """Two logs of PySpark here: commands to Java, which hold pickled functions with their keys, and texts of failed queries."""
     logging.getLogger("py4j").setLevel(logging.INFO)
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
