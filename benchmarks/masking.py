@@ -93,8 +93,11 @@ def main() -> None:
 
 
 def measure(contender: str, folder: Path, rows: int, python: str = sys.executable) -> float:
-    """CPU seconds of one contender's process, start-up included; printed with its peak memory."""
-    command = [python, __file__, "--contender", contender, "--folder", str(folder), "--rows", str(rows)]
+    """CPU seconds of one contender's process, start-up included; printed with its peak memory.
+
+    -P: the scripts beside this one (profile.py) stand in front of no library.
+    """
+    command = [python, "-P", __file__, "--contender", contender, "--folder", str(folder), "--rows", str(rows)]
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
