@@ -71,7 +71,9 @@ def collect(folder: Path, tables: int) -> list[Row]:
             rows += rows_of(folder / "tables" / name, columns, scorer, engine)
     for seed, opaque in zip(SEEDS, (False, True), strict=True):
         with tempfile.TemporaryDirectory() as made:
-            unseen = by_table(unseen_tables.write_tables(Path(made), tables=tables, seed=seed, opaque=opaque))
+            unseen = by_table(
+                unseen_tables.write_tables(Path(made), unseen_tables.make_tables(seed, tables), opaque=opaque)
+            )
             for name, columns in unseen.items():
                 rows += rows_of(Path(made) / name, columns, scorer, engine)
     return rows

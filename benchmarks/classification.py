@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import unseen_offices
 import unseen_tables
 
 Rows = list[dict[str, str]]
@@ -81,19 +82,29 @@ def labelled_parts(folder: Path, scorer: Any) -> list[Part]:
     return parts
 
 
-def unseen_parts(tables: int, seed: int, *, opaque: bool) -> list[Part]:
-    """Made tables without names; or those with names in two halves: errors were looked at in one, the other is held out."""
+def made_parts(title: str, tables: Sequence[unseen_tables.Table], *, opaque: bool, halves: bool) -> list[Part]:
+    """Made tables, with their names or without; with names in two halves where errors were looked at in one of them only."""
     with tempfile.TemporaryDirectory() as folder:
-        labels = unseen_tables.write_tables(Path(folder), tables=tables, seed=seed, opaque=opaque)
+        labels = unseen_tables.write_tables(Path(folder), tables, opaque=opaque)
         said = classify_files(sorted(Path(folder).glob("*.csv")))
-    if opaque:
-        return [Part(f"unseen tables, headers col1, col2 ... ({tables})", labels, said)]
+    if opaque or not halves:
+        return [Part(f"{title}, headers col1, col2 ..." if opaque else title, labels, said)]
     parts = []
-    for flag, title in (("yes", "held-out names"), ("no", "other names")):
+    for flag, half in (("yes", "held-out names"), ("no", "other names")):
         some = [r for r in labels if r["held_out"] == flag]
         keys = {(r["table"], r["column"]) for r in some}
         inside = [r for r in said if (r["table"], r["column"]) in keys]
-        parts.append(Part(f"unseen tables, {title} ({tables})", some, inside))
+        parts.append(Part(f"{title}, {half}", some, inside))
+    return parts
+
+
+def unseen_parts(tables: int, seed: int) -> list[Part]:
+    """The two made sets, each with its names and without."""
+    made, offices = unseen_tables.make_tables(seed, tables), unseen_offices.office_tables(seed)
+    parts = []
+    for opaque in (False, True):
+        parts += made_parts(f"unseen tables ({tables})", made, opaque=opaque, halves=True)
+        parts += made_parts(f"office tables ({len(offices)})", offices, opaque=opaque, halves=False)
     return parts
 
 
@@ -235,10 +246,9 @@ def main() -> None:
             writer.writerows(row for part in parts for row in part.said)
     for part in parts:
         show(scorer, part, args)
-    for opaque in (False, True) if args.tables else ():
-        for part in unseen_parts(args.tables, args.seed, opaque=opaque):
-            parts.append(part)
-            show(scorer, part, args)
+    for part in unseen_parts(args.tables, args.seed) if args.tables else ():
+        parts.append(part)
+        show(scorer, part, args)
     columns = sum(len(p.said) for p in parts)
     spent = time.process_time() - started
     print(f"\n{spent:.1f} CPU s for {columns} columns, reading included: {1000 * spent / columns:.1f} ms per column")

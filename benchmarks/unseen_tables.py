@@ -13,6 +13,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,19 +130,22 @@ def _label(table: str, column: str, entity_type: str, subject: str, held: bool) 
         note.append("altclass=sensitive")  # measurements and drugs of persons
     if entity_type == "event_date":
         note.append("altclass=none")
+    bare = without_header(entity_type)
+    if subject == "firm":  # nothing says that they are firms
+        bare = "; ".join(filter(None, (bare, "altclass=direct; altclass=quasi")))
     return {
         "table": f"{table}.csv",
         "column": column,
         "entity_type": entity_type,
         "identifier_class": cls,
         "note": "; ".join(note),
-        "header_obfuscated": "no",
         "made": "yes",
         "held_out": "yes" if held else "no",
+        "bare": bare,
     }
 
 
-def _without_header(entity_type: str) -> str:
+def without_header(entity_type: str) -> str:
     """What else a column without a name may be called: its type cannot be told from values alone, as in the labelled tables."""
     if entity_type in _SHAPELESS:
         return "alt=other_id; alt=customer_id; altclass=none; altclass=quasi"
@@ -157,32 +161,26 @@ def _without_header(entity_type: str) -> str:
     }.get(entity_type, "")
 
 
-def write_tables(
-    folder: Path, *, tables: int = 100, seed: int = 20_261_121, opaque: bool = False
-) -> list[dict[str, str]]:
+def make_tables(seed: int, tables: int = 100) -> list[Table]:
+    """As many tables; the same seed gives the same cells."""
+    return [make_table(seed, number) for number in range(tables)]
+
+
+def write_tables(folder: Path, tables: Sequence[Table], *, opaque: bool = False) -> list[dict[str, str]]:
     """Write the tables as CSV files; returns the labels.
 
     Args:
         folder: Where the files go.
-        tables: How many.
-        seed: The same seed gives the same bytes.
+        tables: What is written.
         opaque: Replace every header by col1, col2, ... and the table's name by a number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels = []
-    for number in range(tables):
-        table = make_table(seed, number)
+    for number, table in enumerate(tables):
         names = [f"col{i}" for i in range(1, len(table.columns) + 1)] if opaque else list(table.columns)
         file = f"table_{number:03d}.csv" if opaque else f"{table.name}.csv"
         for name, label in zip(names, table.labels, strict=True):
-            firm = (
-                "altclass=direct; altclass=quasi" if "_firms" in table.name else ""
-            )  # nothing says that they are firms
-            note = "; ".join(
-                filter(
-                    None, (label["note"], _without_header(label["entity_type"]), firm) if opaque else (label["note"],)
-                )
-            )
+            note = "; ".join(filter(None, (label["note"], label["bare"] if opaque else "")))
             named = {"table": file, "column": name, "header_obfuscated": "yes" if opaque else "no", "note": note}
             labels.append({**label, **named})
         with (folder / file).open("w", newline="", encoding="utf-8") as handle:

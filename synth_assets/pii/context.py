@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth_assets.pii.detection import TextDetector, text_detector
+from synth_assets.pii.elements import add_element
 from synth_assets.pii.evidence import Case
 from synth_assets.pii.headers import ORGANIZATIONS, PERSONS, THINGS
 from synth_assets.pii.names import read_header
@@ -27,6 +28,7 @@ _PERSONAL = {
 _SUBJECTS = frozenset({"patient", "customer", "member", "user", "person", "insured", "student", "participant"})
 _OF_HEALTH = frozenset({"mrn", "npi", "dea", "icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
 _ABOUT_HEALTH = frozenset({"patient", "claim", "diagnosis", "hospital", "health", "insurance", "encounter"})
+_HANDLERS = frozenset({"by", "actor", "agent", "author"})
 _PLACES = frozenset({"street_address", "city", "state", "country", "zip", "county"})
 
 
@@ -91,6 +93,7 @@ def relate(
     """Add to each case what its neighbours say; returns the subject of the table."""
     subject = subject_of(cases, table_name, description)
     about = read_header(table_name).all | read_header(description).all
+    of_persons = subject.named == "person" or subject.patients or _rows_of_persons(cases)
     for position, case in enumerate(cases):
         _described(case, about)
         _bare_name(case, cases, subject)
@@ -109,10 +112,16 @@ def relate(
         _insured(case, cases, about)
         _beside_places(case, cases)
         _security_code(case, cases)
+        add_element(case, about_persons=subject.about_persons and of_persons)
         _scan(case, detector or text_detector())
         if position:
             _coordinates(cases[position - 1], case)
     return subject_of(cases, table_name, description)
+
+
+def _rows_of_persons(cases: Sequence[Case]) -> bool:
+    """Whether persons stand in the table who are more than those who handled its rows (posted by, approver, agent)."""
+    return sum(_PERSONAL.get(c.top, 0.0) for c in cases if not c.header.all & _HANDLERS) >= 1.0
 
 
 def _scan(case: Case, detector: TextDetector) -> None:

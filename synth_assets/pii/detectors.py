@@ -60,6 +60,7 @@ FORMS: tuple[Form, ...] = (
     Form("ip_address", ("ipv6",), 9),
     Form("mac_address", ("mac",), 9),
     Form("coordinates", ("point",), 9),
+    Form("coordinates", ("open_location_code", "grid_reference"), 9, least=0.8, distinct=3),
     Form("photo_or_biometric", ("image_bytes",), 9, least=0.5),
     Form("password_or_secret", ("password_hash", "api_token"), 9, least=0.5),
     Form("health_plan_id", ("mbi",), 9, least=0.9, distinct=3),

@@ -10,6 +10,7 @@ import numpy as np
 from synth_assets.pii.columns import ColumnSample
 from synth_assets.pii.detectors import ENOUGH, Signal, detector
 from synth_assets.pii.dictionaries import word_list, word_set
+from synth_assets.pii.patterns import TEXT
 
 _PARTICLES = word_set(
     "de del della di da do dos das du van von der den la le el al bin ben ibn y e jr sr ii iii iv md dds dvm phd mr mrs ms dr prof",
@@ -37,6 +38,8 @@ _SURE = {
 }
 _SEX_LETTERS = tuple(set(letters) for letters in ("mfxu", "mwdx", "hfx", "mvx", "hm"))  # en, de, fr, nl, es
 _JOINED = re.compile(r"(?i) (?:and|und|et|&|\+) |\w+-\w+,? \w+-")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_REACHED = re.compile("|".join(TEXT[kind] for kind in ("email", "url", "phone", "ssn")))
 _LISTS = {
     "sex": "sexes",
     "race_ethnicity": "races",
@@ -194,7 +197,9 @@ def organizations(sample: ColumnSample) -> Iterable[Signal]:
         return
     kinds = word_list("organization_words")
     joined = re.compile(r"(?i)(?:, .+ (?:and|und|et|y|e) | & |^[A-Z]\w+-[A-Z]\w+$)")
-    marked = [not kinds.isdisjoint(w) and len(w) > 1 for w in sample.words]
+    if _holding_identifiers(sample) >= 0.5:
+        return
+    marked = [_names_firm(w, kinds) for w in sample.words]
     share = float(np.mean(marked))
     paired = float(np.mean([bool(joined.search(v)) for v in sample.checked]))
     both = share + 0.7 * paired if share >= 0.15 else share
@@ -206,6 +211,39 @@ def organizations(sample: ColumnSample) -> Iterable[Signal]:
         )
         yield Signal(
             "employer", min(5.0, 1.0 + 5.0 * both), f"dictionary: {share:.0%} contain the word of a firm or institution"
+        )
+
+
+def _names_firm(words: list[str], kinds: frozenset[str]) -> bool:
+    """Whether a value has the word of a firm; in a longer text a last name behind a first name (Jane Church) is none."""
+    if len(words) < 2 or kinds.isdisjoint(words):
+        return False
+    if len(words) < 4:
+        return True
+    first, last = word_list("first_names"), word_list("last_names")
+    pairs = zip(words, ["", *words], strict=False)
+    return any(word in kinds and not (word in last and before in first) for word, before in pairs)
+
+
+def _holding_identifiers(sample: ColumnSample) -> float:
+    """Share of values with an e-mail address, a URL or a telephone number among three or more words."""
+    return float(np.mean([_holds_identifier(v) for v in sample.checked]))
+
+
+def _holds_identifier(value: str) -> bool:
+    rest, found = _REACHED.subn(" ", value)
+    return found > 0 and len(_WORD.findall(rest)) >= 3
+
+
+@detector
+def texts_with_identifiers(sample: ColumnSample) -> Iterable[Signal]:
+    """Running text that tells how to reach somebody, however short: nothing else than free text is scrubbed of it."""
+    if sample.temporal or sample.numeric_share > 0.3 or len(sample) < ENOUGH:
+        return
+    share = _holding_identifiers(sample)
+    if share >= 0.3:
+        yield Signal(
+            "free_text", 5.0 + 4.0 * share, f"pattern: {share:.0%} are texts with an e-mail, URL or number in them"
         )
 
 

@@ -105,6 +105,14 @@ CELL: dict[str, str] = {
         r"(?i:POINT ?\(-?\d{1,3}\.\d+ +-?\d{1,3}\.\d+\))|[(\[]?-?\d{1,3}\.\d{2,}[,; ] *-?\d{1,3}\.\d{2,}[)\]]?"
         r"|\d{1,3}°.*[NSEWO]"
     ),
+    "open_location_code": (  # full, padded, or short with or without a town: Open Location Code specification
+        r"(?i:[23456789C][23456789CFGHJMPQRV][23456789CFGHJMPQRVWX]{6}\+(?:[23456789CFGHJMPQRVWX]{2,7})?"
+        r"|[23456789C][23456789CFGHJMPQRV](?:[23456789CFGHJMPQRVWX]{4}00|[23456789CFGHJMPQRVWX]{2}0000|000000)\+"
+        r"|[23456789CFGHJMPQRVWX]{4,6}\+[23456789CFGHJMPQRVWX]{2,7}(?:,? \S.*)?)"
+    ),
+    "grid_reference": (  # military grid, what3words
+        r"\d{1,2}[C-HJ-NP-X] ?[A-HJ-NP-Z]{2} ?(?:\d{2} ?\d{2}|\d{3} ?\d{3}|\d{4} ?\d{4}|\d{5} ?\d{5})|///?\w+\.\w+\.\w+"
+    ),
     "image_bytes": r"(?:data:image/\S{20,}|/9j/[A-Za-z0-9+/=]{16,}|iVBORw0KGgo\S*|R0lGOD\S{8,}"
     r"|0x(?:151C2F00|FFD8FF|89504E47)[0-9A-Fa-f]*)",
     "image_file": r"(?i:\S+\.(?:jpe?g|png|gif|bmp|webp|tiff?|dcm|wav|mp3))",

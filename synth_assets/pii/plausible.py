@@ -12,6 +12,14 @@ import numpy as np
 
 from synth_assets.pii.columns import ColumnSample
 
+_GEOCODE = (  # geohash, three words, Maidenhead locator, H3 cell
+    r"^(?=.*\d[a-z])(?=.*[a-z]\d)[0-9b-hjkmnp-z]{5,12}$|^[a-z]{2,}\.[a-z]{2,}\.[a-z]{2,}$"
+    r"|^[A-R]{2}\d{2}(?:[a-xA-X]{2})?$|^8[0-9a-f]{14}$"
+)
+_AGE_IN_WORDS = (
+    r"(?i)^\d{1,3}(?:[.,]\d)? ?"
+    r"(?:y(?:rs?|/?o|ears?)?|mths?|mos?|months?|wks?|weeks?|days?|j(?:ahre?|aar)?|ans?|a[nñ]os?|anni)\b"
+)
 Fit = Callable[[ColumnSample], float]
 
 
@@ -39,7 +47,7 @@ def _worded(sample: ColumnSample) -> float:
 
 
 def _nameable(sample: ColumnSample) -> float:
-    initials = sample.share("initial")
+    initials = sample.share("initial") if sample.distinct > 4 or sample.filled <= 10 else 0.0  # two letters are a code
     return 0.0 if sample.share("email_like") > 0.5 else max(_worded(sample), initials)
 
 
@@ -81,9 +89,12 @@ def _serial_day(sample: ColumnSample) -> float:
 
 def _aged(sample: ColumnSample) -> float:
     bands = _search(sample, r"^\D{0,12}\d{1,3} ?(?:[-\u2013+]|to|bis|a) ?\d{0,3}\D{0,8}$|^[<>]=? ?\d{1,3}")
+    worded = _search(sample, _AGE_IN_WORDS)
     numbers = sample.numbers
     return max(
-        bands, float(np.mean((numbers >= 0) & (numbers <= 125))) * (len(numbers) / len(sample)) if len(numbers) else 0.0
+        bands,
+        worded,
+        float(np.mean((numbers >= 0) & (numbers <= 125))) * (len(numbers) / len(sample)) if len(numbers) else 0.0,
     )
 
 
@@ -107,7 +118,8 @@ def _few(most: int, *, flags: bool = False) -> Fit:
 def _positioned(sample: ColumnSample) -> float:
     numbers = sample.numbers
     inside = float(np.mean(np.abs(numbers) <= 180)) * len(numbers) / len(sample) if len(numbers) else 0.0
-    return max(inside, sample.share("point"), _search(sample, r"\d+[°.]\d+.*[NSEW]|[(\[]-?\d{1,3}\.\d{3,}[,; ]"))
+    coded = max(sample.share("open_location_code"), sample.share("grid_reference"), _search(sample, _GEOCODE))
+    return max(inside, coded, sample.share("point"), _search(sample, r"\d+[°.]\d+.*[NSEW]|[(\[]-?\d{1,3}\.\d{3,}[,; ]"))
 
 
 def _keyed(sample: ColumnSample) -> float:
@@ -115,6 +127,8 @@ def _keyed(sample: ColumnSample) -> float:
         return 0.0
     if sample.mean_words > 3.5 or (sample.share("flag") > 0.95 and sample.share("integer") < 0.5):
         return 0.0
+    if sample.distinct <= 4 and sample.filled > 20 and sample.alphabetic_share > 0.9:
+        return 0.1  # a few letters over and over are a category
     return max(_search(sample, r"\d"), _search(sample, r"^[A-Z0-9\-_./]+$"), 0.2)
 
 
@@ -132,7 +146,7 @@ _FITS: dict[str, Fit] = {
     "phone": _digits(5, 18), "fax": _digits(5, 18),
     "street_address": lambda s: _worded(s) if s.mean_length > 3.5 else 0.2,
     "city": _worded,
-    "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^\d{1,5}(?:[-.]?\d{2,6})?$")),
+    "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^(?:[A-Za-z]{1,3}[ .-]?)?\d{1,5}[A-Za-z]?(?:[-.]?\d{2,10})?$")),
     "state": _coded, "country": _coded, "zip": _located,
     "coordinates": _positioned,
     "ssn": _digits(4, 9), "itin": _digits(4, 9), "passport": _document, "driver_license": _document, "national_id": _document,
