@@ -9,7 +9,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +21,12 @@ from synth_assets.errors import ConfigError, SourceError
 from synth_assets.storage import atomic
 from synth_assets.tables.date_forms import date_forms
 from synth_assets.tables.engine import ROW_GROUP_ROWS, DuckSession
+from synth_assets.tables.engine_tasks import DISTINCT_PER_QUERY, FileTasks, source_of, sql_name, sql_text
 from synth_assets.tables.inference import Column, ColumnFacts, declared_kind, infer_kind, type_columns
 from synth_assets.tables.readers.naming import column_names, require_columns
 from synth_assets.tables.readers.staging import Staged
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, ForeignKey, TableSchema
+from synth_assets.tables.staged_rows import StagedRows, Term
 
 PART = "part-00000.parquet"
 SCHEMA_FILE = "schema.json"
@@ -32,10 +34,7 @@ READING_FILE = "reading.json"
 _COLUMNS_PER_QUERY = 500
 _MOST_DECIMALS = 6
 _FIRST_ROWS = 50_000
-_DISTINCT_PER_QUERY = 50  # each has a hash table of its own
-_FEW_ROWS = (
-    100_000  # beyond, one at a time: a hash table spills when it is alone, several side by side run out of memory
-)
+_TOO_MANY = 1_000_000  # digits; stands for "none of these"
 _FIRST_DATE, _PAST_DATE = "DATE '0001-01-01'", "DATE '10000-01-01'"
 _UUID = "________-____-____-____-____________"
 
@@ -45,7 +44,7 @@ def write_canonical(
     folder: Path,
     *,
     name: str,
-    session: DuckSession,
+    tasks: FileTasks,
     table: TableConfig | None,
     null_values: Sequence[str],
     timezone: str,
@@ -56,7 +55,7 @@ def write_canonical(
         staged: The staged source.
         folder: An empty folder.
         name: Name of the table.
-        session: An open engine session.
+        tasks: Where files are worked on.
         table: What the configuration declares about the table.
         null_values: Texts that mean missing, besides the empty cell.
         timezone: IANA zone of times without one.
@@ -72,17 +71,16 @@ def write_canonical(
         Column(n, i, t, _cell(i, t, _missing(null_values, declared.get(n))), declared_kind(declared.get(n)))
         for i, (n, t) in enumerate(zip(named.names, staged.types, strict=True))
     ]
-    source = f"read_parquet([{', '.join(_literal(p.path) for p in staged.parts)}])"
-    _refuse_infinite(session, staged, columns, source)
-    _refuse_far_dates(session, staged, columns, source)
-    notes = type_columns(session, staged, columns, source)
-    part = folder / PART
-    values = ", ".join(f"{c.value} AS {_identifier(c.name)}" for c in columns)
-    session.backend.raw_sql(
-        f"COPY (SELECT {values} FROM {source}) TO {_literal(part)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-    ).fetchall()
-    _to_utc(part, columns, timezone)
-    schema = _schema(name, part, columns, staged, session, source, table)
+    rows = StagedRows(tasks, tuple(p.path for p in staged.parts))
+    _refuse_infinite(rows, staged, columns)
+    _refuse_far_dates(rows, staged, columns)
+    notes = type_columns(rows, staged, columns)
+    values = ", ".join(f"{c.value} AS {sql_name(c.name)}" for c in columns)
+    local = frozenset(c.name for c in columns if c.dtype == "timestamp[us]" and not c.zoned)
+    groups = tasks.groups(rows.parts)
+    made = tuple(folder / f"part-{i:05d}.parquet" for i in range(len(groups)))
+    tasks.each(_Write(values, local, timezone), list(zip(groups, made, strict=True)))
+    schema = _schema(name, columns, staged, rows, StagedRows(tasks, made), table)
     atomic.write_text(folder / SCHEMA_FILE, schema.model_dump_json(indent=1))
     reading = {"facts": staged.facts, "notes": [*staged.notes, *named.notes, *notes]}
     atomic.write_text(folder / READING_FILE, json.dumps(reading, indent=1, sort_keys=True, ensure_ascii=False))
@@ -142,21 +140,13 @@ def _cell(position: int, staged_type: str, missing: Sequence[str]) -> str:
     return f"CASE WHEN {column} IN ({texts}) THEN NULL ELSE {column} END"
 
 
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _refuse_infinite(session: DuckSession, staged: Staged, columns: Sequence[Column], source: str) -> None:
+def _refuse_infinite(rows: StagedRows, staged: Staged, columns: Sequence[Column]) -> None:
     """Infinity has no place in bounds and means; NaN of a data frame is a missing number."""
     doubles = [c for c in columns if c.staged == "double"]
     if not doubles:
         return
-    terms = ", ".join(f"count(*) FILTER (isinf({c.cell})), count(*) FILTER (isnan({c.cell}))" for c in doubles)
-    counts = session.backend.raw_sql(f"SELECT {terms} FROM {source}").fetchone()
+    terms = [f"count(*) FILTER ({test}({c.cell}))" for c in doubles for test in ("isinf", "isnan")]
+    counts = rows.one([Term(t) for t in terms])
     for column, infinite, nan in zip(doubles, counts[0::2], counts[1::2], strict=True):
         if infinite:
             raise SourceError(
@@ -169,13 +159,13 @@ def _refuse_infinite(session: DuckSession, staged: Staged, columns: Sequence[Col
             staged.notes.append(f"column {column.name!r}: {nan} NaN value(s) count as missing.")
 
 
-def _refuse_far_dates(session: DuckSession, staged: Staged, columns: Sequence[Column], source: str) -> None:
+def _refuse_far_dates(rows: StagedRows, staged: Staged, columns: Sequence[Column]) -> None:
     """Dates beyond the calendar of most tools (years 1 to 9999) are marks such as "never", and would fail later."""
     dates = [c for c in columns if c.staged in {"date", "timestamp", "timestamp_utc"}]
     if not dates:
         return
-    terms = ", ".join(f"count(*) FILTER (NOT ({c.cell} >= {_FIRST_DATE} AND {c.cell} < {_PAST_DATE}))" for c in dates)
-    counts = session.backend.raw_sql(f"SELECT {terms} FROM {source}").fetchone()
+    terms = (f"count(*) FILTER (NOT ({c.cell} >= {_FIRST_DATE} AND {c.cell} < {_PAST_DATE}))" for c in dates)
+    counts = rows.one([Term(t) for t in terms])
     for column, far in zip(dates, counts, strict=True):
         if far:
             raise SourceError(
@@ -186,12 +176,33 @@ def _refuse_far_dates(session: DuckSession, staged: Staged, columns: Sequence[Co
             )
 
 
-def _to_utc(part: Path, columns: Sequence[Column], timezone: str) -> None:
+@dataclass(frozen=True)
+class _Write:
+    """Types the rows of some staged files into a canonical one.
+
+    Args:
+        values: SQL for its columns.
+        local: Columns with times in the zone of the source.
+        timezone: That zone.
+    """
+
+    values: str
+    local: frozenset[str]
+    timezone: str
+
+    def __call__(self, session: DuckSession, item: tuple[list[Path], Path]) -> None:
+        """Write the file."""
+        parts, target = item
+        session.backend.raw_sql(
+            f"COPY (SELECT {self.values} FROM {source_of(parts)}) TO {sql_text(target)} "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        ).fetchall()
+        _to_utc(target, self.local, self.timezone)
+
+
+def _to_utc(part: Path, local: frozenset[str], timezone: str) -> None:
     """Shift times without a zone from `timezone` to UTC, block by block. An hour that occurs twice is taken as the first one."""
-    if timezone.upper() in {"UTC", "ETC/UTC", "GMT"}:
-        return
-    local = {c.name for c in columns if c.dtype == "timestamp[us]" and not c.zoned}
-    if not local:
+    if timezone.upper() in {"UTC", "ETC/UTC", "GMT"} or not local:
         return
     with atomic.replacing(part) as temporary, pq.ParquetFile(part) as source:
         schema = source.schema_arrow
@@ -215,19 +226,18 @@ def _utc(column: pa.Array, timezone: str) -> pa.Array:
 
 def _schema(
     name: str,
-    part: Path,
     columns: Sequence[Column],
     staged: Staged,
-    session: DuckSession,
-    source: str,
+    rows: StagedRows,
+    made: StagedRows,
     table: TableConfig | None,
 ) -> TableSchema:
-    rows = pq.read_metadata(part).num_rows
+    row_count = sum(pq.read_metadata(part).num_rows for part in made.parts)
     declared: Mapping[str, ColumnConfig] = table.columns if table else {}
     keys = {*table.primary_key, *table.foreign_keys} if table else set()
-    decimals = _decimals(columns, staged, session, source)
-    written = date_forms(columns, session, source)
-    facts = _facts(columns, rows, session, part)
+    decimals = _decimals(columns, staged, rows)
+    written = date_forms(columns, rows)
+    facts = _facts(columns, row_count, made)
     described = []
     for column, fact in zip(columns, facts, strict=True):
         config = declared.get(column.name)
@@ -254,7 +264,7 @@ def _schema(
         columns=tuple(described),
         primary_key=table.primary_key if table else (),
         foreign_keys=_foreign_keys(table),
-        row_count=rows,
+        row_count=row_count,
     )
 
 
@@ -264,14 +274,14 @@ def _foreign_keys(table: TableConfig | None) -> tuple[ForeignKey, ...]:
     return tuple(ForeignKey(columns=(c,), parent_table=p, parent_columns=(k,)) for c, (p, _, k) in split.items())
 
 
-def _decimals(columns: Sequence[Column], staged: Staged, session: DuckSession, source: str) -> dict[int, int]:
+def _decimals(columns: Sequence[Column], staged: Staged, rows: StagedRows) -> dict[int, int]:
     """Digits behind the decimal point of each double: as written, as the source declares, or the fewest that keep every value."""
     found = dict(staged.decimals)
     wanted = [c for c in columns if c.dtype == "double" and c.present + (c.form is None) and c.position not in found]
     for start in range(0, len(wanted), _COLUMNS_PER_QUERY):
         some = wanted[start : start + _COLUMNS_PER_QUERY]
-        row = session.backend.raw_sql(f"SELECT {', '.join(_decimals_term(c) for c in some)} FROM {source}").fetchone()
-        found.update({c.position: int(v) for c, v in zip(some, row, strict=True) if v is not None})
+        digits = rows.one([Term(_decimals_term(c), "max") for c in some])
+        found.update({c.position: int(v) for c, v in zip(some, digits, strict=True) if v not in {None, _TOO_MANY}})
     return {c.position: found[c.position] for c in columns if c.dtype == "double" and c.position in found}
 
 
@@ -281,53 +291,55 @@ def _decimals_term(column: Column) -> str:
     kept = " ".join(
         f"WHEN bool_and(round({column.value}, {d}) = {column.value}) THEN {d}" for d in range(_MOST_DECIMALS + 1)
     )
-    return f"CASE {kept} END"
+    return f"CASE WHEN count({column.value}) = 0 THEN NULL {kept} ELSE {_TOO_MANY} END"
 
 
-def _facts(columns: Sequence[Column], rows: int, session: DuckSession, part: Path) -> list[ColumnFacts]:
+def _facts(columns: Sequence[Column], rows: int, made: StagedRows) -> list[ColumnFacts]:
     """Counts that decide kinds; distinct values are exact where they decide on uniqueness, else estimated."""
     facts: list[ColumnFacts] = []
-    source = f"read_parquet({_literal(part)})"
     for start in range(0, len(columns), _COLUMNS_PER_QUERY):
         some = columns[start : start + _COLUMNS_PER_QUERY]
-        row = session.backend.raw_sql(f"SELECT {', '.join(_facts_terms(c) for c in some)} FROM {source}").fetchone()
+        row = made.one([term for c in some for term in _facts_terms(c)])
         for i, column in enumerate(some):
             present, distinct, longest, with_blanks, uuids = row[5 * i : 5 * i + 5]
-            facts.append(ColumnFacts(column.dtype, rows, present, distinct, longest or 0, with_blanks, bool(uuids)))
-    near = [i for i, f in enumerate(facts) if f.dtype in {"string", "int64"} and f.distinct >= 0.8 * f.present > 0]
-    first = f"(FROM {source} LIMIT {_FIRST_ROWS})"
-    repeated = _repeated(session, first, columns, near)
-    for i in repeated:
-        facts[i] = replace(facts[i], distinct=min(facts[i].distinct, facts[i].present - 1))
+            facts.append(
+                ColumnFacts(column.dtype, rows, present, distinct or 0, longest or 0, with_blanks, bool(uuids))
+            )
+    counted = [i for i, f in enumerate(facts) if f.dtype in {"string", "int64"} and f.present]
+    if len(made.tasks.groups(made.parts)) > 1:  # what the groups estimate does not add up
+        estimates = made.tasks.estimated(made.parts, [columns[i].name for i in counted])
+        facts = _with_distinct(facts, counted, estimates)
+    near = [i for i in counted if facts[i].distinct >= 0.8 * facts[i].present]
+    repeated = _repeated(made, columns, near)
+    facts = _with_distinct(facts, repeated, [min(facts[i].distinct, facts[i].present - 1) for i in repeated])
     near = [i for i in near if i not in repeated]
-    together = _DISTINCT_PER_QUERY if rows <= _FEW_ROWS else 1
-    for start in range(0, len(near), together):
-        block = near[start : start + together]
-        terms = ", ".join(f"count(DISTINCT {_identifier(columns[i].name)})" for i in block)
-        row = session.backend.raw_sql(f"SELECT {terms} FROM {source}").fetchone()
-        for i, distinct in zip(block, row, strict=True):
-            facts[i] = replace(facts[i], distinct=distinct)
-    return facts
+    return _with_distinct(facts, near, made.tasks.distinct(made.parts, [columns[i].name for i in near], rows))
 
 
-def _repeated(session: DuckSession, first: str, columns: Sequence[Column], near: Sequence[int]) -> set[int]:
+def _with_distinct(facts: Sequence[ColumnFacts], places: Sequence[int], counts: Sequence[int]) -> list[ColumnFacts]:
+    found = dict(zip(places, counts, strict=True))
+    return [replace(f, distinct=found.get(i, f.distinct)) for i, f in enumerate(facts)]
+
+
+def _repeated(made: StagedRows, columns: Sequence[Column], near: Sequence[int]) -> list[int]:
     """Columns with a value that occurs twice in the first rows: these are not unique, and no count over all rows has to show it."""
-    found: set[int] = set()
-    for start in range(0, len(near), _DISTINCT_PER_QUERY):
-        block = near[start : start + _DISTINCT_PER_QUERY]
-        names = [_identifier(columns[i].name) for i in block]
+    found: list[int] = []
+    first = f"(FROM {source_of(made.parts[:1])} LIMIT {_FIRST_ROWS})"
+    for start in range(0, len(near), DISTINCT_PER_QUERY):
+        block = near[start : start + DISTINCT_PER_QUERY]
+        names = [sql_name(columns[i].name) for i in block]
         terms = ", ".join(f"count(DISTINCT {n}) < count({n})" for n in names)
-        row = session.backend.raw_sql(f"SELECT {terms} FROM {first}").fetchone()
-        found |= {i for i, repeats in zip(block, row, strict=True) if repeats}
+        row = made.tasks.session.backend.raw_sql(f"SELECT {terms} FROM {first}").fetchone()
+        found += [i for i, repeats in zip(block, row, strict=True) if repeats]
     return found
 
 
-def _facts_terms(column: Column) -> str:
-    name = _identifier(column.name)
-    distinct = f"approx_count_distinct({name})"
-    if column.dtype == "string":
-        return (
-            f"count({name}), {distinct}, max(length({name})), "
-            f"count(*) FILTER (contains({name}, ' ')), bool_and({name} LIKE '{_UUID}')"
-        )
-    return f"count({name}), {distinct if column.dtype == 'int64' else 0}, 0, 0, false"
+def _facts_terms(column: Column) -> list[Term]:
+    """Present and distinct values, the longest text, texts with blanks, whether all are UUIDs."""
+    name = sql_name(column.name)
+    distinct = Term(f"approx_count_distinct({name})" if column.dtype in {"string", "int64"} else "0", "estimate")
+    terms = [Term(f"count({name})"), distinct]
+    if column.dtype != "string":
+        return [*terms, Term("0", "max"), Term("0"), Term("false", "all")]
+    blanks = Term(f"count(*) FILTER (contains({name}, ' '))")
+    return [*terms, Term(f"max(length({name}))", "max"), blanks, Term(f"bool_and({name} LIKE '{_UUID}')", "all")]

@@ -6,6 +6,7 @@ how an operation reads in Spark SQL (spark_dialect.py). Driver and workers see o
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
@@ -91,7 +92,14 @@ def connect(options: SparkOptions) -> SparkSession:
             _refuse_open_network(options.master, dict(session.sparkContext.getConf().getAll()))
             _try_worker(session)
             _tried.add(session.sparkContext.applicationId)
+            atexit.register(_stop, session)
         return session
+
+
+def _stop(session: SparkSession) -> None:
+    """Let the cluster go at the end of this process; without it Java ends in the middle of its work, and says so."""
+    with suppress(Exception):  # stopped already, or the cluster is gone
+        session.stop()
 
 
 def _silence() -> None:
@@ -301,6 +309,11 @@ class SparkEngineSession(Session):
     def arrow(self, expression: ir.Expr) -> Any:
         """See `Session.arrow`."""
         return self._backend.to_pyarrow(expression)
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        """What a function gives for each of some items, in their order: one task for each."""
+        found: list[Any] = self._spark.sparkContext.parallelize(items, max(len(items), 1)).map(work).collect()
+        return found
 
     def write(self, table: ir.Table, path: Path) -> None:
         """See `Session.write`: workers write parts, which get their names at the end; one file is put together on the driver."""

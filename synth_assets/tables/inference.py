@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.errors import SourceError
 from synth_assets.tables import forms
-from synth_assets.tables.engine import DuckSession
 from synth_assets.tables.forms import DType, Form
 from synth_assets.tables.readers.staging import Staged, StagedType
 from synth_assets.tables.schema import ColumnKind
+from synth_assets.tables.staged_rows import StagedRows, Term
 
 SAMPLE_ROWS = 500
 COUNTS_PER_QUERY = 400
@@ -110,14 +110,13 @@ def declared_kind(config: ColumnConfig | None) -> str | None:
     return "number" if bounds and all(isinstance(b, int | float) for b in bounds) else None
 
 
-def type_columns(session: DuckSession, staged: Staged, columns: Sequence[Column], source: str) -> list[str]:
+def type_columns(rows: StagedRows, staged: Staged, columns: Sequence[Column]) -> list[str]:
     """Give every column its form, dtype and value expression; sets them in place.
 
     Args:
-        session: An open engine session.
+        rows: The staged rows.
         staged: The staged source.
         columns: Its columns, with cell expressions and declared kinds.
-        source: SQL of the staged table.
 
     Returns:
         Notes about columns that stayed text since two readings are possible.
@@ -132,12 +131,12 @@ def type_columns(session: DuckSession, staged: Staged, columns: Sequence[Column]
             choices[column.position] = Choice(_candidates(column, samples.get(column.position, ())))
         else:
             _keep(column)
-    _count(session, source, columns, choices, first_pass=True)
-    _count(session, source, columns, choices, first_pass=False)
+    _count(rows, columns, choices, first_pass=True)
+    _count(rows, columns, choices, first_pass=False)
     notes: list[str] = []
     for column in columns:
         if column.position in choices:
-            notes += _settle(session, staged, column, choices[column.position])
+            notes += _settle(rows, staged, column, choices[column.position])
             notes += _words_among_values(column, choices[column.position], samples.get(column.position, ()))
     return notes
 
@@ -201,9 +200,7 @@ def _candidates(column: Column, sample: Sequence[str]) -> list[Form]:
     return [form for form in possible if all(form.fits(cell) for cell in sample)]
 
 
-def _count(
-    session: DuckSession, source: str, columns: Sequence[Column], choices: Mapping[int, Choice], *, first_pass: bool
-) -> None:
+def _count(rows: StagedRows, columns: Sequence[Column], choices: Mapping[int, Choice], *, first_pass: bool) -> None:
     """Count the cells that each candidate takes: first the likeliest and its rival, then the others where that failed."""
     wanted: list[tuple[Column, Form | None]] = []
     for column in columns:
@@ -217,8 +214,7 @@ def _count(
             wanted += [(column, f) for f in choice.candidates if f.key not in choice.counts]
     for start in range(0, len(wanted), COUNTS_PER_QUERY):
         some = wanted[start : start + COUNTS_PER_QUERY]
-        terms = (f"count({_as_text(c) if f is None else f.expression(_as_text(c))})" for c, f in some)
-        row = session.backend.raw_sql(f"SELECT {', '.join(terms)} FROM {source}").fetchone()
+        row = rows.one([Term(f"count({_as_text(c) if f is None else f.expression(_as_text(c))})") for c, f in some])
         for (column, form), count in zip(some, row, strict=True):
             if form is None:
                 column.present = count
@@ -240,7 +236,7 @@ def _holding(column: Column, choice: Choice) -> list[Form]:
     return [f for f in choice.candidates if choice.counts.get(f.key) == column.present]
 
 
-def _settle(session: DuckSession, staged: Staged, column: Column, choice: Choice) -> list[str]:
+def _settle(rows: StagedRows, staged: Staged, column: Column, choice: Choice) -> list[str]:
     """Take the first form that holds; where its rival holds too, take none (or say so where a kind is declared)."""
     holding = _holding(column, choice)
     text = _as_text(column)
@@ -249,7 +245,7 @@ def _settle(session: DuckSession, staged: Staged, column: Column, choice: Choice
     if ambiguous and form is not None and form.family == "number" and staged.facts.get("delimiter") == ",":
         ambiguous = False  # in a comma-separated file a comma inside a number separates thousands
     if column.declared not in {None, "id"} and (form is None or ambiguous):
-        return _declared_failed(session, staged, column, choice, ambiguous=ambiguous)
+        return _declared_failed(rows, staged, column, choice, ambiguous=ambiguous)
     if form is None or ambiguous:
         column.dtype, column.value = "string", text
         if form is None:
@@ -265,9 +261,7 @@ def _settle(session: DuckSession, staged: Staged, column: Column, choice: Choice
     return []
 
 
-def _declared_failed(
-    session: DuckSession, staged: Staged, column: Column, choice: Choice, *, ambiguous: bool
-) -> list[str]:
+def _declared_failed(rows: StagedRows, staged: Staged, column: Column, choice: Choice, *, ambiguous: bool) -> list[str]:
     """A declared kind that the cells do not have: an error at the first such cell; a column without any value is fine."""
     kind = str(column.declared)
     if not column.present:
@@ -288,14 +282,14 @@ def _declared_failed(
             remedy="Write dates as YYYY-MM-DD and numbers with a decimal point, or declare the column as text.",
         )
     best = max(choice.candidates, key=lambda f: choice.counts.get(f.key, 0))
-    raise _first_misfit(session, staged, column, best, kind)
+    raise _first_misfit(rows, staged, column, best, kind)
 
 
-def _first_misfit(session: DuckSession, staged: Staged, column: Column, form: Form, kind: str) -> SourceError:
+def _first_misfit(rows: StagedRows, staged: Staged, column: Column, form: Form, kind: str) -> SourceError:
     text = _as_text(column)
     for part in staged.parts:
         path = str(part.path).replace("'", "''")
-        row = session.backend.raw_sql(
+        row = rows.tasks.session.backend.raw_sql(
             f"SELECT min(file_row_number) FROM read_parquet('{path}', file_row_number=true) "
             f"WHERE {text} IS NOT NULL AND {form.expression(text)} IS NULL"
         ).fetchone()[0]

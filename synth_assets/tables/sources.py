@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_file, hash_parts
 from synth_assets.tables.canonical import PART, move_into_place, read_notes, wanted_columns, write_canonical
 from synth_assets.tables.engine import DuckSession, Engine
+from synth_assets.tables.engine_tasks import file_tasks
 from synth_assets.tables.readers.avro import read_avro
 from synth_assets.tables.readers.columnar import read_parquet
 from synth_assets.tables.readers.database import database_label, expand_environment, read_database, sqlite_file
@@ -62,7 +64,10 @@ def ingest(
     timezone: str = "UTC",
     limits: Limits | None = None,
 ) -> TableSchema:
-    """Read any source into a canonical folder: `part-00000.parquet`, `schema.json`, `reading.json`.
+    """Read any source into a canonical folder: `part-*.parquet`, `schema.json`, `reading.json`.
+
+    DuckDB writes one part. On Spark a source of several files becomes as many parts, each read by a task of its own; any other source
+    is one stream, which the driver reads.
 
     Args:
         source: File, folder, address, or database query.
@@ -89,14 +94,24 @@ def ingest(
         withhold_values(f"reading of {source_label(source)}"),
         atomic.staging_folder(out.parent) as workspace,
         atomic.staging_folder(out.parent) as folder,
-        engine.files_session() as session,
     ):
-        staged = _read(
-            source, base_dir=base_dir, workspace=workspace, session=session, known=wanted_columns(table), limits=bounds
-        )
-        schema = write_canonical(
-            staged, folder, name=name, session=session, table=table, null_values=missing, timezone=timezone
-        )
+        files = _files(source, base_dir=base_dir, workspace=workspace, limits=bounds)
+        with file_tasks(engine, files=len(files)) as tasks:
+            if source.url is not None:
+                staged = read_database(
+                    source.url,
+                    query=source.query,
+                    table=source.table,
+                    base_dir=base_dir,
+                    workspace=workspace,
+                    limits=bounds,
+                )
+            else:
+                read = _ReadFile(source, tuple(wanted_columns(table)), bounds)
+                staged = together(tasks.each(read, files))
+            schema = write_canonical(
+                staged, folder, name=name, tasks=tasks, table=table, null_values=missing, timezone=timezone
+            )
         notes = read_notes(folder)
         move_into_place(folder, out)
     for note in notes:
@@ -169,55 +184,45 @@ def _file_state(path: Path) -> str:
         ) from None
 
 
-def _read(
-    source: SourceConfig,
-    *,
-    base_dir: Path,
-    workspace: Path,
-    session: DuckSession,
-    known: Collection[str],
-    limits: Limits,
-) -> Staged:
-    """Stage the whole source."""
+def _files(source: SourceConfig, *, base_dir: Path, workspace: Path, limits: Limits) -> list[tuple[LocalFile, Path]]:
+    """The files of a source, each with a private folder for what is staged; none for a database."""
     if source.url is not None:
-        return read_database(
-            source.url, query=source.query, table=source.table, base_dir=base_dir, workspace=workspace, limits=limits
-        )
-    files = local_files(str(source.path), base_dir=base_dir, workspace=workspace, limits=limits)
-    parts = []
-    for number, file in enumerate(files):
+        return []
+    found = []
+    for number, file in enumerate(local_files(str(source.path), base_dir=base_dir, workspace=workspace, limits=limits)):
         own = workspace / f"file-{number:05d}"
         own.mkdir()
-        parts.append(_read_file(file, source, workspace=own, session=session, known=known, limits=limits))
-    return together(parts)
+        found.append((file, own))
+    return found
 
 
-def _read_file(
-    file: LocalFile,
-    source: SourceConfig,
-    *,
-    workspace: Path,
-    session: DuckSession,
-    known: Collection[str],
-    limits: Limits,
-) -> Staged:
-    kind = format_of(file.path, source.format, name=file.name, label=file.label)
-    if kind == "parquet":
-        return read_parquet(file.path, workspace=workspace, limits=limits, label=file.label)
-    if kind == "avro":
-        return read_avro(file.path, workspace=workspace, limits=limits, label=file.label)
-    if kind == "excel":
-        return read_excel(file.path, sheet=source.sheet, workspace=workspace, limits=limits, label=file.label)
-    if kind in {"json", "jsonl"}:
-        return read_json(
-            file.path, encoding=source.encoding, session=session, workspace=workspace, limits=limits, label=file.label
-        )
-    return read_delimited(
-        file.path,
-        delimiter=source.delimiter or ("\t" if kind == "tsv" else None),
-        encoding=source.encoding,
-        known=known,
-        workspace=workspace,
-        limits=limits,
-        label=file.label,
-    )
+@dataclass(frozen=True)
+class _ReadFile:
+    """Stages one file.
+
+    Args:
+        source: How it is read.
+        known: Names of columns that the configuration uses.
+        limits: Bounds of one read.
+    """
+
+    source: SourceConfig
+    known: tuple[str, ...]
+    limits: Limits
+
+    def __call__(self, session: DuckSession, item: tuple[LocalFile, Path]) -> Staged:
+        """Stage it into its folder."""
+        file, workspace = item
+        own: dict[str, Any] = {"workspace": workspace, "limits": self.limits, "label": file.label}
+        encoding = self.source.encoding
+        kind = format_of(file.path, self.source.format, name=file.name, label=file.label)
+        if kind == "parquet":
+            return read_parquet(file.path, **own)
+        if kind == "avro":
+            return read_avro(file.path, **own)
+        if kind == "excel":
+            return read_excel(file.path, sheet=self.source.sheet, **own)
+        if kind in {"json", "jsonl"}:
+            return read_json(file.path, encoding=encoding, session=session, **own)
+        delimiter = self.source.delimiter or ("\t" if kind == "tsv" else None)
+        return read_delimited(file.path, delimiter=delimiter, encoding=encoding, known=self.known, **own)

@@ -1,15 +1,22 @@
-"""What runs in the Python of Spark's workers: functions over Arrow arrays, pickled by the driver.
+"""What runs in the Python of Spark's workers, pickled by the driver: functions over Arrow arrays, work over files.
 
-What belongs here: the call itself. What does not: what is called (masking), and the connection (engine_spark.py). Nothing of PySpark.
+What belongs here: the call itself. What does not: what is called (masking, readers), and the connection (engine_spark.py). Nothing of
+PySpark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
+
+from synth_assets.errors import SynthAssetsError, withhold_values
+from synth_assets.tables.engine import DuckSession, Engine
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class BatchError(RuntimeError):
@@ -33,6 +40,31 @@ class BatchCall:
         except Exception as error:  # noqa: BLE001  any kind may quote a cell
             raise BatchError(f"a function over batches failed ({type(error).__name__})") from None
         return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+class FileWork(Generic[Item, Result]):
+    """Work over files, one item in one task, with DuckDB in the worker.
+
+    Errors come back as results: workers write what is raised to their logs.
+
+    Args:
+        work: See `FileTasks.each`.
+        memory_limit: DuckDB's, of one task.
+    """
+
+    def __init__(self, work: Callable[[DuckSession, Item], Result], memory_limit: str) -> None:
+        self._work, self._memory_limit = work, memory_limit
+
+    def __call__(self, item: Item) -> tuple[Result | None, SynthAssetsError | None]:
+        """The result, or the error."""
+        try:
+            with (
+                withhold_values("a task over files"),
+                Engine(memory_limit=self._memory_limit, threads=1).files_session() as session,
+            ):
+                return self._work(session, item), None
+        except SynthAssetsError as error:
+            return None, error
 
 
 def worker_version(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
