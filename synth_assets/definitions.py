@@ -13,7 +13,7 @@ from synth_assets.assets.chain import build_dataset
 from synth_assets.automation.jobs import chain_job, file_jobs
 from synth_assets.automation.schedules import nightly_schedule
 from synth_assets.automation.sensors import source_sensor
-from synth_assets.config.runtime import LoadedDataset, Settings, find_home, load_datasets
+from synth_assets.config.runtime import LoadedDataset, Settings, check_engine, find_home, load_datasets
 from synth_assets.resources import EngineResource, KeyResource, LedgerResource, StoreResource, VaultResource
 from synth_assets.storage.secrets import key_fingerprint
 
@@ -32,9 +32,10 @@ def build_defs(
         resource_overrides: Resources by name that replace the real ones (tests).
 
     Raises:
-        ConfigError: a YAML does not fit the model; the message names file, line and key.
+        ConfigError: a YAML does not fit the model, or the engine; the message names file, line and key.
     """
     loaded = load_datasets(settings) if datasets is None else tuple(datasets)
+    check_engine(settings, loaded)
     fingerprint = key_fingerprint(settings.keys_folder) if loaded else ""
     assets = [asset for dataset in loaded for asset in build_dataset(dataset, settings.configs_folder, fingerprint)]
     jobs = {dataset.config.name: chain_job(dataset.config.name) for dataset in loaded}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -183,6 +184,30 @@ def load_datasets(settings: Settings) -> tuple[LoadedDataset, ...]:
             )
         found[name] = loaded
     return tuple(found[name] for name in sorted(found))
+
+
+def check_engine(settings: Settings, datasets: Sequence[LoadedDataset]) -> None:
+    """Refuse what Spark cannot do, before any step has read anything.
+
+    Raises:
+        ConfigError: the engine is Spark, and PySpark is not installed, or a dataset asks for a detector that does not run there.
+    """
+    if settings.engine != "spark":
+        return
+    if find_spec("pyspark") is None:
+        raise ConfigError(
+            "the engine is spark, and PySpark is not installed.",
+            key="SYNTH_ASSETS_ENGINE",
+            remedy="Install the extra: pip install 'synth-assets[spark]'.",
+        )
+    for dataset in datasets:
+        if dataset.config.text_detector != "builtin":
+            raise ConfigError(
+                "masking on Spark searches texts with the built-in detector only.",
+                file=str(dataset.file),
+                key="text_detector",
+                remedy="Use `text_detector: builtin`, or SYNTH_ASSETS_ENGINE=duckdb.",
+            )
 
 
 def _dataset_files(settings: Settings) -> list[Path]:

@@ -16,6 +16,7 @@ import pytest
 from synth_assets.tables.engine import Engine, Session, SparkOptions
 
 DUCK = Engine(memory_limit="1GB", threads=2)
+_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # these processes are too short for Java's second compiler to pay
 CONF = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
@@ -23,6 +24,8 @@ CONF = {
     "spark.driver.memory": "1g",
     "spark.executor.memory": "1g",
     "spark.sql.shuffle.partitions": "2",
+    "spark.driver.extraJavaOptions": _QUICK,
+    "spark.executor.extraJavaOptions": _QUICK,
 }
 # PySpark leaves the sockets by which it hands tables to its own Java process to the garbage collector
 SOCKET = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
@@ -43,10 +46,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(scratch / "events")}
     conf |= {"spark.eventLog.compress": "false"}
     yield Engine(spark=SparkOptions(MASTER, tuple(conf.items())))
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
-    running = SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
-    running.stop()
+    if SparkContext._active_spark_context is not None:
+        SparkContext._active_spark_context.stop()
 
 
 @pytest.fixture(scope="session")
