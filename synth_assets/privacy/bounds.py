@@ -159,23 +159,33 @@ def tight_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[Expon
 
     room = delta * (1 - DELTA_RESERVE) - (NUMERIC_DELTA if selections else 0.0)
     epsilon = epsilon_at(room, delta_of) if room > 0 else math.inf
-    return _with_tails(epsilon, gaussians, delta)
+    return with_tails(epsilon, gaussians, delta)
 
 
-def filter_epsilon(gaussians: Sequence[GaussianEvent], selections: Sequence[ExponentialEvent], delta: float) -> float:
+def filter_epsilon(
+    gaussians: Sequence[GaussianEvent], selections: Sequence[ExponentialEvent], others: Sequence[float], delta: float
+) -> float:
     """Epsilon where the noise of later events was chosen after seeing earlier results: everything as one mu-GDP mechanism.
 
     mu^2 adds even then (Smith, Thakurta 2022), which is not known of general loss distributions.
+
+    Args:
+        gaussians: Of all runs.
+        selections: Of all runs.
+        others: The mu of whatever else ran, one for each run.
+        delta: In (0, 1).
     """
-    mu = math.hypot(total_mu(gaussians), *(math.sqrt(e.count) * selection_mu(e.epsilon) for e in selections))
-    if mu == 0:
-        return 0.0
+    mu = math.hypot(total_mu(gaussians), *(math.sqrt(e.count) * selection_mu(e.epsilon) for e in selections), *others)
+    if mu in {0.0, math.inf}:
+        return mu
     epsilon = epsilon_at(delta * (1 - DELTA_RESERVE), lambda e: float(gdp_delta(mu, e)))
-    return _with_tails(epsilon, gaussians, delta)
+    return with_tails(epsilon, gaussians, delta)
 
 
-def _with_tails(epsilon: float, gaussians: Sequence[GaussianEvent], delta: float) -> float:
+def with_tails(epsilon: float, gaussians: Sequence[GaussianEvent], delta: float) -> float:
     """Add what lemmas 2 and 3 leave out; infinity where it does not fit into the reserve of delta."""
+    if epsilon == math.inf:
+        return epsilon
     fits = log_tails(gaussians) + np.logaddexp(0.0, epsilon) <= math.log(delta * DELTA_RESERVE / 2)
     return epsilon + changed_cells(gaussians) * LARGE_SLACK if fits else math.inf
 

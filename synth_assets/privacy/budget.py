@@ -284,7 +284,7 @@ def _together(groups: Sequence[tuple[Event, ...]], delta: float) -> float:
     """Epsilon of several runs. The noise of a run is fixed before it starts, but may be chosen after seeing the results of others."""
     if len(groups) < 2:
         return epsilon_spent(groups[0], delta) if groups else 0.0
-    return adaptive_epsilon([event for events in groups for event in events], delta)
+    return adaptive_epsilon(groups, delta)
 
 
 def _refuse_if_over(budget: Any, before: list[tuple[Event, ...]], planned: tuple[Event, ...]) -> None:

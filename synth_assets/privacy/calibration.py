@@ -15,6 +15,8 @@ from synth_assets.privacy.records import Event
 
 TOLERANCE = 2e-5
 MAX_DOUBLINGS = 60
+NOISE_RANGE = (0.3, 1e4)  # noise multipliers that are looked at
+NOISE_SLACK = 0.997
 
 
 def calibrate(plan: Callable[[float], Sequence[Event]], *, epsilon: float, delta: float) -> float:
@@ -58,6 +60,52 @@ def calibrate(plan: Callable[[float], Sequence[Event]], *, epsilon: float, delta
     if not fits(low):
         raise UnexpectedError("the calibrated plan costs more than its target.")
     return low
+
+
+def calibrate_noise(plan: Callable[[float], Sequence[Event]], *, epsilon: float, delta: float) -> float:
+    """The smallest noise that a target allows, for plans whose cost is slow to compute (steps of DP-SGD); never above the target.
+
+    Args:
+        plan: Gives the events for a noise multiplier; more noise must cost less. Events that do not depend on it may stand beside.
+        epsilon: Target, > 0.
+        delta: In (0, 1).
+
+    Returns:
+        A noise multiplier with NOISE_SLACK * epsilon <= epsilon_spent(plan(noise), delta) <= epsilon.
+
+    Raises:
+        InputError: epsilon or delta is out of range, or no noise multiplier in NOISE_RANGE meets the target.
+    """
+    _check(epsilon, delta)
+
+    def excess(noise: float) -> float:
+        """Logarithm of cost / target."""
+        return math.log(max(epsilon_spent(plan(noise), delta), 1e-12) / epsilon)
+
+    low, high = NOISE_RANGE
+    over, under = excess(low), excess(high)
+    if under > 0:
+        raise InputError(
+            f"no noise makes these steps cost an epsilon of {epsilon:g} or less.",
+            key="epsilon",
+            remedy="Train fewer steps, or give what runs beside them less of the budget.",
+        )
+    if over <= 0:
+        return low
+    return _root(excess, (low, over), (high, under))
+
+
+def _root(excess: Callable[[float], float], left: tuple[float, float], right: tuple[float, float]) -> float:
+    """Bisection and regula falsi in turn on the logarithm of the noise, until the right end is within NOISE_SLACK of the target."""
+    floor = math.log(NOISE_SLACK)
+    for turn in range(200):
+        if right[1] >= floor:
+            return right[0]
+        share = 0.5 if turn % 3 == 2 else min(0.98, max(0.02, left[1] / (left[1] - right[1]) + 0.01))
+        noise = math.exp((1 - share) * math.log(left[0]) + share * math.log(right[0]))
+        value = excess(noise)
+        left, right = (left, (noise, value)) if value <= 0 else ((noise, value), right)
+    raise UnexpectedError("the cost of this plan does not fall steadily with its noise.")
 
 
 def total_rho(epsilon: float, delta: float) -> float:

@@ -56,7 +56,26 @@ class ThresholdEvent(Record):
     count: int = Field(default=1, ge=1)
 
 
-Event = Annotated[GaussianEvent | ExponentialEvent | ThresholdEvent, Field(discriminator="kind")]
+class SampledGaussianEvent(Record):
+    """`count` steps of DP-SGD: each sums bounded vectors over a fresh Poisson sample of the units and adds Gaussian noise.
+
+    Every unit enters a step with probability `sampling_rate`, independently of all others and of earlier steps, and moves the sum by
+    at most the clipping bound in L2 norm. All rows of one unit enter together and share that bound. Whatever divides the sum afterwards
+    must be public (the expected size of the sample, never the drawn one).
+
+    Attributes:
+        noise_multiplier: Standard deviation of the noise in each coordinate of the sum, divided by the clipping bound; as drawn.
+        sampling_rate: Probability that a unit enters a step; 1 where every unit enters.
+        count: Steps with these two numbers.
+    """
+
+    kind: Literal["sampled_gaussian"] = "sampled_gaussian"
+    noise_multiplier: float = Field(ge=0.1, le=1e6)
+    sampling_rate: float = Field(gt=0, le=1)
+    count: int = Field(default=1, ge=1)
+
+
+Event = Annotated[GaussianEvent | ExponentialEvent | ThresholdEvent | SampledGaussianEvent, Field(discriminator="kind")]
 
 
 class Spent(Record):
@@ -65,15 +84,16 @@ class Spent(Record):
     Attributes:
         epsilon: The claim: the smallest of the valid bounds, at `delta`.
         delta: The delta at which epsilon holds; the deltas of thresholds are part of it.
-        accountant: Name of the bound that gave `epsilon`: "pld" or "zcdp".
-        epsilon_simple: The simple bound (zCDP with the conversion of Canonne, Kamath, Steinke 2020), never below `epsilon`.
-        rho_zcdp: Sum of the zCDP costs.
+        accountant: Name of the bound that gave `epsilon`: "pld", or the simple one's, "zcdp" or "rdp".
+        epsilon_simple: The simple bound, never below `epsilon`: zCDP, or Rényi DP where steps of DP-SGD are among the events, with the
+            conversion of Canonne, Kamath, Steinke 2020.
+        rho_zcdp: Sum of the zCDP costs, without steps of DP-SGD.
         delta_thresholds: Part of `delta` that thresholds used.
     """
 
     epsilon: float = Field(ge=0)
     delta: float = Field(gt=0, lt=1)
-    accountant: Literal["pld", "zcdp", "none"]
+    accountant: Literal["pld", "zcdp", "rdp", "none"]
     epsilon_simple: float = Field(ge=0)
     rho_zcdp: float = Field(ge=0)
     delta_thresholds: float = Field(default=0.0, ge=0)

@@ -26,6 +26,7 @@ from synth_assets.reports.svg import gauge
 ACCOUNTANTS = {
     "pld": "privacy loss distributions (PLD)",
     "zcdp": "zero-concentrated DP (zCDP)",
+    "rdp": "Rényi DP",
     "none": "none",
     "dp_accounting.rdp": "Google dp-accounting, Renyi DP",
 }
@@ -131,11 +132,12 @@ def _accounting(privacy: PrivacyReport) -> dict[str, str]:
     rho = f" (rho {rounded_up(spent.rho_zcdp)})" if spent.rho_zcdp else ""
     between = f"between {check.epsilon_lower:.3f} and {epsilon_text(check.epsilon_upper)}"
     agrees = ", and does" if check.epsilon_lower <= spent.epsilon <= check.epsilon_upper else ", and does NOT"
+    simple = "Rényi DP" if any(e.kind == "sampled_gaussian" for e in privacy.events) else "zCDP"
     reason = privacy.lower_bound_reason or "no reason was recorded"
     measured = privacy.epsilon_lower_bound
     return {
         "Primary accountant": f"{ACCOUNTANTS.get(spent.accountant, spent.accountant)}: {epsilon_text(spent.epsilon)}",
-        "Simple bound": f"zCDP, conversion of Canonne, Kamath and Steinke: {epsilon_text(spent.epsilon_simple)}{rho}",
+        "Simple bound": f"{simple}, conversion of Canonne, Kamath and Steinke: {epsilon_text(spent.epsilon_simple)}{rho}",
         "Second accountant": f"{ACCOUNTANTS.get(check.accountant, check.accountant)}: the claim must lie {between}{agrees}",
         "Empirical lower bound": f"not measured: {reason}" if measured is None else f"{measured:.3f}",
     }
@@ -147,6 +149,14 @@ def _step(event: Event) -> Step:
             "discrete Gaussian noise on counts",
             f"sigma {event.sigma:.4g} rows",
             f"{event.l2_sensitivity:g}",
+            event.count,
+        )
+    if event.kind == "sampled_gaussian":
+        rate = f"sampling rate {event.sampling_rate:.4g}"
+        return Step(
+            "Gaussian noise on a sum of clipped gradients",
+            f"sigma {event.noise_multiplier:.4g} times the clipping bound, {rate}",
+            "1",
             event.count,
         )
     if event.kind == "exponential":
