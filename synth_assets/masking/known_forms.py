@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from synth_assets.masking.mentions import Listed, Words
-from synth_assets.masking.texts import DIGIT, KIND, Flags, Places, Stretches, Texts
+from synth_assets.masking.texts import DIGIT, KIND, Bytes, Flags, Places, Stretches, Texts
 from synth_assets.pii.patterns import TEXT
 
 _FORMS = (
@@ -48,8 +48,21 @@ _PARTS_OF_DATES = (
     rf"|\b{_DAY_OF_MONTH}(?:st|nd|rd|th|\.)? (?:of )?(?:{_MONTHS})\b"
     r"|\b(?:0?[1-9]|1[0-2])/(?:19|20)\d{2}\b"
 )
-_MANY_DIGITS = 4  # dates, telephone numbers, cards and all other numbers have at least these
-_STREET_ENDS = r"str\.|stra(?:ß|ss)e|weg|allee|platz|gasse"
+_MANY_DIGITS = 4  # dates, telephone numbers, cards and all other numbers have at least these, with at most one sign between two
+_SPAN = 2 * (_MANY_DIGITS - 1)
+_STREET = (
+    r"(?i:str\.|stra(?:ß|ss)e|weg|allee|platz|gasse|ring|damm|ufer|chaussee|straat|laan|plein|gracht|kade|dijk|singel|steeg|gatan|vägen"
+    r"|vej|gade) \d|\b(?:Am|An der|Im|Auf dem|Zum|Zur) \S+ \d"
+)
+_STREET_WORDS = (
+    "rue avenue boulevard bd place chemin allée impasse quai cours route"
+    " calle c avenida avda plaza paseo camino rúa rua travessa praça via viale piazza corso vicolo"
+)
+_ALONE, _NUMBERED = 1, 2  # bits of the lists of words: those that make a text suspect, and those that do beside a digit
+_NUMERAL, _AT, _SLASH, _PAIR = 1, 2, 3, 4
+_SIGNS: Bytes = np.zeros(256, np.uint8)
+_SIGNS[48:58], _SIGNS[ord("@")], _SIGNS[ord("/")] = _NUMERAL, _AT, _SLASH
+_SIGNS[[ord(":"), ord("-")]] = _PAIR
 
 
 def without_forms(texts: Texts) -> Texts:
@@ -72,73 +85,74 @@ def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
         words: Its words.
         places: Stretches that are replaced anyway.
     """
-    data = texts.data
-    digits = _outside(texts, texts.kinds == DIGIT, places)
-    found = digits >= _MANY_DIGITS
-    found |= _outside(texts, data == ord("@"), places) > 0
-    found |= _outside(texts, data == ord("/"), places) >= 2  # https://
-    found |= _outside(texts, (data == ord(":")) | (data == ord("-")), places) >= 5  # the bytes of a MAC address
-    titles, streets, pages, months = _listed()
-    found |= words.rows_with(words.among(titles)) | words.rows_with(words.among(pages))
-    numbered = np.flatnonzero((digits > 0) & ~found)
-    if len(numbered):
-        found[numbered] |= words.rows_with(words.among(streets) | words.among(months))[numbered]
-        found[numbered] |= words.rows_with(_without(places, words, _like_iban_or_age(texts, words)))[numbered]
-        found[numbered] |= _with_street_end(texts.take(numbered))
+    count = len(texts)
+    at, rows, signs = _signs(texts, places)
+    marks = words.marks(_listed())
+    found = np.bincount(rows[signs == _AT], minlength=count) > 0
+    found |= np.bincount(rows[signs == _SLASH], minlength=count) >= 2  # https://
+    found |= np.bincount(rows[signs == _PAIR], minlength=count) >= 5  # the bytes of a MAC address
+    found[words.rows[_apart(words, places, np.flatnonzero(marks & _ALONE))]] = True
+    digit, row = at[signs == _NUMERAL], rows[signs == _NUMERAL]
+    close = (digit[_MANY_DIGITS - 1 :] - digit[: 1 - _MANY_DIGITS] <= _SPAN) & (
+        row[_MANY_DIGITS - 1 :] == row[: 1 - _MANY_DIGITS]
+    )
+    found[row[_MANY_DIGITS - 1 :][close]] = True
+    numbered = ~found
+    numbered &= np.bincount(row, minlength=count) > 0
+    if numbered.any():
+        near = np.flatnonzero(numbered[words.rows])
+        found[words.rows[_tells(texts, words, places, marks, near)]] = True
+        left = np.flatnonzero(numbered & ~found)
+        found[left] = _with_street(texts.take(left))
     return found & texts.valid
 
 
-def _with_street_end(texts: Texts) -> Flags:
-    made = pc.match_substring_regex(texts.to_arrow(), _STREET_ENDS).fill_null(False)
+def _signs(texts: Texts, places: Stretches) -> tuple[Places, Places, Bytes]:
+    """The signs that forms are made of, outside of some stretches: their places, their texts, what they are."""
+    signs = _SIGNS.take(texts.data)
+    change = np.zeros(len(signs) + 1, np.int8)
+    change[places.starts] += 1
+    change[places.ends] -= 1
+    signs[np.cumsum(change[:-1], dtype=np.int8) > 0] = 0
+    at = np.flatnonzero(signs)
+    return at, np.searchsorted(texts.offsets, at, "right") - 1, signs[at]
+
+
+def _tells(texts: Texts, words: Words, places: Stretches, marks: Bytes, near: Places) -> Places:
+    """Those of some words that make a text with digits suspect: parts of addresses and dates, what begins as an IBAN does, great ages."""
+    starts = words.starts[near]
+    padded = np.concatenate([texts.data, np.zeros(4, np.uint8)])
+    kinds = [KIND.take(padded.take(starts + i)) for i in range(4)]
+    capital = KIND[ord("A")]
+    iban = (kinds[0] == capital) & (kinds[1] == capital) & (kinds[2] == DIGIT) & (kinds[3] == DIGIT)
+    head, two = texts.data.take(starts), kinds[1] == DIGIT
+    three = two & (kinds[2] == DIGIT)
+    old = (two & ~three & (head == ord("9"))) | (three & (kinds[3] != DIGIT) & (head == ord("1")))
+    made: Flags = iban | old | ((marks[near] & _NUMBERED) > 0)
+    return _apart(words, places, near[made])
+
+
+def _apart(words: Words, places: Stretches, which: Places) -> Places:
+    """Those of some words that do not begin inside of some stretches."""
+    if not len(places.starts) or not len(which):
+        return which
+    before = np.searchsorted(places.starts, words.starts[which], "right") - 1
+    return which[(before < 0) | (places.ends[np.maximum(before, 0)] <= words.starts[which])]
+
+
+def _with_street(texts: Texts) -> Flags:
+    made = pc.match_substring_regex(texts.to_arrow(), _STREET).fill_null(False)
     return np.asarray(made.to_numpy(zero_copy_only=False), bool)
 
 
-def _like_iban_or_age(texts: Texts, words: Words) -> Flags:
-    """Words that begin as an IBAN does, or with a number of 90 to 199 of two or three digits."""
-    kind = np.concatenate([texts.kinds, np.zeros(4, np.uint8)])
-    kinds = [kind[words.starts + i] for i in range(4)]
-    capital = KIND[ord("A")]
-    iban = (kinds[0] == capital) & (kinds[1] == capital) & (kinds[2] == DIGIT) & (kinds[3] == DIGIT)
-    head, two = texts.data[words.starts], kinds[1] == DIGIT
-    three = two & (kinds[2] == DIGIT)
-    old = (two & ~three & (head == ord("9"))) | (three & (kinds[3] != DIGIT) & (head == ord("1")))
-    made: Flags = iban | old
-    return made
-
-
-def _without(places: Stretches, words: Words, marked: Flags) -> Flags:
-    """The marked words that do not begin inside of some stretches."""
-    which = np.flatnonzero(marked)
-    if not len(places.starts) or not len(which):
-        return marked
-    before = np.searchsorted(places.starts, words.starts[which], "right") - 1
-    inside = (before >= 0) & (places.ends[np.maximum(before, 0)] > words.starts[which])
-    left = np.zeros(len(marked), bool)
-    left[which[~inside]] = True
-    return left
-
-
-def _outside(texts: Texts, marked: Flags, places: Stretches) -> Places:
-    """How many marked bytes each text has outside of some stretches."""
-    if not marked.any():
-        return np.zeros(len(texts), np.int64)
-    total = np.concatenate([[0], np.cumsum(marked)])
-    inside = np.bincount(places.rows, total[places.ends] - total[places.starts], len(texts)).astype(np.int64)
-    made: Places = total[texts.offsets[1:]] - total[texts.offsets[:-1]] - inside
-    return made
-
-
 @cache
-def _listed() -> tuple[Listed, Listed, Listed, Listed]:
-    """Titles before names, last words of streets, what pages begin with, and months, as the forms have them."""
+def _listed() -> Listed:
+    """Titles before names and what pages begin with; words of streets and months, as the forms have them."""
     titles = re.findall(r"\w+", _first_group(TEXT["person_name"]))
     streets = re.findall(r"\w+", TEXT["street_address"].split("(?:", 2)[2].split(")", 1)[0])
-    months = [m.lower() for m in _MONTHS.split("|")]
-    return (
-        Listed.of(t.lower() for t in titles),
-        Listed.of(s.lower() for s in streets),
-        Listed.of(["www"]),
-        Listed.of(months),
+    return Listed.of(
+        [*(t.lower() for t in titles), "www"],
+        [*(s.lower() for s in streets), *_STREET_WORDS.split(), *(m.lower() for m in _MONTHS.split("|"))],
     )
 
 

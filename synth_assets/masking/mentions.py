@@ -17,14 +17,15 @@ import pyarrow.compute as pc
 
 from synth_assets.masking.codes import stretches
 from synth_assets.masking.ff1 import Integers
-from synth_assets.masking.texts import KIND, OTHER, Flags, Places, Texts
+from synth_assets.masking.texts import KIND, OTHER, Bytes, Flags, Places, Texts, spans, words_at
 
 WIDEST_GAP = 3  # bytes between two words of one mention, such as `, ` or `://`
 _TABLE = 0x20000  # characters beyond it are ideographs: letters without a case
 _FILTER_BITS = 18
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+_SPREAD, _STIR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+_SHELF = np.uint64(48)
 _ASCII_WORD = (KIND > 0) & (KIND < OTHER)
-_ASCII_SMALL: Integers = np.array([ord(chr(c).lower()) if c < 0x80 else c for c in range(256)], np.uint64)
+_ASCII_SMALL: Bytes = np.array([ord(chr(c).lower()) if c < 0x80 else c for c in range(256)], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,21 @@ class Words:
     @staticmethod
     def of(texts: Texts) -> Words:
         """The words of some texts: runs of letters, marks and digits."""
-        inside, folded, begins = _characters(texts)
+        inside, begins, folded, places = _characters(texts)
         edges = np.searchsorted(begins, texts.offsets) if begins is not None else texts.offsets
-        padded = np.concatenate([[False], inside, [False]])
-        opens, closes = inside & ~padded[:-2], inside & ~padded[2:]
+        before, after = np.zeros_like(inside), np.zeros_like(inside)
+        before[1:], after[:-1] = inside[:-1], inside[1:]
         inner = edges[(edges > 0) & (edges < len(inside))]  # a word ends where its text does
-        opens[inner] |= inside[inner]
-        closes[inner - 1] |= inside[inner - 1]
-        starts, ends = np.flatnonzero(opens), np.flatnonzero(closes) + 1
-        hashes = stretches(folded, starts, ends)
+        before[inner] = False
+        after[inner - 1] = False
+        starts, ends = np.flatnonzero(inside > before), np.flatnonzero(inside > after) + 1
         first = np.searchsorted(starts, edges)
         rows = np.repeat(np.arange(len(texts)), np.diff(first))
-        if begins is not None:
-            begins = np.append(begins, len(texts.data))
-            starts, ends = begins[starts], begins[ends]
-        return Words(starts, ends, rows, hashes, first)
+        if begins is None or places is None:
+            return Words(starts, ends, rows, _hashes(folded, starts, ends), first)
+        hashes = _hashes(folded, places[starts], places[ends])
+        begins = np.append(begins, len(texts.data))
+        return Words(begins[starts], begins[ends], rows, hashes, first)
 
     @property
     def counts(self) -> Places:
@@ -71,9 +72,14 @@ class Words:
 
     def among(self, listed: Listed) -> Flags:
         """Which words are in a list, shape (w,)."""
-        made: Flags = listed.table[self.hashes >> listed.shift]
+        return self.marks(listed) > 0
+
+    def marks(self, listed: Listed) -> Bytes:
+        """In which of the lists each word is, one bit per list, shape (w,)."""
+        made = listed.table.take((self.hashes >> listed.shift).view(np.int64))
         maybe = np.flatnonzero(made)
-        made[maybe] = np.isin(self.hashes[maybe], listed.hashes)
+        at = np.minimum(np.searchsorted(listed.hashes, self.hashes[maybe]), len(listed.hashes) - 1)
+        made[maybe] = np.where(listed.hashes[at] == self.hashes[maybe], listed.bits[at], 0) if len(listed.hashes) else 0
         return made
 
     def rows_with(self, marked: Flags) -> Flags:
@@ -85,29 +91,30 @@ class Words:
 
 @dataclass(frozen=True)
 class Listed:
-    """A list of words by their hashes.
+    """Up to eight lists of words by their hashes.
 
     Args:
-        hashes: Of the words.
-        table: Shape (2**bits,): whether any hash begins with these bits; most words are told apart by it alone.
+        hashes: Of the words of all lists, sorted.
+        bits: In which lists each is, one bit per list.
+        table: Shape (2**bits,): the lists with a hash that begins with these bits; most words are told apart by it alone.
     """
 
     hashes: Integers
-    table: Flags
+    bits: Bytes
+    table: Bytes
 
     shift = np.uint64(64 - _FILTER_BITS)
 
     @staticmethod
-    def of(words: Iterable[str]) -> Listed:
-        """From words."""
-        return Listed.hashed(Words.of(joined(sorted(words))).hashes)
-
-    @staticmethod
-    def hashed(hashes: Integers) -> Listed:
-        """From hashes."""
-        table = np.zeros(1 << _FILTER_BITS, bool)
-        table[hashes >> Listed.shift] = True
-        return Listed(hashes, table)
+    def of(*lists: Iterable[str]) -> Listed:
+        """From words; those of the i-th list have bit i."""
+        hashed = [Words.of(joined(sorted(words))).hashes for words in lists]
+        every = np.unique(np.concatenate(hashed))
+        bits, table = np.zeros(len(every), np.uint8), np.zeros(1 << _FILTER_BITS, np.uint8)
+        for i, hashes in enumerate(hashed):
+            bits[np.searchsorted(every, hashes)] |= 1 << i
+            table[hashes >> Listed.shift] |= 1 << i
+        return Listed(every, bits, table)
 
 
 def joined(values: list[str]) -> Texts:
@@ -156,17 +163,20 @@ def find(words: Words, needles: Needles) -> Found:
         words: Of the texts.
         needles: What to look for.
     """
-    keys = needles.first + needles.rows.astype(np.uint64) * _SPREAD
-    keys = keys * _SPREAD
-    own = (words.hashes + words.rows.astype(np.uint64) * _SPREAD) * _SPREAD
-    maybe = np.flatnonzero(Listed.hashed(keys).table[own >> Listed.shift])
-    order = np.argsort(keys, kind="stable")
-    low = np.searchsorted(keys[order], own[maybe], "left")
-    counts = np.searchsorted(keys[order], own[maybe], "right") - low
+    keys = (needles.first + needles.rows.view(np.uint64) * _SPREAD) * _SPREAD
+    own = (words.hashes + words.rows.view(np.uint64) * _SPREAD) * _SPREAD
+    seen = np.zeros(1 << _FILTER_BITS, bool)
+    seen[keys >> Listed.shift] = True
+    maybe = np.flatnonzero(seen.take((own >> Listed.shift).view(np.int64)))
+    shelf = (keys >> _SHELF).astype(np.uint16)  # numbers of 16 bits are sorted in one pass
+    order = np.argsort(shelf, kind="stable")
+    upto = np.concatenate([[0], np.cumsum(np.bincount(shelf, minlength=1 << 16))])
+    looked = (own[maybe] >> _SHELF).view(np.int64)
+    low, counts = upto[looked], upto[looked + 1] - upto[looked]
     at = np.repeat(maybe, counts)
-    within = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-    needle = order[np.repeat(low, counts) + within]
-    return _without_overlap(len(words.rows), *_confirmed(words, needles, at, needle), needles)
+    needle = order[spans(low, counts)]
+    same = keys[needle] == own[at]
+    return _without_overlap(len(words.rows), *_confirmed(words, needles, at[same], needle[same]), needles)
 
 
 def _confirmed(words: Words, needles: Needles, at: Places, needle: Places) -> tuple[Places, Places]:
@@ -207,11 +217,12 @@ def _without_overlap(count: int, at: Places, needle: Places, needles: Needles) -
     return Found(words[order], needles.lengths[which[order]], which[order])
 
 
-def _characters(texts: Texts) -> tuple[Flags, Integers, Places | None]:
-    """Of each character: whether it is part of a word, its number in small letters, and its first byte (None: one byte each)."""
+def _characters(texts: Texts) -> tuple[Flags, Places | None, Bytes, Places | None]:
+    """Of each character: whether it is part of a word, and its first byte (None: one byte each); all in small letters, as UTF-8;
+    first byte of each character there, and the end (None: one byte each)."""
     data = texts.data
     if not (data >= 0x80).any():
-        return _ASCII_WORD.take(data), _ASCII_SMALL.take(data), None
+        return _ASCII_WORD.take(data), None, _ASCII_SMALL.take(data), None
     characters = np.frombuffer(data.tobytes().decode().encode("utf-32-le"), np.uint32)
     word, small, counts = _unicode()
     known, begins = np.minimum(characters, _TABLE), np.flatnonzero((data & 0xC0) != 0x80)
@@ -223,7 +234,31 @@ def _characters(texts: Texts) -> tuple[Flags, Integers, Places | None]:
         folded = np.where(characters < _TABLE, small[known, within], characters)
     else:
         folded = np.where(characters < _TABLE, small[known, 0], characters)
-    return word[known], folded.astype(np.uint64), begins
+    widths = 1 + (folded >= 0x80) + (folded >= 0x800) + (folded >= 0x10000).astype(np.int64)
+    encoded = np.frombuffer(folded.astype("<u4").tobytes().decode("utf-32-le").encode(), np.uint8)
+    return word[known], begins, encoded, np.concatenate([[0], np.cumsum(widths)])
+
+
+def _hashes(folded: Bytes, starts: Places, ends: Places) -> Integers:
+    """A number per word of its bytes; words of up to eight bytes never share one, shape (w,)."""
+    padded, lengths = np.concatenate([folded, np.zeros(8, np.uint8)]), ends - starts
+    made = _mixed(words_at(padded, starts, lengths))
+    rows = np.flatnonzero(lengths > 8)
+    done = 8
+    while len(rows):
+        made[rows] = _mixed(made[rows] + words_at(padded, starts[rows] + done, lengths[rows] - done))
+        done += 8
+        rows = rows[lengths[rows] > done]
+    return made
+
+
+def _mixed(numbers: Integers) -> Integers:
+    """Other numbers for other numbers, which differ in all bits."""
+    made = numbers * _SPREAD
+    made ^= made >> np.uint64(32)
+    made *= _STIR
+    made ^= made >> np.uint64(29)
+    return made
 
 
 @cache

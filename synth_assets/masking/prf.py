@@ -17,6 +17,7 @@ from synth_assets.masking.ff1 import Integers, ecb, encrypted
 from synth_assets.masking.texts import Array, Bytes, Places, Texts, words_at
 
 _BLOCK, _LENGTH = 16, 4  # bytes of a block, and of the length before the text
+_BLOCK_TYPE = np.complex128  # sixteen bytes that are moved as one
 _HEX = np.frombuffer(b"".join(b"%02x" % i for i in range(256)), "<u2").astype(np.uint32)
 _TWICE_HEX = (_HEX[np.arange(1 << 16) & 255] | _HEX[np.arange(1 << 16) >> 8] << 16).astype("<u4")
 
@@ -35,25 +36,27 @@ class Prf:
         """128 bits per text as two little-endian numbers, shape (n, 2); a missing text counts as the empty one."""
         lengths, starts = texts.lengths, texts.offsets[:-1]
         padded = np.concatenate([texts.data, np.zeros(2 * _BLOCK, np.uint8)])
-        blocks, encryptor = -(-(lengths + _LENGTH) // _BLOCK), ecb(self.key)
+        encryptor = ecb(self.key)
         whole = np.empty((len(texts), 2), "<u8")
-        whole[:, 0] = words_at(padded, starts, lengths) << np.uint64(8 * _LENGTH) | lengths.astype(np.uint64)
+        np.bitwise_or(words_at(padded, starts, lengths) << np.uint64(8 * _LENGTH), lengths.view(np.uint64), whole[:, 0])
         whole[:, 1] = words_at(padded, starts + 4, lengths - 4)
         whole = encrypted(encryptor, whole)
-        for block in range(1, int(blocks.max(initial=1))):
-            rows: Places | slice = slice(None)
-            if (blocks <= block).any():
-                rows = np.flatnonzero(blocks > block)
-            done = _BLOCK * block - _LENGTH
-            some = whole[rows].copy()
-            some[:, 0] ^= words_at(padded, starts[rows] + done, lengths[rows] - done)
-            some[:, 1] ^= words_at(padded, starts[rows] + done + 8, lengths[rows] - done - 8)
+        done, longest = _BLOCK - _LENGTH, int(lengths.max(initial=0))
+        rows = np.arange(len(texts))
+        while done < longest:
+            longer = lengths > done
+            if not longer.all():
+                whole = whole if whole.flags.writeable else whole.copy()
+                rows, starts, lengths = rows[longer], starts[longer], lengths[longer]
+            some = whole.view(_BLOCK_TYPE).take(rows).view("<u8").reshape(-1, 2)
+            some[:, 0] ^= words_at(padded, starts + done, lengths - done)
+            some[:, 1] ^= words_at(padded, starts + (done + 8), lengths - (done + 8))
             some = encrypted(encryptor, some)
-            if isinstance(rows, slice):
+            if len(rows) == len(texts):
                 whole = some
             else:
-                whole = whole if whole.flags.writeable else whole.copy()
-                whole[rows] = some
+                whole.view(_BLOCK_TYPE)[rows] = some.view(_BLOCK_TYPE)
+            done += _BLOCK
         return whole
 
 

@@ -133,9 +133,9 @@ class Scrubber:
         return joined([token(m.entity_type) for m in self.mentions])
 
     @cached_property
-    def _boring(self) -> tuple[Listed, Listed]:
+    def _boring(self) -> Listed:
         """Words that tell of nobody: in names, in places."""
-        return Listed.of(TITLE_WORDS.split()), Listed.of((TITLE_WORDS + " " + COMMON_WORDS).split())
+        return Listed.of(TITLE_WORDS.split(), (TITLE_WORDS + " " + COMMON_WORDS).split())
 
     def _places(self, texts: Texts, words: Words, own: Texts, new: Texts) -> Stretches:
         """Where mentions stand, and what they become: bytes of the pseudonyms and then the tokens."""
@@ -155,8 +155,8 @@ class Scrubber:
         kinds, counts = len(self.mentions), told.counts
         whole = np.array([m.whole for m in self.mentions])
         values = np.arange(len(own))
-        values = values[whole[values % kinds] & (counts > 0) & (own.lengths >= SHORTEST)]
-        singles = np.flatnonzero(self._telling(own, told))
+        values = values[np.tile(whole, len(own) // kinds) & (counts > 0) & (own.lengths >= SHORTEST)]
+        singles = self._telling(own, told)
         starts = np.concatenate([told.first[values], singles])
         lengths = np.concatenate([counts[values], np.ones(len(singles), np.int64)])
         value = np.concatenate([values, told.rows[singles]])
@@ -164,18 +164,22 @@ class Scrubber:
         hashes = stretches(told.hashes, starts, starts + lengths)
         return Needles(value // kinds, lengths, told.hashes[starts], hashes), value, word
 
-    def _telling(self, own: Texts, told: Words) -> Flags:
-        """Which words of the values tell of a person by themselves, as in `words.name_words`."""
-        kind = told.rows % len(self.mentions)
-        place = np.array([m.entity_type in PLACES for m in self.mentions])[kind]
-        by_word = np.array([m.by_word for m in self.mentions])[kind]
-        names, places = self._boring
-        boring = np.where(place, told.among(places), told.among(names))
-        alone = (told.counts == 1)[told.rows] & ~place  # a last name such as Do or Le
-        long = _within(told, (own.data & 0xC0) != 0x80) >= np.where(place, 4, 2)
-        numbered = place & (_within(told, KIND[own.data] == DIGIT) > 0)
-        telling: Flags = by_word & long & (alone | ~boring) & ~numbered
-        return telling
+    def _telling(self, own: Texts, told: Words) -> Places:
+        """Words of the values that tell of a person by themselves, as in `words.name_words`."""
+        kind = np.tile(np.arange(len(self.mentions)), len(own) // len(self.mentions))
+        place = np.array([m.entity_type in PLACES for m in self.mentions])
+        by_word = np.array([m.by_word for m in self.mentions])
+        words = np.flatnonzero(by_word[kind][told.rows])
+        rows = told.rows[words]
+        here = place[kind][rows]
+        marks = told.marks(self._boring)[words]
+        boring = (marks & np.where(here, 2, 1).astype(np.uint8)) > 0
+        alone = (told.counts == 1)[rows] & ~here  # a last name such as Do or Le
+        telling = alone | ~boring
+        telling &= _within(told, words, (own.data & 0xC0) != 0x80) >= np.where(here, 4, 2)
+        if here.any():
+            telling &= ~here | (_within(told, words, KIND[own.data] == DIGIT) == 0)
+        return words[telling]
 
     def _replacements(self, value: Places, word: Places, told: Words, new: Texts) -> tuple[Places, Places]:
         """Where each replacement begins, and its length.
@@ -225,10 +229,12 @@ def _flat(lists: Array) -> Texts:
     return Texts.of(lists.flatten())
 
 
-def _within(words: Words, marked: Flags) -> Places:
-    """How many marked bytes each word has."""
-    total = np.concatenate([[0], np.cumsum(marked)])
-    made: Places = total[words.ends] - total[words.starts]
+def _within(words: Words, some: Places, marked: Flags) -> Places:
+    """How many marked bytes some of the words have."""
+    if marked.all():
+        return words.ends[some] - words.starts[some]
+    total = np.concatenate([np.zeros(1, np.int64), np.cumsum(marked)])
+    made: Places = total[words.ends[some]] - total[words.starts[some]]
     return made
 
 
