@@ -21,6 +21,7 @@ _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 _LOWER: Bytes = np.arange(256, dtype=np.uint8)
 _LOWER[65:91] += 32
 _HASHED = np.uint64(1 << 63)
+WITHOUT_COUNTRY = (10**10, 2 * 10**10 - 1)  # numbers that may stand for ten digits or for those and the country code 1
 
 
 def codes(column: Array) -> pa.Array:
@@ -37,13 +38,13 @@ def codes(column: Array) -> pa.Array:
 
 def codes_of(texts: Texts) -> pa.Array:
     """As `codes`, of texts that were taken apart already."""
-    kinds = texts.kinds
-    if (kinds > DIGIT).any():
+    columns = texts.digit_columns
+    if columns is not None:
+        return pa.array(_of_digits(np.take(texts.data.reshape(len(texts), -1), columns, axis=1)).view(np.int64))
+    if texts.lettered:
         texts = _plain(texts)
         return _masked(of_plain(texts), texts.lengths > 0)
-    columns = texts.columns(kinds == DIGIT)
-    if columns is not None and len(columns):
-        return pa.array(_of_digits(np.take(texts.data.reshape(len(texts), -1), columns, axis=1)).view(np.int64))
+    kinds = texts.kinds
     made, filled = np.zeros(len(texts), np.uint64), np.zeros(len(texts), bool)
     for rows, places in texts.by_count(kinds == DIGIT):
         made[rows], filled[rows] = _of_digits(texts.data[places]), True
@@ -88,7 +89,11 @@ def digit_codes(column: Array) -> pa.Array:
 
 def exact_codes(column: Array) -> pa.Array:
     """The numbers of texts in which every character counts but not its letter case; null for a missing text."""
-    texts = Texts.of(column)
+    return exact_codes_of(Texts.of(column))
+
+
+def exact_codes_of(texts: Texts) -> pa.Array:
+    """As `exact_codes`, of texts that were taken apart already."""
     return _masked(hashed(_lower(texts)) | _HASHED, texts.valid)
 
 

@@ -61,7 +61,7 @@ class Drawing:
         made = self.form.draw(texts, self.ciphers[0])
         if not len(self.later.codes) or not len(texts):
             return made.to_arrow()
-        coded = self.form.codes(texts.to_arrow())
+        coded = self.form.codes(texts)
         own, known = coded.fill_null(0).to_numpy(), coded.is_valid().to_numpy(zero_copy_only=False)
         at = np.minimum(np.searchsorted(self.later.codes, own), len(self.later.codes) - 1)
         draws = np.where(known & (self.later.codes[at] == own), self.later.draws[at], 0)
@@ -74,9 +74,24 @@ class Drawing:
         """The pseudonyms of one draw."""
         if draw != WITHOUT_FORM:
             return self.form.draw(texts, self.ciphers[draw])
-        own = self.form.codes(texts.to_arrow()).fill_null(0).to_numpy().view(np.uint64)
+        own = self.form.codes(texts).fill_null(0).to_numpy().view(np.uint64)
         digits = np.concatenate([hex_of(self.ciphers[0].drawn(own, label)) for label in (2, 3)], axis=1)
         return Texts(digits.reshape(-1), np.arange(len(texts) + 1) * digits.shape[1], texts.valid)
+
+
+@dataclass(frozen=True)
+class OwnCodes:
+    """A function from values to their numbers as the form takes them.
+
+    Args:
+        form: The form.
+    """
+
+    form: Form
+
+    def __call__(self, column: Array) -> pa.Array:
+        """Numbers of a column of texts; null where a text has no letters and digits."""
+        return self.form.codes(Texts.of(column))
 
 
 @dataclass(frozen=True)

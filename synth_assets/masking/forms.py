@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.generation import lists
-from synth_assets.masking.codes import codes, codes_of, exact_codes, number, of_plain
+from synth_assets.masking.codes import codes_of, exact_codes_of, number, of_plain
 from synth_assets.masking.ff1 import FF1, Integers
 from synth_assets.masking.shapes import (
     VEHICLE,
@@ -30,7 +30,7 @@ from synth_assets.masking.shapes import (
     places_of,
     shaped,
 )
-from synth_assets.masking.texts import DIGIT, KIND, Array, Bytes, Places, Texts, with_rows
+from synth_assets.masking.texts import DIGIT, KIND, Bytes, Places, Texts, with_rows
 from synth_assets.pii.patterns import CELL
 
 _EXTENSION = r"(?i)\s*(?:x|ext\.?|#)\s*:?\s*[0-9]+\s*$"
@@ -46,12 +46,14 @@ class Form:
         draw: Pseudonyms of a batch.
         codes: A number for each text; equal ones are the same value, and have the same characters in their pseudonym.
         comparable: Whether these are the numbers of `codes.codes`, by which values of all forms are compared.
+        by_digits: Whether a text of digits alone, with any separators, has the pseudonym of these digits; its number is `codes.codes`.
     """
 
     name: str
     draw: Callable[[Texts, FF1], Texts] = field(repr=False)
-    codes: Callable[[Array], pa.Array] = field(default=codes, repr=False)
+    codes: Callable[[Texts], pa.Array] = field(default=codes_of, repr=False)
     comparable: bool = True
+    by_digits: bool = False
 
 
 def _digit_rows(texts: Texts, low: int, high: int) -> Iterator[tuple[Places, Places]]:
@@ -73,11 +75,11 @@ def _with_digits(texts: Texts, cipher: FF1, low: int, high: int, make: Callable[
         high: Most digits.
         make: ASCII digits, shape (m, count), and the rows they stand in -> as many new ones.
     """
-    columns = texts.columns(texts.kinds == DIGIT)
-    if columns is not None and low <= len(columns) <= high and not (texts.kinds > DIGIT).any():  # all of one form
+    columns = texts.digit_columns
+    if columns is not None and low <= len(columns) <= high:  # all of one form
         table = texts.data.reshape(len(texts), texts.width).copy()
         table[:, columns] = make(np.take(table, columns, axis=1), np.arange(len(texts)))
-        return texts.replaced(table.reshape(-1))
+        return texts.with_digits(table.reshape(-1))
     made, other = texts.data.copy(), np.ones(len(texts), bool)
     for rows, places in _digit_rows(texts, low, high):
         made[places] = make(texts.data[places], rows)
@@ -128,8 +130,12 @@ def american(numbers: Integers, cipher: FF1) -> Integers:
     ordered, place, existing = _prefixes()
     prefix = numbers // np.uint64(10_000)
     left, line = place[prefix], numbers - prefix * np.uint64(10_000)
-    first = np.where(left < existing, np.uint64(0), np.uint64(existing))
-    size = np.where(left < existing, np.uint64(existing), np.uint64(10**6 - existing))
+    usual = left < existing
+    if usual.all():
+        high, low = cipher.halves(left, line, existing, 10_000, radix=10, length=12)
+        return ordered[high] * np.uint64(10_000) + low
+    first = np.where(usual, np.uint64(0), np.uint64(existing))
+    size = np.where(usual, np.uint64(existing), np.uint64(10**6 - existing))
     high, low = cipher.halves(left - first, line, size, 10_000, radix=10, length=12)
     return ordered[high + first] * np.uint64(10_000) + low
 
@@ -161,12 +167,12 @@ def _phone(texts: Texts, cipher: FF1) -> Texts:
     return _with_digits(texts, cipher, 7, 20, make)
 
 
-def _phone_codes(column: Array) -> pa.Array:
-    return codes_of(_without_extension(Texts.of(column)))
+def _phone_codes(texts: Texts) -> pa.Array:
+    return codes_of(_without_extension(texts))
 
 
 def _without_extension(texts: Texts) -> Texts:
-    if not (texts.kinds > DIGIT).any() and not (texts.data == ord("#")).any():
+    if not texts.lettered and not (texts.data == ord("#")).any():
         return texts
     return Texts.of(pc.replace_substring_regex(texts.to_arrow(), _EXTENSION, ""))
 
@@ -218,7 +224,7 @@ def _iban_digits(country: Bytes, account: Bytes) -> Places:
 
 
 def _ip_address(texts: Texts, cipher: FF1) -> Texts:
-    drawn = cipher.drawn(exact_codes(texts.to_arrow()).fill_null(0).to_numpy().view(np.uint64))
+    drawn = cipher.drawn(exact_codes_of(texts).fill_null(0).to_numpy().view(np.uint64))
     more = cipher.drawn(drawn, 1)
     octets = [pa.array(drawn >> np.uint64(8 * i) & np.uint64(255)).cast(pa.string()) for i in range(3)]
     four = pc.binary_join_element_wise("10", *octets, ".")
@@ -285,12 +291,12 @@ def _code(texts: Texts, cipher: FF1) -> Texts:
 
 
 PHONE = Form("phone", _phone, _phone_codes)
-SSN = Form("ssn", _ssn)
-ITIN = Form("itin", _itin)
-CARD = Form("card", _checked(12, 19, 6, 0))
-NPI = Form("npi", _checked(10, 10, 1, 24))  # Luhn over 80840 + number, which adds 24
+SSN = Form("ssn", _ssn, by_digits=True)
+ITIN = Form("itin", _itin, by_digits=True)
+CARD = Form("card", _checked(12, 19, 6, 0), by_digits=True)
+NPI = Form("npi", _checked(10, 10, 1, 24), by_digits=True)  # Luhn over 80840 + number, which adds 24
 IBAN = Form("iban", _iban)
-IP_ADDRESS = Form("ip_address", _ip_address, exact_codes, comparable=False)
+IP_ADDRESS = Form("ip_address", _ip_address, exact_codes_of, comparable=False)
 MAC_ADDRESS = Form("mac_address", _mac_address)
 VIN = Form("vin", lambda texts, cipher: shaped(texts, cipher, VEHICLE))
 CODE = Form("code", _code)

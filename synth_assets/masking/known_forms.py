@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from synth_assets.masking.mentions import Listed, Words
-from synth_assets.masking.texts import DIGIT, KIND, Bytes, Flags, Places, Stretches, Texts
+from synth_assets.masking.texts import DIGIT, KIND, Bytes, Flags, Places, Stretches, Texts, looked_up
 from synth_assets.pii.patterns import TEXT
 
 _FORMS = (
@@ -48,7 +48,9 @@ _PARTS_OF_DATES = (
     rf"|\b{_DAY_OF_MONTH}(?:st|nd|rd|th|\.)? (?:of )?(?:{_MONTHS})\b"
     r"|\b(?:0?[1-9]|1[0-2])/(?:19|20)\d{2}\b"
 )
-_MANY_DIGITS = 4  # dates, telephone numbers, cards and all other numbers have at least these, with at most one sign between two
+_MANY_DIGITS = (
+    4  # dates, telephone numbers, cards and all other numbers have at least these, with at most one sign between two
+)
 _SPAN = 2 * (_MANY_DIGITS - 1)
 _STREET = (
     r"(?i:str\.|stra(?:ß|ss)e|weg|allee|platz|gasse|ring|damm|ufer|chaussee|straat|laan|plein|gracht|kade|dijk|singel|steeg|gatan|vägen"
@@ -109,7 +111,7 @@ def suspects(texts: Texts, words: Words, places: Stretches) -> Flags:
 
 def _signs(texts: Texts, places: Stretches) -> tuple[Places, Places, Bytes]:
     """The signs that forms are made of, outside of some stretches: their places, their texts, what they are."""
-    signs = _SIGNS.take(texts.data)
+    signs = looked_up(texts.data, _SIGNS.tobytes())
     change = np.zeros(len(signs) + 1, np.int8)
     change[places.starts] += 1
     change[places.ends] -= 1
@@ -119,7 +121,7 @@ def _signs(texts: Texts, places: Stretches) -> tuple[Places, Places, Bytes]:
 
 
 def _tells(texts: Texts, words: Words, places: Stretches, marks: Bytes, near: Places) -> Places:
-    """Those of some words that make a text with digits suspect: parts of addresses and dates, what begins as an IBAN does, great ages."""
+    """Those of some words that make a text with digits suspect: parts of addresses and dates, beginnings of IBANs, great ages."""
     starts = words.starts[near]
     padded = np.concatenate([texts.data, np.zeros(4, np.uint8)])
     kinds = [KIND.take(padded.take(starts + i)) for i in range(4)]

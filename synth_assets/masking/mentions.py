@@ -17,15 +17,15 @@ import pyarrow.compute as pc
 
 from synth_assets.masking.codes import stretches
 from synth_assets.masking.ff1 import Integers
-from synth_assets.masking.texts import KIND, OTHER, Bytes, Flags, Places, Texts, spans, words_at
+from synth_assets.masking.texts import KIND, OTHER, Bytes, Flags, Places, Texts, looked_up, spans, words_at
 
 WIDEST_GAP = 3  # bytes between two words of one mention, such as `, ` or `://`
 _TABLE = 0x20000  # characters beyond it are ideographs: letters without a case
 _FILTER_BITS = 18
 _SPREAD, _STIR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _SHELF = np.uint64(48)
-_ASCII_WORD = (KIND > 0) & (KIND < OTHER)
-_ASCII_SMALL: Bytes = np.array([ord(chr(c).lower()) if c < 0x80 else c for c in range(256)], np.uint8)
+_ASCII_WORD = ((KIND > 0) & (KIND < OTHER)).tobytes()
+_ASCII_SMALL = bytes(ord(chr(c).lower()) if c < 0x80 else c for c in range(256))
 
 
 @dataclass(frozen=True)
@@ -219,10 +219,11 @@ def _without_overlap(count: int, at: Places, needle: Places, needles: Needles) -
 
 def _characters(texts: Texts) -> tuple[Flags, Places | None, Bytes, Places | None]:
     """Of each character: whether it is part of a word, and its first byte (None: one byte each); all in small letters, as UTF-8;
-    first byte of each character there, and the end (None: one byte each)."""
+    first byte of each character there, and the end (None: one byte each).
+    """
     data = texts.data
     if not (data >= 0x80).any():
-        return _ASCII_WORD.take(data), None, _ASCII_SMALL.take(data), None
+        return looked_up(data, _ASCII_WORD).view(bool), None, looked_up(data, _ASCII_SMALL), None
     characters = np.frombuffer(data.tobytes().decode().encode("utf-32-le"), np.uint32)
     word, small, counts = _unicode()
     known, begins = np.minimum(characters, _TABLE), np.flatnonzero((data & 0xC0) != 0x80)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_assets.masking.ff1 import Integers, ecb, encrypted
-from synth_assets.masking.texts import Array, Bytes, Places, Texts, words_at
+from synth_assets.masking.texts import Array, Bytes, Texts, words_at
 
 _BLOCK, _LENGTH = 16, 4  # bytes of a block, and of the length before the text
 _BLOCK_TYPE = np.complex128  # sixteen bytes that are moved as one

@@ -179,7 +179,8 @@ class Scrubber:
         telling &= _within(told, words, (own.data & 0xC0) != 0x80) >= np.where(here, 4, 2)
         if here.any():
             telling &= ~here | (_within(told, words, KIND[own.data] == DIGIT) == 0)
-        return words[telling]
+        made: Places = words[telling]
+        return made
 
     def _replacements(self, value: Places, word: Places, told: Words, new: Texts) -> tuple[Places, Places]:
         """Where each replacement begins, and its length.

@@ -23,6 +23,7 @@ Array: TypeAlias = pa.Array | pa.ChunkedArray
 DIGIT, CAPITAL, SMALL, OTHER = 1, 2, 3, 4  # kinds of bytes; OTHER: part of a character beyond ASCII
 KIND: Bytes = np.zeros(256, np.uint8)
 KIND[48:58], KIND[65:91], KIND[97:123], KIND[128:] = DIGIT, CAPITAL, SMALL, OTHER
+_KINDS = KIND.tobytes()
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,20 @@ class Texts:
     @cached_property
     def kinds(self) -> Bytes:
         """Kind of each byte."""
-        return KIND[self.data]
+        return looked_up(self.data, _KINDS)
+
+    @cached_property
+    def digit_columns(self) -> Places | None:
+        """The places of the digits within each text, where there are no letters and these are the same in all texts; else None."""
+        if not self.width:
+            return None
+        columns = self.columns(self.kinds == DIGIT)
+        return None if columns is None or not len(columns) or self.lettered else columns
+
+    @cached_property
+    def lettered(self) -> bool:
+        """Whether any text has a letter."""
+        return bool(len(self.data) and self.kinds.max() > DIGIT)
 
     @cached_property
     def width(self) -> int:
@@ -110,6 +124,9 @@ class Texts:
 
     def take(self, rows: Places) -> Texts:
         """Some of the texts."""
+        if self.width and len(rows):
+            data = self.data.reshape(len(self), self.width)[rows].reshape(-1)
+            return Texts(data, np.arange(len(rows) + 1) * self.width, np.ones(len(rows), bool))
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Texts(self.data[spans(self.offsets[rows], lengths)], offsets, self.valid[rows])
@@ -117,6 +134,14 @@ class Texts:
     def replaced(self, data: Bytes) -> Texts:
         """Texts of the same lengths with other bytes."""
         return Texts(data, self.offsets, self.valid)
+
+    def with_digits(self, data: Bytes) -> Texts:
+        """The same where only digits became other digits."""
+        made = self.replaced(data)
+        for known in ("kinds", "width", "digit_columns", "lettered"):
+            if known in self.__dict__:
+                made.__dict__[known] = self.__dict__[known]
+        return made
 
     def to_arrow(self) -> pa.Array:
         """An Arrow array of strings."""
@@ -127,6 +152,11 @@ class Texts:
         missing = int(len(self) - self.valid.sum())
         buffers = [mask, pa.py_buffer(offsets.astype(width)), pa.py_buffer(np.ascontiguousarray(self.data))]
         return pa.Array.from_buffers(kind, len(self), buffers, missing)
+
+
+def looked_up(data: Bytes, table: bytes) -> Bytes:
+    """Each byte as a table of 256 has it."""
+    return np.frombuffer(bytearray(data.data if data.flags.c_contiguous else data.tobytes()).translate(table), np.uint8)
 
 
 _HIDING = np.array([(1 << 8 * i) - 1 for i in range(9)], np.uint64)
@@ -154,6 +184,10 @@ def spans(starts: Places, lengths: Places) -> Places:
 
 def with_rows(texts: Texts, rows: Places, others: Texts) -> Texts:
     """The texts, with those of some rows replaced by others (in the order of `rows`)."""
+    if texts.width and texts.width == others.width:
+        table = texts.data.reshape(len(texts), texts.width).copy()
+        table[rows] = others.data.reshape(len(others), others.width)
+        return Texts(table.reshape(-1), texts.offsets, texts.valid)
     lengths, starts, valid = texts.lengths.copy(), texts.offsets[:-1].copy(), texts.valid.copy()
     lengths[rows], valid[rows] = others.lengths, others.valid
     starts[rows] = others.offsets[:-1] + len(texts.data)

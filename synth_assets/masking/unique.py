@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from synth_assets.masking.canonical import RawColumn
-from synth_assets.masking.codes import codes, digit_codes, number_codes
-from synth_assets.masking.drawing import DRAWS, WITHOUT_FORM, Later
+from synth_assets.masking.codes import WITHOUT_COUNTRY, codes, digit_codes, number_codes
+from synth_assets.masking.drawing import DRAWS, WITHOUT_FORM, Later, OwnCodes
 from synth_assets.masking.forms import Form
 from synth_assets.masking.keyring import KeyRing
 from synth_assets.masking.recipes import as_text
@@ -75,7 +75,7 @@ class _Look:
     ) -> None:
         self.session, self.ring = session, ring
         self.first: dict[tuple[str, str], ir.Table] = {}
-        parts, seen = [], set[RawColumn]()
+        parts, seen, unlettered = [], set[RawColumn](), set[RawColumn]()
         for domain in domains:
             values = _values(session, domain.columns)
             first = session.keep(self.drawn(domain, values.select("v", c=self.own(domain, values)), 0))
@@ -83,17 +83,21 @@ class _Look:
             if domain.form.comparable and set(domain.columns) <= set(identifiers):
                 parts.append(first.select("c"))
                 seen |= set(domain.columns)
-        parts += [session.keep(part) for part in self._numbers(identifiers, seen)]
+                if domain.form.by_digits and not self.size(first.filter(first.c < 0)):
+                    unlettered |= set(domain.columns)
+        parts += [session.keep(part) for part in self._numbers(identifiers, seen, unlettered)]
         self.real = ibis.union(*parts, distinct=False) if len(parts) > 1 else parts[0] if parts else None
 
-    def _numbers(self, identifiers: Sequence[RawColumn], seen: set[RawColumn]) -> list[ir.Table]:
+    def _numbers(
+        self, identifiers: Sequence[RawColumn], seen: set[RawColumn], unlettered: set[RawColumn]
+    ) -> list[ir.Table]:
         """Numbers of the identifiers that are not seen yet, and of the digits of all that have letters too."""
         others = [c for c in identifiers if c not in seen]
         made = []
         for make, columns in (
             (number_codes, [c for c in others if c.dtype == "int64"]),
             (codes, [c for c in others if c.dtype != "int64"]),
-            (digit_codes, [c for c in identifiers if c.dtype == "string"]),
+            (digit_codes, [c for c in identifiers if c.dtype == "string" and c not in unlettered]),
         ):
             if columns:
                 whole = make is number_codes
@@ -128,7 +132,7 @@ class _Look:
     def own(self, domain: Domain, values: ir.Table) -> ir.Value:
         """Numbers of values as the form takes them."""
         name = f"codes {domain.form.name}"
-        return self.ring.function(name, lambda: domain.form.codes, ["string"], "int64")(values.v)
+        return self.ring.function(name, lambda: OwnCodes(domain.form), ["string"], "int64")(values.v)
 
     def drawn(self, domain: Domain, values: ir.Table, draw: int) -> ir.Table:
         """`c` of each value, and `h`."""
@@ -154,9 +158,13 @@ class _Look:
         return self.real.filter(self.real.c.between(ends["low"], ends["high"])).select(h="c")
 
     def _texts(self, domain: Domain, met: ir.Table) -> ir.Table:
-        """The texts `v` of some values, and their numbers `c`, each once."""
+        """The texts `v` of some values, and their numbers `c`, each once; where the number says all digits, these alone."""
         if not self.size(met):
             return met.mutate(v=ibis.null("string"))
+        told = met.c >= 0
+        told &= ~met.c.between(*WITHOUT_COUNTRY)
+        if domain.form.by_digits and not self.size(met.filter(~told)):
+            return self.session.keep(met.mutate(v=met.c.cast("string").substr(1)))
         values = _values(self.session, domain.columns)
         coded = values.select("v", c=self.own(domain, values))
         return self.session.keep(coded.semi_join(met, "c").distinct(on="c"))

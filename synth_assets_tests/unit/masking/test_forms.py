@@ -106,7 +106,7 @@ def test_short_codes_never_meet(values: set[str]) -> None:
     ],
 )
 def test_a_value_has_one_pseudonym_however_it_is_spelled(form: Form, spellings: list[str]) -> None:
-    assert len(set(form.codes(pa.array(spellings)).to_pylist())) == 1
+    assert len(set(form.codes(Texts.of(pa.array(spellings))).to_pylist())) == 1
     assert len(set(codes(pa.array(_drawn(form, spellings))).to_pylist())) == 1
 
 
