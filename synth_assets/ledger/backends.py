@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError
 
+_ROWS_AT_ONCE = 1_000  # in one statement of PostgreSQL
 BUSY_SECONDS = 60
 CONNECT_SECONDS = 10
 Migration = Callable[[Connection], None]
@@ -99,6 +100,35 @@ class LedgerStore:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(subject)})
             yield connection
             connection.commit()
+
+    def insert(
+        self, connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> int:
+        """Insert many rows but for those that break a rule of uniqueness.
+
+        Args:
+            connection: Of a transaction that writes.
+            table: Name of the table.
+            columns: Names of its columns.
+            rows: Values in their order.
+
+        Returns:
+            How many rows were new.
+        """
+        if not rows:
+            return 0
+        start = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+        end = " ON CONFLICT DO NOTHING"
+        # statements of the driver: SQLAlchemy's own preparation of a row costs as much as its insertion
+        if self._sqlite:
+            one = f"({', '.join('?' * len(columns))})"
+            return int(connection.exec_driver_sql(start + one + end, [tuple(row) for row in rows]).rowcount)
+        one, inserted = f"({', '.join(['%s'] * len(columns))})", 0
+        for first in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[first : first + _ROWS_AT_ONCE]
+            flat = tuple(value for row in some for value in row)
+            inserted += connection.exec_driver_sql(start + ", ".join([one] * len(some)) + end, flat).rowcount
+        return inserted
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

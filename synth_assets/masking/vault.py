@@ -30,6 +30,7 @@ _TOKEN_BYTES, _NONCE_BYTES = 16, 12
 _BLOCK = 32  # values are padded to whole blocks, so that the length of a row does not tell them apart
 _IN_ONE_QUERY = 5_000
 _LEDGER = "vault"
+_COLUMNS = ("token", "release_domain", "domain", "key_id", "lookup", "sealed")
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,19 @@ class Shelf:
 
     def seal(self, token: str, value: str) -> bytes:
         """The value encrypted; bound to its token and shelf, so that no row can be put in another one's place."""
-        plain = value.encode() + b"\x80"
-        padded = plain.ljust(-(-len(plain) // _BLOCK) * _BLOCK, b"\x00")
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, padded, self._bound_to(token))
+        (sealed,) = self.seal_all([token], [value])
+        return sealed
+
+    def seal_all(self, tokens: Sequence[str], values: Sequence[str]) -> list[bytes]:
+        """The same for many, each value under a nonce of its own."""
+        encrypt, bound = self._cipher.encrypt, self._bound_to("")
+        random, made = os.urandom(_NONCE_BYTES * len(tokens)), []
+        for i, (token, value) in enumerate(zip(tokens, values, strict=True)):
+            plain = value.encode() + b"\x80"
+            padded = plain.ljust(-(-len(plain) // _BLOCK) * _BLOCK, b"\x00")
+            nonce = random[_NONCE_BYTES * i : _NONCE_BYTES * (i + 1)]
+            made.append(nonce + encrypt(nonce, padded, bound + token.encode()))
+        return made
 
     def open(self, token: str, sealed: bytes) -> str:
         """The value of a token.
@@ -145,19 +155,17 @@ class TokenVault:
             known = _known(connection, shelf, hashes)
         new = {h: value for h, value in values if h not in known}
         if new:
-            rows = [self._row(shelf, h, value) for h, value in new.items()]
+            tokens = _random_tokens(len(new))
+            sealed = shelf.seal_all(tokens, list(new.values()))
+            place = (shelf.release_domain, shelf.domain, shelf.key_id)
+            rows = [(token, *place, h, body) for token, h, body in zip(tokens, new, sealed, strict=True)]
             with self._store.writing(_LEDGER) as connection:
-                statement = """INSERT INTO vault_tokens (token, release_domain, domain, key_id, lookup, sealed)
-                    VALUES (:token, :release_domain, :domain, :key_id, :lookup, :sealed)
-                    ON CONFLICT (release_domain, domain, key_id, lookup) DO NOTHING"""
-                connection.execute(text(statement), rows)
-                known |= _known(connection, shelf, list(new))  # another process may have been faster
+                inserted = self._store.insert(connection, "vault_tokens", _COLUMNS, rows)
+                if inserted == len(rows):
+                    known |= dict(zip(new, tokens, strict=True))
+                else:  # another process was faster
+                    known |= _known(connection, shelf, list(new))
         return [known[h] for h in hashes]
-
-    def _row(self, shelf: Shelf, lookup: str, value: str) -> dict[str, Any]:
-        token = f"tok_{os.urandom(_TOKEN_BYTES).hex()}"
-        place = {"release_domain": shelf.release_domain, "domain": shelf.domain, "key_id": shelf.key_id}
-        return {**place, "token": token, "lookup": lookup, "sealed": shelf.seal(token, value)}
 
     def values(self, tokens: Iterable[str], master: SecretKey) -> dict[str, str]:
         """What tokens stand for; unknown ones are left out. Whoever calls this has recorded who asks (unmasking.py).
@@ -204,6 +212,12 @@ def _known(connection: Connection, shelf: Shelf, hashes: Sequence[str]) -> dict[
     for some in _pieces(hashes):
         found |= {str(h): str(token) for h, token in connection.execute(query, {**place, "lookups": some})}
     return found
+
+
+def _random_tokens(count: int) -> list[str]:
+    """New tokens of 128 random bits each."""
+    digits, width = os.urandom(_TOKEN_BYTES * count).hex(), 2 * _TOKEN_BYTES
+    return [f"tok_{digits[i : i + width]}" for i in range(0, width * count, width)]
 
 
 def _pieces(items: Iterable[str]) -> Iterator[list[str]]:
