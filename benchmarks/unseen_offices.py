@@ -16,6 +16,7 @@ from functools import cache
 
 import numpy as np
 from stdnum import luhn, verhoeff
+from stdnum.es import ccc
 from stdnum.mx import curp
 from unseen_tables import Table, without_header
 from unseen_values import DATA, MAKERS, Maker, plain
@@ -133,6 +134,11 @@ def _clabe(m: Office) -> str:
     return body + str(-sum(int(d) * w % 10 for d, w in zip(body, (3, 7, 1) * 6, strict=False)) % 10)
 
 
+def _ccc(m: Office) -> str:
+    bank, number = "2100" + m.digits(4), m.digits(10)
+    return bank + ccc.calc_check_digits(f"{bank}00{number}") + number
+
+
 def _ssn(m: Office) -> str:
     form = "{:03d}-{:02d}-{:04d}" if m.rows % 100 else "{:03d}{:02d}{:04d}"
     return form.format(*(int(m.rng.integers(1, top)) for top in (666, 99, 9999)))
@@ -198,6 +204,7 @@ _DRAWN: dict[str, Callable[[Office], str]] = {
     "cf": _made("national_id"), "bsn": _made("national_id"), "cpf": _made("national_id"),
     "aadhaar": _aadhaar,
     "kvnr": _kvnr,
+    "ccc": _ccc,
     "clabe": _clabe,
     "curp": _curp,
     "rfc": lambda m: f"{m.letters(4)}{m.day(1945, 2005).strftime('%y%m%d')}{m.letters(2)}{m.rng.integers(0, 10)}",

@@ -20,7 +20,7 @@ _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 # Chance that a random text of the right form passes, for the identifiers whose form alone is common.
 CHANCE: dict[str, float] = {
     "card_number": 0.1, "npi": 0.1, "dea": 0.1, "iban": 0.01, "routing_number": 0.1, "vin": 0.09, "imei": 0.1, "loinc": 0.1,
-    "national_id": 0.1, "tax_id": 0.85, "ssn": 0.88, "itin": 0.05, "isbn": 0.1,
+    "clabe": 0.1, "ccc": 0.01, "kvnr": 0.1, "national_id": 0.1, "tax_id": 0.85, "ssn": 0.88, "itin": 0.05, "isbn": 0.1,
 }  # fmt: skip
 
 # National numbers of persons with check digits, by python-stdnum: module, chance of a random text of its form to pass.
@@ -167,7 +167,24 @@ def isbn(text: str) -> bool:
     return stdnum("isbn")(text) or stdnum("ean")(text)
 
 
+def clabe(text: str) -> bool:
+    """Mexican CLABE: 18 digits, the last from the products by 3 7 1 modulo 10 (Banco de México, CLABE)."""
+    number = digits(text)
+    if len(number) != 18:
+        return False
+    return -sum(int(d) * w % 10 for d, w in zip(number[:17], (3, 7, 1) * 6, strict=False)) % 10 == int(number[17])
+
+
+def kvnr(text: str) -> bool:
+    """German health insurance number (§ 290 SGB V): a letter, nine digits, the last from weights 1 2 over the rest."""
+    number = text.strip().upper()
+    if not re.fullmatch(r"[A-Z]\d{9}", number):
+        return False
+    body = f"{ord(number[0]) - 64:02d}{number[1:9]}"
+    return sum(sum(divmod(int(d) * w, 10)) for d, w in zip(body, (1, 2) * 5, strict=True)) % 10 == int(number[9])
+
+
 VALIDATORS: dict[str, Callable[[str], bool]] = {
     "card_number": card_number, "iban": iban, "npi": npi, "dea": dea, "vin": vin, "routing_number": routing_number, "ssn": ssn,
-    "itin": itin, "imei": imei, "loinc": loinc, "swift": swift, "isbn": isbn,
+    "itin": itin, "imei": imei, "loinc": loinc, "swift": swift, "isbn": isbn, "clabe": clabe, "kvnr": kvnr, "ccc": stdnum("es.ccc"),
 }  # fmt: skip

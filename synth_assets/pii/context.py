@@ -97,6 +97,7 @@ def relate(
     for position, case in enumerate(cases):
         _described(case, about)
         _bare_name(case, cases, subject)
+        _name_of_same(case, cases)
         _bare_key(
             case,
             subject,
@@ -151,6 +152,18 @@ def _bare_name(case: Case, cases: Sequence[Case], subject: Subject) -> None:
     if words == {"name"} and (subject.animals or (subject.named in ("thing", "firm") and not subject.about_persons)):
         for kind in ("person_name", "first_name", "last_name"):
             case.add(kind, -5, "context: the table is about things, so its names are theirs")
+
+
+def _name_of_same(case: Case, cases: Sequence[Case]) -> None:
+    """One word each, named as of a person whose first names stand in another column (customer_nom, customer_prenom): last names."""
+    whose = case.header.all & PERSONS
+    if case.top != "person_name" or not whose or "name" not in case.header.all or case.sample.mean_words >= 1.6:
+        return
+    if case.values_say("person_name") <= 0 and any(
+        c.top == "first_name" and c.header.all & PERSONS == whose for c in cases if c is not case
+    ):
+        lead = case.score("person_name") - case.score("last_name")
+        case.add("last_name", max(0.0, lead) + 2.0, "context: another column holds the first names of the same persons")
 
 
 def _described(case: Case, about: frozenset[str]) -> None:
@@ -245,7 +258,7 @@ def _insured(case: Case, cases: Sequence[Case], about: frozenset[str]) -> None:
 
 def _firm(case: Case, subject: Subject) -> None:
     """A firm in a table about persons is where they work."""
-    if case.header.all & {"counterparty", "bank", "hospital", "store", "school"}:
+    if case.header.all & {"counterparty", "bank", "hospital", "store", "school", "provider"}:
         return
     if case.top in ("organization", "employer") and subject.personal >= 4 and subject.personal > subject.business:
         if case.sample.distinct_ratio < 0.95 or case.header.opaque or case.header_says("employer") > 0:
@@ -263,6 +276,10 @@ def _beside_places(case: Case, cases: Sequence[Case]) -> None:
     for kind in ("zip", "city", "state", "country"):
         if case.values_say(kind) > 0 and kind not in found:
             case.add(kind, close, "context: beside other parts of an address")
+    postal = case.header_says("zip") > 0 and case.top == "password_or_secret" and case.sample.numeric_share > 0.9
+    if postal and float(np.median(case.sample.lengths)) == 6:
+        lead = case.score("password_or_secret") - case.score("zip")
+        case.add("zip", lead + 2.0, "context: six digits beside other parts of an address, as Indian postal codes")
     coded_state = any(c.top == "state" and c.sample.mean_length <= 3 for c in cases if c is not case)
     if (
         case.top == "state"

@@ -7,6 +7,7 @@ dictionaries or numbers stand in detectors_people, detectors_places and detector
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -70,6 +71,11 @@ FORMS: tuple[Form, ...] = (
     Form("card_number", ("card_masked",), 8),
     Form("iban", ("iban",), 9, check="iban", unchecked=-4),
     Form("swift", ("swift",), 6, least=0.95, check="swift", distinct=3),
+    Form("routing_number", ("ifsc",), 7, least=0.95, distinct=3),
+    Form("account_number", ("clabe",), 7, least=0.95, check="clabe", distinct=ENOUGH),
+    Form("account_number", ("ccc",), 7, least=0.95, check="ccc", distinct=ENOUGH),
+    Form("health_plan_id", ("kvnr",), 7, least=0.95, check="kvnr", distinct=ENOUGH),
+    Form("tax_id", ("pan_in",), 7, least=0.95, distinct=ENOUGH),
     Form("routing_number", ("nine_digits",), 8, least=0.95, check="routing_number", unchecked=-1, distinct=ENOUGH),
     Form("npi", ("ten_digits",), 8, least=0.95, check="npi", distinct=ENOUGH),
     Form("dea", ("dea",), 8, least=0.9, check="dea", unchecked=-2, distinct=3),
@@ -108,6 +114,11 @@ def signals(sample: ColumnSample) -> list[Signal]:
     return [s for look in _REGISTRY for s in look(sample)]
 
 
+def beyond_chance(sample: ColumnSample, valid: float, chance: float) -> float:
+    """Log odds that a check which nearly all of many values pass adds: 2 where so many would hardly pass by chance, else 0."""
+    return 2.0 if valid >= 0.95 and len(sample.checked) * math.log(1 / chance) > 30 else 0.0
+
+
 @detector
 def by_form(sample: ColumnSample) -> Iterable[Signal]:
     """All rows of FORMS."""
@@ -130,7 +141,7 @@ def _judge(sample: ColumnSample, form: Form, share: float) -> Signal:
     if valid >= max(0.75, chance + 0.5 * (1 - chance)):
         return Signal(
             form.entity_type,
-            form.weight * valid,
+            form.weight * valid + beyond_chance(sample, valid, chance),
             f"check digits: {valid:.0%} valid as {form.entity_type}, {chance:.0%} by chance",
         )
     if valid >= max(0.4, 3 * chance):

@@ -6,16 +6,14 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cache
 
 import numpy as np
 
-from synth_assets.pii import checksums
+from synth_assets.pii import checksums, phone_plans
 from synth_assets.pii.columns import ColumnSample
-from synth_assets.pii.detectors import ENOUGH, Signal, detector
+from synth_assets.pii.detectors import ENOUGH, Signal, beyond_chance, detector
 
-_PHONE_REGIONS = ("US", "BR", "FR", "ES", "GB", "IN")
-_FIRST_LOOK = 20
+_FIRST_LOOK, _LAST_LOOK = 20, 96
 _MARKED_PASSWORD = re.compile(r"(?=.*[a-z])(?=.*[A-Z\d])(?=.*[!@#$%^&*()_+=?<>{}\[\]~])[^\s/]{6,64}$")
 _MIXED_WORD = re.compile(r"[a-z][A-Z]|\d[A-Z]?[a-z]")
 _CAMEL_WORD = re.compile(r"(?:[A-Z][a-z]+){1,6}\d*")
@@ -74,7 +72,7 @@ def national_numbers(sample: ColumnSample) -> Iterable[Signal]:
             country = best.split(".", maxsplit=1)[0].strip("_").upper()
             yield Signal(
                 entity_type,
-                7.5 * share,
+                7.5 * share + beyond_chance(sample, share, chance),
                 f"check digits: {share:.0%} valid as {best}, a number of {country}, {chance:.0%} by chance",
             )
 
@@ -88,52 +86,24 @@ def phone_numbers(sample: ColumnSample) -> Iterable[Signal]:
     """Phone numbers: grouped or with a prefix by form, bare digits by the number plans of phonenumbers."""
     if sample.temporal or sample.share("phone") < 0.6 or sample.share("date") > 0.3 or sample.share("ssn_dashed") > 0.5:
         return
-    if max(sample.share("ipv4"), sample.share("point"), sample.share("ndc"), sample.share("card")) > 0.5:
+    if max(sample.share("ipv4"), sample.share("point"), sample.share("ndc")) > 0.5:
+        return
+    if sample.share("card") > 0.5 and sample.mean_length > 13:
         return
     formatted = sample.share("phone_formatted")
-    if formatted >= 0.4:
+    bare = sample.share_valid(str.isdigit) > 0.5
+    if formatted >= 0.4 and not bare:
         yield Signal(
             "phone", 4.5 + 3.5 * formatted, f"pattern: {formatted:.0%} are grouped or prefixed like phone numbers"
         )
         return
-    lengths = np.array([len(checksums.digits(v)) for v in sample.checked])
-    if not 9 <= np.median(lengths) <= 13 or len(sample) < ENOUGH:
+    numbers = [checksums.digits(v) for v in sample.checked[:_LAST_LOOK]]
+    if not 9 <= np.median([len(n) for n in numbers]) <= 14 or len(sample) < ENOUGH:
         return
-    region, valid = _best_region(sample.checked[:32])
-    chance = _dialled_by_chance(region, int(np.median(lengths))) if region else 1.0
-    if valid >= max(0.6, chance + 0.5 * (1 - chance)):
-        reason = f"number plan: {valid:.0%} can be dialled in region {region}, {chance:.0%} by chance"
-        yield Signal("phone", 4.5 * valid, reason)
-
-
-@cache
-def _dialled_by_chance(region: str, length: int) -> float:
-    """Share of random numbers of a length that a number plan takes: some plans leave few numbers of nine digits out."""
-    import phonenumbers
-
-    rng = np.random.default_rng(length)
-    made = ["".join(map(str, row)) for row in np.c_[rng.integers(1, 10, 100), rng.integers(0, 10, (100, length - 1))]]
-    return float(np.mean([phonenumbers.is_valid_number(phonenumbers.parse(number, region)) for number in made]))
-
-
-def _best_region(values: list[str]) -> tuple[str, float]:
-    import phonenumbers
-
-    best, share = "", 0.0
-    for region in _PHONE_REGIONS:
-        hits = 0
-        for seen, value in enumerate(values, start=1):
-            try:
-                hits += phonenumbers.is_valid_number(phonenumbers.parse(value, region))
-            except phonenumbers.NumberParseException:
-                continue
-            finally:
-                stop = seen == 8 and hits < 4
-            if stop:
-                break
-        if hits / len(values) > share:
-            best, share = region, hits / len(values)
-    return best, share
+    region, valid, chance, odds = phone_plans.best_plan(numbers)
+    if odds >= 12 and valid >= 0.6:
+        reason = f"number plan: {valid:.0%} can be dialled {region}, {chance:.0%} by chance"
+        yield Signal("phone", 4.5 * valid + (1.0 if odds >= 20 else 0.0), reason)
 
 
 @detector

@@ -39,6 +39,10 @@ _SURE = {
 _SEX_LETTERS = tuple(set(letters) for letters in ("mfxu", "mwdx", "hfx", "mvx", "hm"))  # en, de, fr, nl, es
 _JOINED = re.compile(r"(?i) (?:and|und|et|&|\+) |\w+-\w+,? \w+-")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_TITLED = re.compile(
+    r"(?:(?:Dr|Dra|Prof|Mr|Mrs|Ms|Miss|Mme|Mlle|Herr|Frau|Hr|Fr|Dhr|Mevr|Sig|Sra|Sr|Srta|Doc|Dott|Ing|Lic|med|Smt|Shri)\.? )+"
+    r"(?:[A-Z]\.? )*[^\W\d_a-z][^\W\d_]+(?:[ '-][^\W\d_]+){0,3}$"
+)
 _REACHED = re.compile("|".join(TEXT[kind] for kind in ("email", "url", "phone", "ssn")))
 _LISTS = {
     "sex": "sexes",
@@ -62,6 +66,15 @@ def names(sample: ColumnSample) -> Iterable[Signal]:
         return
     if sample.distinct < 8 and sample.filled > 50 * sample.distinct:
         return  # a short list of categories: some are last names by accident
+    titled = float(np.mean([bool(_TITLED.match(v)) for v in sample.checked]))
+    if titled >= 0.3 and sample.mean_words <= 6:
+        yield Signal(
+            "person_name",
+            3.0 + 5.0 * titled,
+            f"pattern: {titled:.0%} begin with a title of persons and capitalised words",
+        )
+    if sample.mean_length <= 2.2:
+        return  # codes, some of which are also names
     first, last = word_list("first_names"), word_list("last_names")
     parts = [name_tokens(v) for v in sample.normal]
     spaced = [len(v.split()) > 1 and not _JOINED.search(v) for v in sample.checked]

@@ -41,7 +41,7 @@ def streets(sample: ColumnSample) -> Iterable[Signal]:
     share = min(worded, numbered) if numbered > 0.3 else 0.0
     reason = f"pattern: {share:.0%} have a house number and the word of a street"
     if share >= 0.3 and sample.mean_words < 14:
-        yield Signal("street_address", min(8.0, 2.5 + 7.0 * share), reason)
+        yield Signal("street_address", min(8.0, 2.5 + 7.0 * share) * (1.0 if sample.mean_words <= 8 else 0.5), reason)
         return
     twice = sample.share_valid(lambda v: bool(_HOUSE_AND_PLACE.search(v)))
     if twice >= 0.5 and worded >= 0.2 and sample.distinct_ratio > 0.3:

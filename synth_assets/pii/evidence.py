@@ -18,6 +18,7 @@ from synth_assets.pii.dictionaries import read_data
 from synth_assets.pii.names import Header, read_header, vocabulary
 
 _COUNTERS = frozenset({"num", "number", "nb", "no", "n", "count", "nombre", "anzahl", "numero", "qtd"})
+_NUMBERED = frozenset({"year", "month", "hour", "count", "amount", "measure"})
 NONE_PRIOR = 2.5  # log odds of "no entity" before any evidence
 FITS_WELL = 0.6
 
@@ -124,6 +125,8 @@ def _plural(case: Case) -> None:
 def _add_hint(case: Case, hint: headers.Hint) -> None:
     concepts = " + ".join(hint.concepts)
     if hint.entity_type == "none":
+        if _NUMBERED & set(hint.concepts) and case.sample.mean_words >= 4 and case.sample.alphabetic_share > 0.6:
+            return  # the name of a number or of a time says nothing about running text
         case.add("none", hint.weight, f"name: reads as {concepts}, which names no entity")
         return
     fit = plausible.fit(hint.entity_type, case.sample)

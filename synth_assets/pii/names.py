@@ -92,9 +92,49 @@ def read_header(text: str) -> Header:
     for chunk in re.split(r"[^0-9A-Za-zÀ-ɏ]+", text):
         if chunk:
             words += _chunk_words(chunk)
+    return Header(text, tuple(words), tuple(meaning(w) for w in words), opaque=bool(_OPAQUE.fullmatch(text.strip())))
+
+
+@lru_cache(maxsize=4096)
+def meaning(word: str) -> frozenset[str]:
+    """Concepts of a word; of a shortened one (nacionalid, rlgn) those of the known words it can stand for, where all of them agree."""
     known = vocabulary()
-    concepts = tuple(known.get(w, frozenset()) for w in words)
-    return Header(text, tuple(words), concepts, opaque=bool(_OPAQUE.fullmatch(text.strip())))
+    if word in known or len(word) < 4 or not word.isalpha():
+        return known.get(word, frozenset())
+    meant = {known[full] for full in _full_words(word)}
+    return meant.pop() if len(meant) == 1 else frozenset()
+
+
+def _full_words(word: str) -> list[str]:
+    """Known words that begin with a word of five letters or more, or that keep their consonants in it and lose vowels."""
+    begun = [v for v in vocabulary() if v.startswith(word)] if len(word) >= 5 else []
+    if begun and (len(word) >= 8 or len(word) > 0.6 * min(map(len, begun))):
+        return begun
+    return [
+        v
+        for v in _by_consonants().get(_consonants(word), ())
+        if v[0] == word[0] and len(v) > len(word) and _inside(word, v)
+    ]
+
+
+@cache
+def _by_consonants() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for word in vocabulary():
+        skeleton = _consonants(word)
+        if len(word) >= 6 and len(skeleton) >= 4:
+            found.setdefault(skeleton, []).append(word)
+    return found
+
+
+def _consonants(word: str) -> str:
+    return re.sub(r"[aeiouy]", "", word)
+
+
+def _inside(short: str, word: str) -> bool:
+    """Whether the letters of a shortened word stand in the whole one in the same order."""
+    letters = iter(word)
+    return all(c in letters for c in short)
 
 
 def _chunk_words(chunk: str) -> list[str]:
@@ -122,8 +162,10 @@ def _may_be_glued(piece: str, before: list[str]) -> bool:
 
 
 def _split_glued(word: str) -> list[str]:
-    """The fewest known words that cover a glued one; the word itself where none do."""
+    """The fewest known words that cover a glued one; the word itself where none do, and where it is the longer part of a known one."""
     known = vocabulary()
+    if len(word) >= 8 and meaning(word):
+        return [word]
     best: list[list[str] | None] = [[]] + [None] * len(word)
     for end in range(2, len(word) + 1):
         for start in range(max(0, end - 18), end - 1):

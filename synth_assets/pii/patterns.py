@@ -58,6 +58,11 @@ CELL: dict[str, str] = {
     "nine_digits": r"\d{9}",
     "ein_dashed": r"\d{2}-\d{7}",
     "ten_digits": r"\d{10}",
+    "ifsc": r"[A-Z]{4}0[A-Z0-9]{6}",  # Reserve Bank of India
+    "clabe": r"\d{18}",
+    "ccc": r"\d{4}[ -]?\d{4}[ -]?\d{2}[ -]?\d{10}",
+    "kvnr": r"[A-Z]\d{9}",
+    "pan_in": r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]",  # Income Tax Department of India, the fourth letter tells the kind of holder
     "card": r"\d{12,19}|\d{4}[- ]\d{4}[- ]\d{4}[- ]\d{1,7}|\d{4}[- ]\d{6}[- ]\d{5}",
     "card_masked": r"(?:[X*•x]{4}[- ]?){2,4}\d{2,4}|\d{4,6}[X*•x]{4,10}\d{4}",
     "iban": r"(?i:[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?)",

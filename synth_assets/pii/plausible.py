@@ -62,6 +62,11 @@ def _digits(low: int, high: int) -> Fit:
     return check
 
 
+def _carded(sample: ColumnSample) -> float:
+    """Digits of a card, whole or masked; other letters than those of a mask stand in other numbers."""
+    return 0.0 if _search(sample, r"[A-WYZa-wyz]") > 0.5 else _digits(4, 19)(sample)
+
+
 def _document(sample: ColumnSample) -> float:
     """Numbers of documents: one or two words of letters and digits, 4 to 25 characters."""
     if sample.temporal or sample.decimals > 0.5 or sample.share("flag") > 0.5:
@@ -136,6 +141,12 @@ def _coded(sample: ColumnSample) -> float:
     return 0.0 if sample.temporal or sample.decimals > 0.5 else max(_worded(sample), _search(sample, r"^\w{1,5}$"))
 
 
+def _placed(sample: ColumnSample) -> float:
+    """Streets, or the number of a house alone."""
+    houses = 0.6 * _search(sample, r"^\d{1,4}(?: ?[A-Za-z]| ?[-/] ?\d+)?$")
+    return max(houses, _worded(sample) if sample.mean_length > 3.5 else 0.2)
+
+
 def _located(sample: ColumnSample) -> float:
     return 0.0 if sample.temporal or sample.decimals > 0.5 else _search(sample, r"^(?=.*\d)[\w \-.]{2,12}$")
 
@@ -144,13 +155,13 @@ _FITS: dict[str, Fit] = {
     "person_name": _nameable, "first_name": _nameable, "last_name": _nameable,
     "email": lambda s: s.share("email_like"),
     "phone": _digits(5, 18), "fax": _digits(5, 18),
-    "street_address": lambda s: _worded(s) if s.mean_length > 3.5 else 0.2,
+    "street_address": _placed,
     "city": _worded,
     "county": lambda s: max(_worded(s), 0.7 * _search(s, r"^(?:[A-Za-z]{1,3}[ .-]?)?\d{1,5}[A-Za-z]?(?:[-.]?\d{2,10})?$")),
     "state": _coded, "country": _coded, "zip": _located,
     "coordinates": _positioned,
     "ssn": _digits(4, 9), "itin": _digits(4, 9), "passport": _document, "driver_license": _document, "national_id": _document,
-    "tax_id": _document, "card_number": _digits(4, 19), "iban": lambda s: _search(s, r"^(?i:[A-Z]{2})\d{2}"),
+    "tax_id": _document, "card_number": _carded, "iban": lambda s: _search(s, r"^(?i:[A-Z]{2})\d{2}"),
     "swift": lambda s: _search(s, r"^[A-Z0-9]{8,11}$"), "routing_number": _digits(5, 9), "account_number": _document,
     "npi": _digits(10, 10), "dea": lambda s: _search(s, r"^[A-Za-z]{1,2}\w?\d{6,7}$"), "mrn": _document, "health_plan_id": _document,
     "icd10": lambda s: max(s.share("icd10"), s.share("icd9")), "loinc": lambda s: s.share("loinc"),

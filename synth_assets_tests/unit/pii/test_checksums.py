@@ -28,6 +28,9 @@ VALID = [
     ("swift", "DEUTDEFF"),
     ("swift", "BNPAFRPPXXX"),
     ("isbn", "978-0-306-40615-7"),
+    ("clabe", "032180000118359719"),
+    ("ccc", "2100 0418 45 0200051332"),
+    ("kvnr", "A123456780"),  # the example of the GKV-Spitzenverband
 ]
 INVALID = [
     ("card_number", "4111 1111 1111 1112"),
@@ -55,6 +58,11 @@ INVALID = [
     ("swift", "DEUTZZFF"),
     ("swift", "DEUTDEF"),
     ("isbn", "978-0-306-40615-8"),
+    ("clabe", "032180000118359718"),
+    ("clabe", "03218000011835971"),
+    ("ccc", "2100 0418 46 0200051332"),
+    ("kvnr", "A123456781"),
+    ("kvnr", "1123456780"),
     ("card_number", ""),
     ("routing_number", ""),
     ("npi", "abc"),

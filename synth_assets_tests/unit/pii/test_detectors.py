@@ -32,6 +32,17 @@ def test_the_same_form_with_wrong_check_digits_is_something_else(kind: str) -> N
     assert found.score(kind) < 5
 
 
+def test_names_with_titles_are_told_by_them() -> None:
+    rare = ["Xrzeb", "Quillot", "Brntzka", "Zwylof", "Oxtrup", "Jvarn"]
+    titles = ["Dr.", "Dr. med.", "Frau", "Sig.", "Mme", "Prof. Dr."]
+    assert case_of([f"{t} {n}" for t in titles for n in rare]).top == "person_name"
+    assert case_of([f"{t}{n}" for t in ("Drum ", "Mristen ", "Smooth ") for n in rare]).top != "person_name"
+
+
+def test_codes_of_two_letters_are_no_names() -> None:
+    assert case_of(["PA", "TO", "MI", "RM", "BO", "NA", "AL", "ED"] * 9).top not in ("first_name", "last_name")
+
+
 NEAR_MISSES = [
     ("ip_address", ["1.2.3.4", "2.10.3.1", "4.5.74.7", "8.10.84.6", "4.18.82.8", "9.9.72.9", "3.1.0.2"]),  # versions
     ("ssn", [f"000-{i:02d}-{i:04d}" for i in range(10, 60)]),  # no such area

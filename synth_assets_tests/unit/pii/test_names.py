@@ -54,6 +54,25 @@ def test_a_name_that_says_nothing_is_opaque(name: str) -> None:
     assert read_header(name).opaque
 
 
+@pytest.mark.parametrize(
+    ("name", "concept"),
+    [
+        ("nacionalid", "nationality"),
+        ("rlgn_cd", "religion"),
+        ("mrtl_stat", "marital"),
+        ("diagn", "diagnosis"),
+        ("ptnt_nm", "patient"),
+    ],
+)
+def test_a_shortened_word_is_the_one_it_can_only_stand_for(name: str, concept: str) -> None:
+    assert concept in read_header(name).all
+
+
+@pytest.mark.parametrize("name", ["super", "inter", "contr", "prct", "qrst"])
+def test_a_shortened_word_that_may_be_several_is_none(name: str) -> None:
+    assert not read_header(name).known
+
+
 @pytest.mark.parametrize("name", ["name", "city", "col_name", "cx"])
 def test_a_name_with_words_is_not_opaque(name: str) -> None:
     assert not read_header(name).opaque
