@@ -47,8 +47,8 @@ TEMPLATES = {
     "es": ("Llamó {person_name} el {event_date} por {x}, teléfono {phone}, correo {email}.",),
     "nl": ("Gebeld met mevrouw {last_name} op {event_date} over {x}, tel. {phone}, {email}.",),
 }
-# Written after the rules, which were not changed for them: other phrases about homes and addresses, and words that are also places.
-HELD_OUT = {
+# Other phrases about homes and addresses, and words that are also places: held out once, then read for rules.
+SECOND = {
     "en": (
         "Family reports he drove back from {city} the same evening; next of kin at {street_address}.",
         "Please send the discharge letter to {street_address}, {city}, not to the old flat.",
@@ -76,6 +76,43 @@ HELD_OUT = {
     "nl": (
         "Patiënt komt uit {city} en verblijft bij dochter, {street_address}, {city}.",
         "In Afwachting van Best beleid, naar Huis met Rust; controle in Week 6. Werkt in {city}.",
+    ),
+}
+# Written after all rules, which were not changed for them.
+HELD_OUT = {
+    "en": (
+        "Pt lives with spouse {person_name}, {street_address}, {city}. Ambulates with cane, afebrile.",
+        "Transfer accepted from outside facility, {city}; records requested by fax.",
+        "Daughter flies in from {city} tomorrow; will stay at {street_address} until discharge.",
+        "Card was stolen while shopping in {city}, police report filed, new card mailed to {street_address}.",
+        "Claimant states the collision happened close to {street_address} on {event_date}.",
+        "Retired from the mill in {city}. Worked with asbestos. Denies alcohol.",
+        "Mail came back undeliverable: {street_address}, {city}. Please update.",
+        "Foley in place, Denver shunt checked, Boston brace fitted, Cleveland score 4. Return in March to Cardiology.",
+        "Mr {last_name} was seen in Clinic B, moved from Room 12 to Bay 4 at 14 Hours, given 20 Units Lantus, 2 Tabs Norco.",
+    ),
+    "de": (
+        "Herr {last_name} ist Rentner, verheiratet, zwei Kinder, wohnhaft {street_address} in {city}.",
+        "Verlegung in die Geriatrie {city} geplant; Ehefrau erreichbar unter {phone}.",
+        "Unfallort: {street_address}, {city}. Geschädigter {person_name}.",
+        "Zuweisung durch die Hausarztpraxis aus {city}, Rehaantrag gestellt.",
+        "Am Montag in Hannover-Klasse 3 eingestuft, in Ruhe und unter Belastung stabil, Fahrt mit Liegetaxi, Kölner Modell besprochen.",
+    ),
+    "fr": (
+        "Patient adressé par le Dr {last_name} ({city}) pour {x}.",
+        "Sinistre survenu au {street_address} à {city}, expert mandaté.",
+        "Retour à domicile, {street_address}, avec passage infirmier. Bonne évolution, Orange si fièvre.",
+        "Mme {last_name} part en vacances à {city} en juillet.",
+    ),
+    "es": (
+        "Paciente procedente de {city}, jubilado, vive solo en {street_address}.",
+        "El siniestro ocurrió en {street_address}, término municipal de {city}.",
+        "Sra. {last_name} viaja a {city} la próxima semana. En Reposo, sin Fiebre, Victoria pendiente de Control.",
+    ),
+    "nl": (
+        "Mevrouw {last_name} verhuist binnenkort naar {city}, nieuw adres {street_address}.",
+        "Doorverwezen door de huisarts uit {city} wegens {x}.",
+        "Schade gemeld op het adres {street_address} te {city}. Geen letsel, Best tevreden, in Overleg.",
     ),
 }
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -151,12 +188,13 @@ def main() -> None:
         "--presidio-notes", type=int, default=500, help="Presidio reads the first of them; 0 leaves it out"
     )
     parser.add_argument("--held-out", action="store_true", help="the templates that no rule was written for")
+    parser.add_argument("--second", action="store_true", help="the templates about homes and addresses that were read")
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--model", help="a spaCy model for Presidio, in place of the largest installed one")
     args = parser.parse_args()
     if args.model:
         detection.MODELS = (args.model,)
-    notes = make_notes(args.notes, args.seed, HELD_OUT if args.held_out else TEMPLATES)
+    notes = make_notes(args.notes, args.seed, HELD_OUT if args.held_out else SECOND if args.second else TEMPLATES)
     for name, count in (("builtin", args.notes), ("presidio", args.presidio_notes)):
         if not count:
             continue

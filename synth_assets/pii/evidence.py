@@ -95,10 +95,12 @@ def gather(sample: ColumnSample) -> Case:
 
 
 def _share_family(case: Case) -> None:
-    """A fax number looks like a phone number and a birth date like any date: where the name says so, the form speaks for it as well."""
+    """A fax number looks like a phone number, a birth date like any date: where the name says so, a common form speaks for it too."""
     form = case.values_say("phone")
     if case.header_says("fax") > 0 and form > 0:
         case.add("fax", form, "pattern: grouped or prefixed like phone numbers, as fax numbers are")
+    if case.header_says("national_id") > 0 and case.sample.share("epic") > 0.9:
+        case.add("national_id", 4, "pattern: the form of Indian voters' cards")
     form = case.header_says("tax_id")
     if form > 0 and case.values_say("itin") > 0:
         case.add("itin", form, "name: of a taxpayer, whose number lies in the ranges of itin")

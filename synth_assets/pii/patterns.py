@@ -61,6 +61,7 @@ CELL: dict[str, str] = {
     "ifsc": r"[A-Z]{4}0[A-Z0-9]{6}",  # Reserve Bank of India
     "clabe": r"\d{18}",
     "ccc": r"\d{4}[ -]?\d{4}[ -]?\d{2}[ -]?\d{10}",
+    "epic": r"[A-Z]{3}\d{7}",  # electors photo identity card of India
     "kvnr": r"[A-Z]\d{9}",
     "pan_in": r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]",  # Income Tax Department of India, the fourth letter tells the kind of holder
     "card": r"\d{12,19}|\d{4}[- ]\d{4}[- ]\d{4}[- ]\d{1,7}|\d{4}[- ]\d{6}[- ]\d{5}",

@@ -30,6 +30,16 @@ _SURE = (
     r"|(?:nat[oa]|residente|abita|vive|domiciliat[oa]) a|città di|comune di"
     r"|woont in|woonachtig (?:in|te)|geboren (?:in|te)|verhuisd (?:van|naar)|afkomstig uit|gemeente"
     r"|mora em|reside em|nascid[oa] em|natural de|cidade de"
+    # institutions and journeys that are named by a town
+    r"|(?:clinique|hôpital|CHU|CHR|CH|centre hospitalier|maternité|mairie|gare|préfecture|tribunal|agence|lycée) (?:de|d['\u2019])"
+    r"|(?:hospital|clínica|ayuntamiento|juzgado|estación|sucursal|instituto|centro de salud) de"
+    r"|(?:ospedale|clinica|tribunale|questura|stazione|filiale) di|(?:ziekenhuis|kliniek|filiaal|kantoor|praktijk) (?:in|te|van)"
+    r"|(?:Klinik(?:um)?|Krankenhaus|Praxis|Filiale|Amtsgericht|Standesamt|Bürgeramt|Bahnhof|Reha) (?:in|von|zu)"
+    r"|mit dem (?:Zug|Auto|Bus) (?:aus|nach)|arbeitet in|tätig in|studiert in"
+    r"|(?:komt|komen) uit|afkomstig van|(?:werkt|studeert|verblijft) in|werkzaam in"
+    r"|(?:travaille|étudie) à|(?:trabaja|estudia) en|trasladad[oa] (?:a|desde)|(?:lavora|studia) a|trasferit[oa] (?:a|da)"
+    r"|(?:visit(?:ed|s|ing)|family|relatives|friends) in"
+    r"|(?:hospital|clinic|office|branch|plant|depot|court|school|practice) (?:in|at|near)"
     r"|(?:city|town|stadt|ort|wohnort|geburtsort|place of birth|birthplace|ville|lieu de naissance|ciudad|localidad"
     r"|lugar de nacimiento|città|luogo di nascita"
     r"|woonplaats|geboorteplaats|plaats|cidade|localidade) ?:"
@@ -40,6 +50,8 @@ _HOME = (
     r"|habite à|domiciliée? à|déménagé à"
     r"|vive en|reside en|nacid[oa] en|vecin[oa] de|nat[oa] a|abita a|woont in|woonachtig (?:in|te)|verhuisd (?:van|naar)"
     r"|mora em|reside em|nascid[oa] em"
+    r"|(?:komt|komen) uit|(?:werkt|studeert) in|travaille à|(?:trabaja|estudia) en|mit dem (?:Zug|Auto|Bus) (?:aus|nach)|clinique de"
+    r"|(?:clínica|ayuntamiento) de"
 )
 _AND_TO = re.compile(rf" (?:to|nach|naar|à|a|para) ({_PHRASE})")
 _PLAIN = r"in|near|outside|around|from|aus|nach|von|à|en|uit|naar|te|em"
@@ -73,6 +85,24 @@ _STREET_WORD = rf"(?:(?:{_LINK}|du|des|dos|das|du) )*[{_UPPER}\d][\w'\u2019.\-]*
 _LABELLED = re.compile(
     rf"(?<!\w)(?i:{_LABEL}):? +(\d{{1,5}}[A-Za-z]?(?: bis| ter)?,? {_STREET_WORD}(?: {_STREET_WORD}){{0,4}}(?=[.,;)\n]| [a-z(]|$)"
     rf"|[{_UPPER}][\w'\u2019.\-]*(?: {_STREET_WORD}| [a-zà-ÿ]{{2,4}}){{0,6}}?,? \d{{1,5}} ?[A-Za-z]?(?![\w/.:\-]\d))(?!\w)"
+)
+# A number and capitalised words up to a mark, after a word of place or where letters go; times and amounts have no such words.
+_GOES = (
+    r"(?:(?:send|sent|mail(?:ed)?|post(?:ed)?|forward(?:ed)?|go(?:es)?|letters?|invoices?|parcels?|bills?|cards?) (?:\w+ ){0,3}to"
+    r"|kin at|parents at|staying at|found at|home at|house at|flat at|moved to|was|now|formerly|previously)"
+)
+_SENT = re.compile(
+    rf"(?<!\w)(?i:{_GOES}) (\d{{1,5}}[A-Za-z]? [{_UPPER}][a-zà-ÿ'\u2019]+(?: [{_UPPER}][a-zà-ÿ'\u2019]+){{1,3}})(?=[,.;)\n]|$| and\b)"
+)
+# After a mention of whose home it is: a name of a street in capitals and its number.
+_KIN = (
+    r"dochter|zoon|moeder|vader|zus|broer|ouders|tochter|sohn|mutter|schwester|bruder|eltern|fille|fils|mère|père|sœur|frère"
+    r"|hija|hijo|madre|padre|hermana|hermano|figlia|figlio|sorella|fratello"
+)
+_AT_HOME = re.compile(
+    r"(?<!\w)(?i:(?:bij|beim?|chez|con|presso) (?:(?:zijn|haar|de|der|seiner|ihrer|sa|son|su|la|el|il|sua|suo) )?"
+    rf"(?:{_KIN}),|wohnt (?:noch|jetzt|nun|weiterhin)|wohnen (?:noch|jetzt)|viven? (?:ahora )?en|zieht um in)"
+    rf" ([{_UPPER}][\w'\u2019.\-]*(?: {_STREET_WORD}| [a-zà-ÿ]{{1,6}}){{0,5}}?,? \d{{1,5}} ?[A-Za-z]?(?![\w/.:\-]\d))(?!\w)"
 )
 _LISTS = (
     "calendar_words",
@@ -131,8 +161,9 @@ def labelled_addresses(text: str) -> Iterator[Place]:
     """Where addresses stand that a label tells, whatever the street is called, and those of rarer streets."""
     for match in _RARE_STREETS.finditer(text):
         yield match.span()
-    for match in _LABELLED.finditer(text):
-        yield match.start(1), match.start(1) + len(match[1].rstrip(" ,."))
+    for pattern in (_LABELLED, _SENT, _AT_HOME):
+        for match in pattern.finditer(text):
+            yield match.start(1), match.start(1) + len(match[1].rstrip(" ,."))
 
 
 def _fits_plain(preposition: str, phrase: str, after: str) -> bool:

@@ -61,5 +61,6 @@ def test_quality_with_own_headers(scores: dict[str, dict[str, Any]]) -> None:
 
 @pytest.mark.shared_data
 def test_quality_without_telling_headers(scores: dict[str, dict[str, Any]]) -> None:
-    assert scores["yes"]["direct_recall"] >= 0.93
+    assert scores["yes"]["macro_f1"] >= 0.945
+    assert scores["yes"]["direct_recall"] >= 0.90
     assert scores["yes"]["direct_precision"] >= 0.98
