@@ -86,3 +86,12 @@ def stored(table: pa.Table, folder: Path, parts: int = 1) -> Path:
     for i in range(parts):
         pq.write_table(table.slice(i * size, size), folder / f"part-{i:05d}.parquet")
     return folder
+
+
+def near(value: Any) -> Any:
+    """The same record, in which numbers may differ in the order of their sums."""
+    if isinstance(value, dict):
+        return {k: near(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(near(v) for v in value)
+    return pytest.approx(value, rel=1e-12) if isinstance(value, float) else value

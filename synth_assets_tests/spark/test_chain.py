@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +33,7 @@ from synth_assets.tables.engine import Engine, Session, SparkOptions
 from synth_assets.tables.engine_marginals import FanOut, ParquetTable
 from synth_assets.tables.schema import ColumnSchema, ForeignKey, TableSchema
 from synth_assets.tables.split import SplitTable, split_tables
-from synth_assets_tests.spark.conftest import DUCK, SOCKET, stored
+from synth_assets_tests.spark.conftest import DUCK, SOCKET, near, stored
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(900), pytest.mark.filterwarnings(SOCKET)]
 KEY = SecretKey(bytes(range(32)))
@@ -184,16 +183,7 @@ def test_profiles_are_the_same_but_for_the_last_digits_of_sums(spark: Engine, tm
         for engine in (DUCK, spark)
     ]
     assert found[0]["duplicates"] == 0
-    assert found[0] == _near(found[1])
-
-
-def _near(value: Any) -> Any:
-    """The same record, in which numbers may differ in the order of their sums."""
-    if isinstance(value, dict):
-        return {k: _near(v) for k, v in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_near(v) for v in value)
-    return pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+    assert found[0] == near(found[1])
 
 
 def test_the_split_puts_the_same_rows_on_the_same_side(

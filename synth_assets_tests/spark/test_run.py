@@ -17,7 +17,7 @@ import pytest
 
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
-from synth_assets_tests.spark.conftest import CONF, MASTER
+from synth_assets_tests.spark.conftest import CONF, MASTER, near
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(1800)]
 ROWS = 400
@@ -93,12 +93,16 @@ def call(home: Path, dataset: str, **more: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+def newest(home: Path, asset: str, zone: Zone) -> Path:
+    """The folder of an asset's newest artifact."""
+    folder = home / "var" / zone / "ward" / asset
+    made: str = json.loads((folder / "current.json").read_text())["content_hash"]
+    return folder / made
+
+
 def table(home: Path, asset: str, zone: Zone) -> pa.Table:
     """The table of an asset's newest artifact."""
-    folder = home / "var" / zone / "ward" / asset
-    newest = json.loads((folder / "current.json").read_text())
-    made = next(p for p in folder.iterdir() if p.is_dir() and p.name in json.dumps(newest))
-    return pq.read_table(sorted(made.rglob("part-*.parquet")))
+    return pq.read_table(sorted(newest(home, asset, zone).rglob("part-*.parquet")))
 
 
 def test_the_demo_runs_on_duckdb_where_pyspark_is_installed(spark: object, tmp_path: Path) -> None:
@@ -127,5 +131,10 @@ def test_a_chain_on_spark_gives_the_tables_of_duckdb(spark: object, tmp_path: Pa
         assert found[0].num_rows == (ROWS if asset.endswith("patients") else ROWS + 60)
         assert [f.type for f in found[1].schema] == [f.type for f in found[0].schema]
         assert found[1].to_pydict() == found[0].to_pydict(), asset
+    for asset in ("profile", "pii_classification"):
+        records = [
+            json.loads((newest(home, asset, Zone.RESTRICTED) / "result.json").read_text()) for home in homes.values()
+        ]
+        assert records[0] == near(records[1]), asset
     notes = table(homes["spark"], "masked_visits", Zone.MASKED)["note"].to_pylist()
     assert not [n for n in notes if "617-555-" in n or "O'NEIL" in n]
