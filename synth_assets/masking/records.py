@@ -106,8 +106,9 @@ class ColumnSummary(Frozen):
         dtype: Storage type in the masked table; None where the column was dropped.
         nulls_before: Missing cells in the raw table.
         nulls_after: Missing cells in the masked one; None where the column was dropped.
-        distinct_before: Different values in the raw table, estimated (HyperLogLog).
-        distinct_after: Different values in the masked table, estimated; None where the column was dropped.
+        distinct_before: Different values in the raw table, estimated (HyperLogLog); None where the mask is one to one or the column
+            was dropped: what is lost is known then.
+        distinct_after: Different values in the masked table, likewise.
         information_loss: 0 (rows are told apart as before) to 1 (nothing is left), see `summary.information_loss`; the mean penalty of
             its cells where it was generalised jointly.
     """
@@ -120,7 +121,7 @@ class ColumnSummary(Frozen):
     dtype: str | None
     nulls_before: int
     nulls_after: int | None
-    distinct_before: int
+    distinct_before: int | None
     distinct_after: int | None
     information_loss: float = Field(ge=0, le=1)
 

@@ -6,7 +6,6 @@ What belongs here: counts. What does not: values; none is read out of the engine
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,10 +61,10 @@ def summarise(
         CheckFailedError: the masked table has another number of rows.
     """
     coarser = frozenset(c.column for c in plan.columns if c.action not in ONE_TO_ONE | {"date_shift"})
-    before = _counts(session, raw, [c.column for c in plan.columns])
     left = [c for c in plan.columns if c.action != "drop"]
-    alike = {c.column: before[f"d:{c.column}"] for c in left if _one_to_one(c)}
-    after = _counts(session, masked, [c.column for c in left], alike)
+    counted = frozenset(c.column for c in left if not _one_to_one(c))
+    before = _counts(session, raw, [c.column for c in plan.columns], counted)
+    after = _counts(session, masked, [c.column for c in left], counted)
     if before["rows"] != after["rows"]:
         raise CheckFailedError(
             f"masking changed the number of rows of table {plan.table!r} from {before['rows']} to {after['rows']}."
@@ -94,18 +93,18 @@ def _one_to_one(plan: ColumnPlan) -> bool:
     )
 
 
-def _counts(session: Session, path: Path, columns: list[str], alike: Mapping[str, int] | None = None) -> dict[str, int]:
-    """`rows`, and per column `n:<column>` nulls and `d:<column>` distinct values (HyperLogLog; those in `alike` are known)."""
-    table, known = session.parquet(path), alike or {}
+def _counts(session: Session, path: Path, columns: list[str], counted: frozenset[str]) -> dict[str, int]:
+    """`rows`, per column `n:<column>` nulls, and `d:<column>` distinct values (HyperLogLog) of those that are counted."""
+    table = session.parquet(path)
     measures = {"rows": table.count()}
     for i, name in enumerate(columns):
         measures[f"f{i}"] = table[name].count()  # stands in the files, unlike a sum over nulls
-        if name not in known:
+        if name in counted:
             measures[f"d{i}"] = table[name].approx_nunique()
     row = table.aggregate(**measures).to_pyarrow().to_pylist()[0]
     rows = int(row["rows"])
     named = {f"n:{name}": rows - int(row[f"f{i}"]) for i, name in enumerate(columns)}
-    distinct = {f"d:{name}": known.get(name, row.get(f"d{i}")) or 0 for i, name in enumerate(columns)}
+    distinct = {f"d:{name}": int(row[f"d{i}"] or 0) for i, name in enumerate(columns) if name in counted}
     return {"rows": rows, **named, **distinct}
 
 
@@ -113,10 +112,16 @@ def _column(
     plan: ColumnPlan, dtype: str | None, before: dict[str, int], after: dict[str, int], loss: float | None
 ) -> ColumnSummary:
     """One column; `loss` is the penalty of its cells where it was generalised jointly."""
-    rows, nulls, distinct = before["rows"], before[f"n:{plan.column}"], before[f"d:{plan.column}"]
+    rows, nulls, distinct = before["rows"], before[f"n:{plan.column}"], before.get(f"d:{plan.column}")
     dropped = plan.action == "drop"
     nulls_after = None if dropped else after[f"n:{plan.column}"]
-    distinct_after = None if dropped else after[f"d:{plan.column}"]
+    distinct_after = after.get(f"d:{plan.column}")
+    if loss is None:
+        filled_after = 0 if nulls_after is None else rows - nulls_after
+        # what is not counted was dropped, or has as many values as before
+        loss = information_loss(
+            rows - nulls, distinct or 1, filled_after, 1 if distinct_after is None else distinct_after
+        )
     return ColumnSummary(
         column=plan.column,
         action=plan.action,
@@ -128,13 +133,7 @@ def _column(
         nulls_after=nulls_after,
         distinct_before=distinct,
         distinct_after=distinct_after,
-        information_loss=round(loss, 3)
-        if loss is not None
-        else 0.0
-        if plan.action == "keep"
-        else information_loss(
-            rows - nulls, distinct, 0 if nulls_after is None else rows - nulls_after, distinct_after or 0
-        ),
+        information_loss=0.0 if plan.action == "keep" else round(loss, 3),
     )
 
 

@@ -196,6 +196,16 @@ def test_a_summary_counts_and_gives_reasons(house: House) -> None:
         0,
     )
     assert columns["name"].reason == "policy dev_test: person_name"
+    assert (columns["amount"].distinct_before, columns["amount"].distinct_after) == (None, None)
+
+
+def test_a_mask_that_is_one_to_one_loses_nothing_and_is_not_counted(house: House) -> None:
+    overrides = {"patients": {"name": ColumnConfig(action="keep"), "phone": ColumnConfig(action="pseudonym")}}
+    columns = {c.column: c for c in _clinic(house).mask(overrides=overrides)["patients"].columns}
+    for name in ("name", "phone"):
+        found = columns[name]
+        assert (found.nulls_before, found.nulls_after) == (1, 1)
+        assert (found.distinct_before, found.distinct_after, found.information_loss) == (None, None, 0.0)
 
 
 @pytest.mark.parametrize(
