@@ -99,12 +99,15 @@ def made_parts(title: str, tables: Sequence[unseen_tables.Table], *, opaque: boo
 
 
 def unseen_parts(tables: int, seed: int) -> list[Part]:
-    """The two made sets, each with its names and without."""
-    made, offices = unseen_tables.make_tables(seed, tables), unseen_offices.office_tables(seed)
+    """The made sets, each with its names and without."""
+    made = unseen_tables.make_tables(seed, tables)
     parts = []
     for opaque in (False, True):
         parts += made_parts(f"unseen tables ({tables})", made, opaque=opaque, halves=True)
-        parts += made_parts(f"office tables ({len(offices)})", offices, opaque=opaque, halves=False)
+        for second in (False, True):
+            offices = unseen_offices.office_tables(seed, second=second)
+            title = f"office tables, {'second' if second else 'first'} set ({len(offices)})"
+            parts += made_parts(title, offices, opaque=opaque, halves=False)
     return parts
 
 
