@@ -19,7 +19,7 @@ from synth_assets.seeds import child_seed
 from synth_assets.storage import atomic
 from synth_assets.synthesis import keys
 from synth_assets.synthesis.marginals.fit import MarginalModel
-from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_bins
+from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_bins, sample_rows
 from synth_assets.synthesis.release_measure import ReleaseLinks, TableLinks
 from synth_assets.tables.schema import ForeignKey
 
@@ -80,7 +80,7 @@ def sample_release(parts: ReleaseParts, *, rows: int | None, seed: int, out: Pat
 
 
 class _Sampling:
-    """The state of one call: writers, numbers of rows so far, tables that others refer to."""
+    """The state of one call: writers, numbers of rows so far and in all, tables that others refer to."""
 
     def __init__(self, parts: ReleaseParts, seed: int, out: Path, stack: ExitStack) -> None:
         self.parts, self.seed, self.out, self.stack = parts, seed, out, stack
@@ -88,6 +88,7 @@ class _Sampling:
         self.chunk: dict[str, _Made] = {}
         self.first = {t.table.name: 0 for t in parts.links.tables}
         self.writers: dict[str, Any] = {}
+        self.totals: dict[str, int] = {}
 
     # tables outside the unit
 
@@ -95,6 +96,7 @@ class _Sampling:
         """A table whose rows are its own units: no parent conditions it."""
         name = links.table.name
         total = self.parts.models[name].rows if rows is None else rows
+        self.totals[name] = total
         referred = any(k.parent_table == name for t in self.parts.links.tables for k in t.table.foreign_keys)
         all_foreign = bool(links.table.primary_key) and not set(links.table.primary_key) - _foreign(links)
         step = total if referred or all_foreign else CHUNK_ROWS
@@ -111,6 +113,7 @@ class _Sampling:
     def unit(self, root: TableLinks, rows: int | None) -> None:
         """The unit's table in chunks, each with all that hangs on it."""
         total = self.parts.models[root.table.name].rows if rows is None else rows
+        self.totals[root.table.name] = total
         followers = [t for t in self.parts.links.tables if t.in_unit and t is not root]
         step = CHUNK_PARENTS if followers else CHUNK_ROWS
         for number, start in enumerate(range(0, max(total, 1), step)):
@@ -140,10 +143,10 @@ class _Sampling:
         """Sample one chunk of one table, write it, and return what its children need."""
         name, model = links.table.name, self.parts.models[links.table.name]
         rng = self._rng(name, "rows", number)
-        bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
-        if parent is None and bins:
-            order = rng.permutation(rows)
-            bins = {c: b[order] for c, b in bins.items()}
+        if parent is None:
+            bins = sample_rows(model, rows, rng, total=self.totals[name])
+        else:
+            bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
         made = _Made(rows, {}, bins, root, parent)
         for key in self._ordered(links):
             self._refer(links, key, made, rng)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from synth_assets.synthesis.marginals.binning import number_scale, signed_exp, signed_log
 from synth_assets.synthesis.marginals.fit import MarginalModel
 from synth_assets.synthesis.marginals.measurements import ColumnCells
+from synth_assets.synthesis.marginals.polish import MOST_ROWS, polish
 
 DEFAULT_DECIMALS = 2
 CONDITION_CELLS = 20_000_000
@@ -47,7 +48,7 @@ def sample_bins(
         order = np.argsort(component, kind="stable")
         starts = np.searchsorted(component[order], np.arange(len(weights) + 1))
     else:
-        starts = np.rint(np.concatenate([[0.0], np.cumsum(weights / weights.sum())]) * rows).astype(np.int64)
+        starts = _starts(weights, rows)
         order = np.arange(rows)
     out = {name: np.asarray(bins, dtype=np.int64) for name, bins in given.items()}
     for name, table in model.tables.items():
@@ -60,6 +61,17 @@ def sample_bins(
         target = np.empty(rows, dtype=np.int64)
         target[order] = np.repeat(model.classes, np.diff(starts))
         out[model.target] = target
+    return out
+
+
+def components(model: MarginalModel, rows: int) -> np.ndarray:
+    """Component of each row that `sample_bins` draws without conditions, ascending, shape (rows,)."""
+    return np.repeat(np.arange(len(model.weights)), np.diff(_starts(model.weights.astype(np.float64), rows)))
+
+
+def _starts(weights: np.ndarray, rows: int) -> np.ndarray:
+    """First row of each component, and the end of the last: the rounded shares of the rows."""
+    out: np.ndarray = np.rint(np.concatenate([[0.0], np.cumsum(weights / weights.sum())]) * rows).astype(np.int64)
     return out
 
 
@@ -287,9 +299,23 @@ def arrow_type(dtype: str) -> pa.DataType:
 
 def sample_table(model: MarginalModel, rows: int, rng: np.random.Generator) -> pa.Table:
     """Rows of one table without relations, in random order."""
+    return decode(model, sample_rows(model, rows, rng, total=rows), rng)
+
+
+def sample_rows(model: MarginalModel, rows: int, rng: np.random.Generator, *, total: int) -> dict[str, np.ndarray]:
+    """Bins of every column for rows without conditions, in random order.
+
+    Args:
+        model: A fitted model.
+        rows: How many, of a chunk.
+        rng: Source of randomness.
+        total: Rows of all chunks; samples of up to `MOST_ROWS` are polished, in larger ones the error of sampling is small beside the noise.
+    """
     bins = sample_bins(model, rows, rng)
+    if bins and total <= MOST_ROWS:
+        bins = polish(model, bins, components(model, rows), rng)
     order = rng.permutation(rows)
-    return decode(model, {name: b[order] for name, b in bins.items()}, rng)
+    return {name: b[order] for name, b in bins.items()}
 
 
 def decode(
