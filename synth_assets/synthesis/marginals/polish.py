@@ -1,8 +1,8 @@
 """Polish: bring the tables of a finite sample close to those of the model, by exchanging values between rows of one component.
 
-What belongs here: exchanges. What does not: the model's probabilities (mixture.py), the draw (sample.py). Within a component the columns
-are independent, so a row with an exchanged value is as likely as before; only the joint draw is less random. Nothing but the model is
-read: free post-processing. Derivation and effect: docs/mechanisms/dp_marginals.md, "Polish".
+What belongs here: exchanges. What does not: the model's probabilities (mixture.py), the draw (sample.py). Within a component the
+columns are independent, so a row with an exchanged value is as likely as before; only the joint draw is less random. Nothing but the
+model is read: free post-processing. Derivation and effect: docs/mechanisms/dp_marginals.md, "Polish".
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def polish(
     """Exchange values of the features within components until the pair tables are close to the model's.
 
     One sweep visits every column: rows of a component are paired at random, and a pair exchanges its values where that lowers the
-    squared distance, each cell in units of its sampling variance, of the column's tables with its partners. Exchanges of one visit do not know of
-    each other, so only a share of them is tried, which falls from sweep to sweep.
+    squared distance, each cell in units of its sampling variance, of the column's tables with its partners. Exchanges of one visit do
+    not know of each other, so only a share of them is tried, which falls from sweep to sweep.
 
     Args:
         model: The model that the rows were drawn from.

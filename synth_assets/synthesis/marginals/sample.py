@@ -309,7 +309,8 @@ def sample_rows(model: MarginalModel, rows: int, rng: np.random.Generator, *, to
         model: A fitted model.
         rows: How many, of a chunk.
         rng: Source of randomness.
-        total: Rows of all chunks; samples of up to `MOST_ROWS` are polished, in larger ones the error of sampling is small beside the noise.
+        total: Rows of all chunks. Samples of up to `MOST_ROWS` are polished; in larger ones the error of sampling is small beside the
+            noise.
     """
     bins = sample_bins(model, rows, rng)
     if bins and total <= MOST_ROWS:
