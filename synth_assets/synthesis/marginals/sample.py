@@ -6,7 +6,6 @@ import `tables`), keys and relations (multitable.py).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -77,18 +76,38 @@ def _starts(weights: np.ndarray, rows: int) -> np.ndarray:
 
 def _inverse(table: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Bins of rows that stand in blocks of one component each, stratified within each block."""
-    cumulative = np.cumsum(table.astype(np.float64), axis=0)
-    out = np.empty(int(starts[-1]), dtype=np.int64)
-    for k, (a, b) in enumerate(itertools.pairwise(starts.tolist())):
-        if b > a:
-            u = stratified(b - a, rng)
-            out[a:b] = np.searchsorted(cumulative[:, k], u * cumulative[-1, k], side="right")
-    return np.minimum(out, len(table) - 1)
+    size = np.diff(starts)
+    component = np.repeat(np.arange(len(size)), size)
+    return _search(np.cumsum(table.astype(np.float64), axis=0).T, component, _stratified(component, size, rng))
 
 
-def stratified(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Uniform numbers in [0, 1), one per stratum of width 1 / size, in random order."""
-    return rng.permutation((np.arange(size) + rng.random()) / max(size, 1))
+def _search(cumulative: np.ndarray, row: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """For each u in [0, 1), the entry of its row of cumulative weights in which it falls; one search for all: row r occupies [r, r + 1)."""
+    last = cumulative.shape[1] - 1
+    scale = np.maximum(cumulative[:, -1:], 1e-300)
+    flat = (np.minimum(cumulative / scale, 1.0) + np.arange(len(cumulative))[:, None]).ravel()
+    found = np.searchsorted(flat, row + np.minimum(u, 1 - 1e-9), side="right")
+    out: np.ndarray = np.clip(found - row * (last + 1), 0, last)
+    return out
+
+
+def _stratified(group: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Uniform numbers in [0, 1), one per stratum of width 1 / (rows of the group), in random order within each group.
+
+    Args:
+        group: Group of each row, shape (rows,), in any order.
+        size: Rows of each group.
+        rng: Source of randomness.
+    """
+    rows = len(group)
+    shuffled = rng.permutation(rows)
+    short = group.astype(np.int16) if len(size) < 2**15 else group  # numpy sorts short integers by radix
+    order = shuffled[np.argsort(short[shuffled], kind="stable")]
+    start = np.concatenate([[0], np.cumsum(size)[:-1]])
+    rank = np.arange(rows) - np.repeat(start, size)
+    out = np.empty(rows)
+    out[order] = (rank + np.repeat(rng.random(len(size)), size)) / np.repeat(size, size)
+    return out
 
 
 def posterior(model: MarginalModel, given: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -122,23 +141,8 @@ def _posterior_draw(
         begin = int(ends[first - 1]) if first else 0
         rows_here = order[begin : int(ends[min(first + step, len(distinct)) - 1])]
         group = where.ravel()[rows_here] - first
-        # one search for all rows: group g occupies the interval [g, g + 1)
-        scale = np.maximum(cumulative[:, -1:], 1e-300)
-        flat = (cumulative / scale + np.arange(len(some))[:, None]).ravel()
-        u = np.minimum(_stratified_by(group, rng), 1 - 1e-9)
-        found = np.searchsorted(flat, group + u, side="right")
-        out[rows_here] = np.clip(found - group * len(model.weights), 0, len(model.weights) - 1)
-    return out
-
-
-def _stratified_by(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uniform numbers, stratified within each run of equal entries of a sorted array."""
-    size = np.bincount(group)
-    start = np.concatenate([[0], np.cumsum(size)[:-1]])
-    shuffled = np.lexsort((rng.random(len(group)), group))
-    rank = np.empty(len(group), dtype=np.int64)
-    rank[shuffled] = np.arange(len(group)) - start[group]
-    out: np.ndarray = (rank + rng.random(len(size))[group]) / size[group]
+        u = _stratified(group, np.bincount(group, minlength=len(some)), rng)
+        out[rows_here] = _search(cumulative, group, u)
     return out
 
 
@@ -165,17 +169,19 @@ def values(
 
 def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A cell for each row, from the distribution inside its bin, stratified within the bin."""
-    order = np.argsort(bins, kind="stable")
-    u = np.empty(len(bins))
-    u[order] = _stratified_by(np.asarray(bins)[order], rng) if len(bins) else 0.0
-    out = np.empty(len(bins), dtype=np.int64)
-    for g in range(int(group.max()) + 1):
-        ids = np.flatnonzero(group == g)
-        at = order[np.searchsorted(bins[order], g) : np.searchsorted(bins[order], g, side="right")]
-        cumulative = np.cumsum(inside[ids])
-        found = np.searchsorted(cumulative, u[at] * cumulative[-1], side="right")
-        last = int(np.flatnonzero(inside[ids] > 0)[-1])
-        out[at] = ids[np.minimum(found, last)]
+    cells = np.argsort(group, kind="stable")  # a bin's cells side by side
+    width = np.bincount(group)
+    if width.max() == 1:
+        return cells[bins]
+    end = np.cumsum(width)
+    begin = end - width
+    share = inside[cells]
+    last = np.maximum.reduceat(np.where(share > 0, np.arange(len(cells)), 0), begin)
+    before = np.concatenate([[0.0], np.cumsum(share)])
+    u = _stratified(bins, np.bincount(bins, minlength=len(width)), rng)
+    at = before[begin][bins] + u * (before[end] - before[begin])[bins]
+    found = np.searchsorted(before, at, side="right") - 1
+    out: np.ndarray = cells[np.clip(found, begin[bins], last[bins])]
     return out
 
 
