@@ -82,7 +82,7 @@ def _inverse(table: np.ndarray, starts: np.ndarray, rng: np.random.Generator) ->
 
 
 def _search(cumulative: np.ndarray, row: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """For each u in [0, 1), the entry of its row of cumulative weights in which it falls; one search for all: row r occupies [r, r + 1)."""
+    """The entry of its row of cumulative weights in which each u of [0, 1) falls; one search for all: row r occupies [r, r + 1)."""
     last = cumulative.shape[1] - 1
     scale = np.maximum(cumulative[:, -1:], 1e-300)
     flat = (np.minimum(cumulative / scale, 1.0) + np.arange(len(cumulative))[:, None]).ravel()
