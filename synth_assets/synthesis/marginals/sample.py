@@ -169,10 +169,12 @@ def values(
 
 def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A cell for each row, from the distribution inside its bin, stratified within the bin."""
-    cells = np.argsort(group, kind="stable")  # a bin's cells side by side
+    cells: np.ndarray = np.argsort(group, kind="stable")  # a bin's cells side by side
     width = np.bincount(group)
+    out: np.ndarray
     if width.max() == 1:
-        return cells[bins]
+        out = cells[bins]
+        return out
     end = np.cumsum(width)
     begin = end - width
     share = inside[cells]
@@ -181,7 +183,7 @@ def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.rand
     u = _stratified(bins, np.bincount(bins, minlength=len(width)), rng)
     at = before[begin][bins] + u * (before[end] - before[begin])[bins]
     found = np.searchsorted(before, at, side="right") - 1
-    out: np.ndarray = cells[np.clip(found, begin[bins], last[bins])]
+    out = cells[np.clip(found, begin[bins], last[bins])]
     return out
 
 
