@@ -36,6 +36,10 @@ class NoiseSource(Protocol):
         """An index drawn with probability proportional to exp(epsilon * score / (2 * sensitivity))."""
         ...
 
+    def selections(self, scores: np.ndarray, *, epsilon: float, sensitivity: float, size: int) -> np.ndarray:
+        """`size` independent draws of `exponential`, int64."""
+        ...
+
 
 def effective_sigma(sigma: float) -> float:
     """The scale that is really drawn for `sigma`: rounded up to a multiple of 2**-20, exact as a float; a fixed point of itself.
@@ -89,7 +93,12 @@ class _Noise:
         Raises:
             InputError: no score, a score that is not finite, or an epsilon or sensitivity that is not positive and finite.
         """
-        return choose(self._stream(), np.asarray(scores, dtype=np.float64), epsilon=epsilon, sensitivity=sensitivity)
+        return int(self.selections(scores, epsilon=epsilon, sensitivity=sensitivity, size=1)[0])
+
+    def selections(self, scores: np.ndarray, *, epsilon: float, sensitivity: float, size: int) -> np.ndarray:
+        """`size` independent choices of `exponential`, int64, shape (size,)."""
+        scores = np.asarray(scores, dtype=np.float64)
+        return choose(self._stream(), scores, epsilon=epsilon, sensitivity=sensitivity, size=size)
 
 
 class SystemNoise(_Noise):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.privacy.records import CrossCheck, Event, Record, Spent
 
 
@@ -32,6 +33,7 @@ class PrivacyReport(Record):
         steps: Calls of noisy mechanisms.
         epsilon_lower_bound: Empirical lower bound; None where it was not measured.
         lower_bound_reason: Why it is None.
+        empirical: The attacks that gave it.
         non_dp_inputs: What was taken from the data without noise and not confirmed by a person.
         notes: Choices of the method in words.
         seconds: Wall time of planning and measuring.
@@ -54,7 +56,8 @@ class PrivacyReport(Record):
     sampling_rate: float | None = None
     steps: int
     epsilon_lower_bound: float | None = None
-    lower_bound_reason: str | None = "no empirical lower bound is measured in this version"
+    lower_bound_reason: str | None = None
+    empirical: EmpiricalCheck | None = None
     non_dp_inputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from synth_assets.errors import InputError
+from synth_assets.privacy import inversion
 
 WORD_BITS = 62
 WORD = 1 << WORD_BITS
@@ -110,9 +111,10 @@ def bernoulli_exp(bits: Bits, threshold: np.ndarray, keys: np.ndarray, exact: Ex
         keys: What `exact` is asked with on a tie, shape (k,).
         exact: Gives the rational x.
     """
-    odd = np.zeros(len(threshold), dtype=bool)
-    alive = np.arange(len(threshold))
-    k = 1
+    hit = below(bits, threshold, keys, exact)
+    odd = ~hit
+    alive = np.flatnonzero(hit)
+    k = 2
     while len(alive):
         # floor(floor(x * W) / k) = floor(x / k * W): nested floors of a division by a positive integer
         hit = below(bits, threshold[alive] // k, keys[alive], exact, k)
@@ -212,7 +214,23 @@ def target(sigma: int) -> Target:
 
 
 def gaussian(bits: Bits, sigma: int, size: int) -> np.ndarray:
-    """Draw the discrete Gaussian (the same paper, algorithm 3).
+    """Draw the discrete Gaussian: by inversion where a table of its distribution pays, else by rejection. Both are exact.
+
+    Args:
+        bits: The stream.
+        sigma: Scale in units of 2**-20.
+        size: Number of draws.
+
+    Returns:
+        int64 array, shape (size,).
+    """
+    if inversion.serves(sigma):
+        return inversion.table(sigma, WORD_BITS).draw(bits, size)
+    return rejection(bits, sigma, size)
+
+
+def rejection(bits: Bits, sigma: int, size: int) -> np.ndarray:
+    """Draw the discrete Gaussian of any scale by rejection (the same paper, algorithm 3).
 
     Args:
         bits: The stream.
@@ -235,14 +253,20 @@ def gaussian(bits: Bits, sigma: int, size: int) -> np.ndarray:
     return out
 
 
-def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float) -> int:
+def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float, size: int = 1) -> np.ndarray:
     """The exponential mechanism by rejection: propose uniformly, accept with probability exp(-epsilon (max - score) / (2 sensitivity)).
+
+    What is accepted of a stream of proposals is a stream of independent choices.
 
     Args:
         bits: The stream.
         scores: Finite, shape (k,), k >= 1.
-        epsilon: Bounded range of the call; rounded down to a multiple of 2**-30.
+        epsilon: Bounded range of one choice; rounded down to a multiple of 2**-30.
         sensitivity: Of one score.
+        size: Number of independent choices.
+
+    Returns:
+        Indices, int64, shape (size,).
 
     Raises:
         InputError: epsilon is not finite or below 2**-30; see `score_grid` for the rest.
@@ -257,11 +281,15 @@ def choose(bits: Bits, scores: np.ndarray, *, epsilon: float, sensitivity: float
     pairs = [divmod(slope * gap, denominator) for gap in (steps.max() - steps).tolist()]
     whole = np.array([min(w, MAX_WHOLE) for w, _ in pairs], dtype=np.int64)
     part = np.array([(r << WORD_BITS) // denominator for _, r in pairs], dtype=np.int64)
-    while True:
-        tried = uniform_below(bits, len(steps), 256)
+    out = np.empty(size, dtype=np.int64)
+    done = 0
+    while done < size:
+        tried = uniform_below(bits, len(steps), min(CHUNK, max(256, 2 * (size - done))))
         hit = accept(bits, whole[tried], part[tried], tried, lambda i: Fraction(pairs[i][1], denominator))
-        if hit.any():
-            return int(tried[int(np.argmax(hit))])
+        chosen = tried[hit][: size - done]
+        out[done : done + len(chosen)] = chosen
+        done += len(chosen)
+    return out
 
 
 def score_grid(scores: np.ndarray, sensitivity: float) -> tuple[np.ndarray, int]:
@@ -291,5 +319,5 @@ def score_grid(scores: np.ndarray, sensitivity: float) -> tuple[np.ndarray, int]
 def uniform_below(bits: Bits, bound: int, size: int) -> np.ndarray:
     """Uniform integers on [0, bound), bound < 2**32, by rejection of the incomplete last block; up to `size` of them, int64."""
     words = bits.words(size)
-    value: np.ndarray = words[words < WORD - WORD % bound] % bound
+    value: np.ndarray = words & (bound - 1) if WORD % bound == 0 else words[words < WORD - WORD % bound] % bound
     return value

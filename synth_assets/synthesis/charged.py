@@ -10,15 +10,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from synth_assets.errors import BudgetExceededError, InputError
+from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError
 from synth_assets.privacy.accounting import covers, spent
 from synth_assets.privacy.budget import BudgetLedger, measurement_key
 from synth_assets.privacy.crosscheck import verify
+from synth_assets.privacy.empirical.noise import REPETITIONS
+from synth_assets.privacy.empirical.records import EmpiricalCheck
+from synth_assets.privacy.empirical.words import failed_words
 from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
 from synth_assets.privacy.records import Reservation
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.storage.hashing import hash_folder, hash_parts
+from synth_assets.synthesis.empirical import attack_plan
 from synth_assets.synthesis.marginals.binning import one_way
 from synth_assets.synthesis.marginals.measurements import Measurements
 from synth_assets.synthesis.protocol import ReleaseSpec
@@ -27,6 +31,59 @@ from synth_assets.tables.engine import Engine
 
 MECHANISM = "dp_marginals"
 MECHANISM_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan that the second accountant has accepted, and what attacks on it have shown. No data was read.
+
+    Args:
+        plan: What will run.
+        empirical: The verdict of the attacks; a release needs one that passed.
+    """
+
+    plan: ReleasePlan
+    empirical: EmpiricalCheck
+
+
+def prepare(
+    spec: ReleaseSpec,
+    *,
+    epsilon: float,
+    delta: float,
+    noise: NoiseSource | None = None,
+    repetitions: int = REPETITIONS,
+) -> Prepared:
+    """Plan a release, verify its cost and attack its mechanisms, from public facts alone.
+
+    Args:
+        spec: Tables, unit and target.
+        epsilon: Total epsilon of this release.
+        delta: Its delta.
+        noise: Source of the noise; the operating system's when None.
+        repetitions: Of the attack on the noise, at least 10,000.
+
+    Raises:
+        CheckFailedError: the second accountant contradicts the first.
+        InputError: too few repetitions.
+    """
+    plan = plan_release(spec, epsilon=epsilon, delta=delta)
+    verify(plan.events, spent(plan.events, delta))
+    return Prepared(plan, attack_plan(plan, noise or SystemNoise(), repetitions=repetitions))
+
+
+def require_passed(check: EmpiricalCheck) -> None:
+    """Refuse a release whose mechanisms cost more than is claimed.
+
+    Raises:
+        CheckFailedError: an attack gave a lower bound above the claim.
+    """
+    if not check.passed:
+        raise CheckFailedError(
+            f"{failed_words(check)} No data was read and no budget was spent.",
+            key="epsilon",
+            remedy="This is a fault of the mechanism or of its random numbers; please report it, and release nothing until it is found.",
+        )
 
 
 @dataclass(frozen=True)
@@ -66,6 +123,8 @@ def measure_charged(
     engine: Engine,
     out: Path,
     noise: NoiseSource | None = None,
+    repetitions: int = REPETITIONS,
+    prepared: Prepared | None = None,
 ) -> PrivacyReport:
     """Measure a release under differential privacy and write the noisy tables.
 
@@ -78,19 +137,23 @@ def measure_charged(
         engine: The table engine.
         out: Folder for the measurements.
         noise: Source of the noise; the operating system's when None.
+        repetitions: See `prepare`.
+        prepared: What `prepare` gave for the same release; made here when None.
 
     Returns:
         The privacy report of the release.
 
     Raises:
         BudgetExceededError: the budget does not suffice. No data was read.
-        CheckFailedError: the second accountant contradicts the first.
+        CheckFailedError: the second accountant contradicts the first, or an attack contradicts the claim. No data was read.
         InputError: the population's budget counts another unit of privacy; or delta is at or above 1 / the noisy number of units,
             which is known, and charged, only after the measurement.
     """
     started = time.perf_counter()
-    plan = plan_release(spec, epsilon=epsilon, delta=delta)
-    verify(plan.events, spent(plan.events, delta))
+    noise = noise or SystemNoise()
+    prepared = prepared or prepare(spec, epsilon=epsilon, delta=delta, noise=noise, repetitions=repetitions)
+    plan = prepared.plan
+    require_passed(prepared.empirical)
     if charge.keep_budget and charge.population in ledger.populations():
         _require_same_unit(ledger, charge)
     else:
@@ -105,10 +168,10 @@ def measure_charged(
         attempt=charge.attempt,
     )
 
-    measured = _measured(plan, reservation, ledger, engine, noise or SystemNoise(), out)
+    measured = _measured(plan, reservation, ledger, engine, noise, out)
     ledger.settle(reservation, plan.events, reference=hash_folder(out))
     _require_small_delta(measured, delta)
-    return _report(spec, plan, measured, charge, ledger, time.perf_counter() - started)
+    return _report(spec, prepared, measured, charge, ledger, time.perf_counter() - started)
 
 
 def _require_same_unit(ledger: BudgetLedger, charge: Charge) -> None:
@@ -188,13 +251,14 @@ def _require_planned(plan: ReleasePlan, measured: ReleaseMeasurements, label: st
 
 def _report(
     spec: ReleaseSpec,
-    plan: ReleasePlan,
+    prepared: Prepared,
     measured: ReleaseMeasurements,
     charge: Charge,
     ledger: BudgetLedger,
     seconds: float,
 ) -> PrivacyReport:
     """The claim is the cost of the plan: how many of its steps ran may depend on noisy results, so less would not be sound."""
+    plan = prepared.plan
     cost = spent(plan.events, plan.delta)
     status = ledger.status(charge.population)
     level = level_of(plan.epsilon)  # of what was asked for, which is a little more than what it costs
@@ -214,6 +278,8 @@ def _report(
         budget_epsilon=status.epsilon,
         budget_left=status.left,
         steps=sum(e.count for e in measured.events),
+        epsilon_lower_bound=prepared.empirical.epsilon_lower,
+        empirical=prepared.empirical,
         non_dp_inputs=tuple(plan.non_dp_inputs),
         notes=tuple(plan.notes),
         seconds=round(seconds, 3),

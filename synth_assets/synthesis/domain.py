@@ -16,7 +16,8 @@ import numpy as np
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.errors import ConfigError
 from synth_assets.privacy.mechanisms import NoiseSource
-from synth_assets.privacy.records import Event, GaussianEvent, ThresholdEvent
+from synth_assets.privacy.planned import PlannedNoise
+from synth_assets.privacy.records import Event, ThresholdEvent
 from synth_assets.privacy.thresholds import threshold_delta, threshold_for
 from synth_assets.synthesis.marginals.binning import significant_cells
 from synth_assets.synthesis.marginals.budget import TableBudget
@@ -221,21 +222,20 @@ def measure_domain(
     notes: list[str] = []
     sigma = budget.sigma_domain
     if (bounds or categories) and sigma is not None:
-        found |= _find_bounds(bounds, table, sigma, noise, notes)
+        steps = PlannedNoise(noise, budget.events(), table.max_per_unit)
+        found |= _find_bounds(bounds, table, sigma, steps, notes)
         for plan in categories:
-            found[plan.name], event = _find_categories(plan, table, sigma, budget.delta_domain or 0.0, noise)
+            found[plan.name], event = _find_categories(plan, table, sigma, budget.delta_domain or 0.0, steps)
             events.append(event)
             if not found[plan.name].categories:
                 notes.append(f"Column {plan.name}: no value is frequent enough to be shown; declare its categories.")
-        events.append(
-            GaussianEvent(sigma=sigma, l2_sensitivity=table.max_per_unit, count=len(bounds) + len(categories))
-        )
+        events += steps.events()
     columns = tuple(found[p.name] if p.domain is None else p.domain for p in plans)
     return FoundDomain(TableDomain(columns=columns), tuple(events), tuple(notes))
 
 
 def _find_bounds(
-    plans: list[ColumnPlan], table: PrivateTable, sigma: float, noise: NoiseSource, notes: list[str]
+    plans: list[ColumnPlan], table: PrivateTable, sigma: float, steps: PlannedNoise, notes: list[str]
 ) -> dict[str, ColumnDomain]:
     """Noisy counts over public, exponentially wide cells (calendar years for dates); what stands out gives the bounds."""
     if not plans:
@@ -244,7 +244,7 @@ def _find_bounds(
     source = table.marginals(TableDomain(columns=scouts))
     found = {}
     for plan, scout, counts in zip(plans, scouts, source.counts([(p.name,) for p in plans]), strict=True):
-        noisy = counts + noise.discrete_gaussian(sigma=sigma, size=len(counts))
+        noisy = steps.noisy(counts, sigma)
         cells = significant_range(noisy[: scout.value_cells], sigma)
         if cells is None:
             notes.append(
@@ -299,12 +299,12 @@ def _rounded_up(bound: float) -> float:
 
 
 def _find_categories(
-    plan: ColumnPlan, table: PrivateTable, sigma: float, delta: float, noise: NoiseSource
+    plan: ColumnPlan, table: PrivateTable, sigma: float, delta: float, steps: PlannedNoise
 ) -> tuple[ColumnDomain, ThresholdEvent]:
     """Stability-based selection: a value becomes a category when its noisy count reaches the threshold for `delta`."""
     texts, counts = table.frequencies(plan.name, plan.dtype)
     threshold = threshold_for(sigma=sigma, delta=delta, rows_per_unit=table.max_per_unit)
-    noisy = counts + noise.discrete_gaussian(sigma=sigma, size=len(counts))
+    noisy = steps.noisy(counts, sigma)
     shown = [i for i in np.argsort(-noisy, kind="stable")[:MAX_CATEGORIES].tolist() if noisy[i] >= threshold]
     chosen = tuple(sorted(texts[i] for i in shown))
     event = ThresholdEvent(delta=threshold_delta(sigma=sigma, threshold=threshold, rows_per_unit=table.max_per_unit))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from synth_assets.errors import InputError, UnexpectedError
+from synth_assets.errors import InputError
 from synth_assets.privacy.mechanisms import NoiseSource
-from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent
+from synth_assets.privacy.planned import PlannedNoise
 from synth_assets.seeds import child_seed
 from synth_assets.synthesis.marginals.binning import Bins, OneWay, block_of, given_bins, make_bins, one_way
 from synth_assets.synthesis.marginals.budget import TableBudget
@@ -66,7 +65,7 @@ def measure(
 
 
 class _Measuring:
-    """The state of one run: exact counts are reached only through `_noisy` and `_choose`, which record their events."""
+    """The state of one run: exact counts are reached only through `steps`, which records its events."""
 
     def __init__(
         self,
@@ -78,7 +77,8 @@ class _Measuring:
         options: MarginalOptions,
         progress: Callable[[str, float], None] | None,
     ) -> None:
-        self.source, self.budget, self.noise, self.options = source, budget, noise, options
+        self.source, self.budget, self.options = source, budget, options
+        self.steps = PlannedNoise(noise, budget.events(), source.max_per_unit)
         self.progress = progress or (lambda _what, _fraction: None)
         self.given = dict(given)
         columns = []
@@ -89,17 +89,10 @@ class _Measuring:
         names = [c.name for c in columns]
         self.target = target if target in names and budget.sigma_target is not None else None
         self.features = [n for n in names if n != self.target]
-        self.used: Counter[tuple[str, float]] = Counter()
-        self.planned: Counter[tuple[str, float]] = Counter()
-        for event in budget.events():
-            if isinstance(event, GaussianEvent):
-                self.planned["gaussian", event.sigma] += event.count
-            elif isinstance(event, ExponentialEvent):
-                self.planned["exponential", event.epsilon] += event.count
 
     def run(self, seed: int, device: str) -> Measurements:
         if not self.columns:
-            rows = self._noisy(self.source.counts([()])[0].reshape(1), self.budget.sigma_one)
+            rows = self.steps.noisy(self.source.counts([()])[0].reshape(1), self.budget.sigma_one)
             return self._result({}, {}, {}, {}, [], [], rows=int(rows[0]))
         ones, blocks, rounds = self._ones()
         one = one_way(self.columns, ones, blocks, self.budget.sigma_one, self.options)
@@ -146,39 +139,8 @@ class _Measuring:
             groups={name: b.group for name, b in bins.items()},
             levels={name: b.levels for name, b in bins.items()},
             rows=rows,
-            events=self.events(),
+            events=self.steps.events(),
         )
-
-    def events(self) -> tuple[Event, ...]:
-        """What was really used so far."""
-        out: list[Event] = []
-        for (kind, scale), count in sorted(self.used.items()):
-            if kind == "gaussian":
-                out.append(GaussianEvent(sigma=scale, l2_sensitivity=self.source.max_per_unit, count=count))
-            else:
-                out.append(ExponentialEvent(epsilon=scale, count=count))
-        return tuple(out)
-
-    def _noisy(self, exact: np.ndarray, sigma: float) -> np.ndarray:
-        """Exact integer counts plus the exact discrete Gaussian, in integers."""
-        self._use("gaussian", sigma)
-        noisy: np.ndarray = exact + self.noise.discrete_gaussian(sigma=sigma, size=exact.size).reshape(exact.shape)
-        return noisy
-
-    def _use(self, kind: str, scale: float) -> None:
-        """Record one mechanism.
-
-        Raises:
-            UnexpectedError: the plan holds no further one of this scale; nothing was drawn.
-        """
-        self.used[kind, scale] += 1
-        if self.used[kind, scale] > self.planned[kind, scale]:
-            raise UnexpectedError("the measuring step asks for more noisy counts than were planned.")
-
-    def _choose(self, scores: np.ndarray) -> int:
-        epsilon = self.budget.epsilon_pick or 0.0
-        self._use("exponential", epsilon)
-        return self.noise.exponential(scores, epsilon=epsilon, sensitivity=float(self.source.max_per_unit))
 
     def _bins(self, column: ColumnCells, one: OneWay) -> Bins:
         if column.given:
@@ -197,13 +159,13 @@ class _Measuring:
         exact = self.source.counts([(c.name,) for c in own] + [(roundness(c.name),) for c in stepped])
         ones, blocks = {}, {}
         for column, counts in zip(own, exact, strict=False):
-            ones[column.name] = self._noisy(counts, self.budget.sigma_one)
+            ones[column.name] = self.steps.noisy(counts, self.budget.sigma_one)
             if column in wide:
                 sums = np.zeros(int(block_of(column, self.options)[-1]) + 1, dtype=np.int64)
                 np.add.at(sums, block_of(column, self.options), counts)
-                blocks[column.name] = self._noisy(sums, self.budget.sigma_one)
+                blocks[column.name] = self.steps.noisy(sums, self.budget.sigma_one)
         rounds = {
-            c.name: self._noisy(counts, self.budget.sigma_round or math.inf)
+            c.name: self.steps.noisy(counts, self.budget.sigma_round or math.inf)
             for c, counts in zip(stepped, exact[len(own) :], strict=True)
         }
         return ones, blocks, rounds
@@ -213,7 +175,7 @@ class _Measuring:
         if self.target is None or not self.budget.sigma_target:
             return []
         exact = self.source.counts([(self.target, c) for c in self.features], bins=self.groups)
-        return [self._noisy(counts, self.budget.sigma_target) for counts in exact]
+        return [self.steps.noisy(counts, self.budget.sigma_target) for counts in exact]
 
     def _pairs(self, problem: Problem, targets: list[np.ndarray], seed: int, device: str) -> list[NoisyPair]:
         """Rounds of choosing and measuring, with a fit in between."""
@@ -228,7 +190,7 @@ class _Measuring:
         for stage in range(stages):
             batch = total // stages + (stage < total % stages)
             for key, counts in self._select(exact, mixture, problem, batch, done):
-                pairs.append(NoisyPair(*key, self._noisy(counts, problem.sigma_pair)))
+                pairs.append(NoisyPair(*key, self.steps.noisy(counts, problem.sigma_pair)))
             self.progress(f"round {stage + 1} of {stages}", 0.2 + 0.8 * (stage + 1) / stages)
             if stage < stages - 1:
                 problem.aim(mixture, targets, pairs)
@@ -269,7 +231,7 @@ class _Measuring:
         values = np.array([scores[k] for k in keys])
         picked: list[tuple[Key, np.ndarray]] = []
         while keys and len(picked) < batch:
-            best = keys[self._choose(values)]
+            best = keys[self.steps.choose(values, self.budget.epsilon_pick or 0.0)]
             done.add(best)
             picked.append((best, tables[best]))
             keep = np.array([k[:2] != best[:2] for k in keys])  # one table of a pair per round
