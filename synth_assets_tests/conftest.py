@@ -18,6 +18,9 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TZ", "UTC")
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault(
+    "SYNTH_ASSETS_AUDIT_REPETITIONS", "10000"
+)  # a release takes a million; the attack has its own tests
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]

@@ -93,6 +93,7 @@ def synthesize(
 
     Raises:
         BudgetExceededError: the budget does not suffice. No data was read.
+        CheckFailedError: an attack on the mechanism contradicts its claim. No data was read.
         ConfigError: the domain file has a mistake, or the table lacks a declared column or the target.
         InputError: an unknown synthesizer, epsilon or delta out of range, a place that cannot be written.
     """
@@ -118,6 +119,7 @@ def synthesize(
             budget=DEFAULT_BUDGET,
             store=open_store(settings.var, settings.s3_zones, settings.s3_endpoint),
             fresh=fresh,
+            repetitions=settings.audit_repetitions,
         )
         folder = Path(scratch) / "synthetic"
         made = release_table(

@@ -13,10 +13,11 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.release_spec import release_spec, section_of
 from synth_assets.assets.split import modelled_columns, roles_of
-from synth_assets.assets.stage import Event, Job, Stage
+from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
-from synth_assets.checks.budget import budget_outcomes
+from synth_assets.checks.budget import budget_outcomes, refused_outcomes
 from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.resources import EngineResource, LedgerResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 PRIVACY_FILE = "privacy.json"
+REFUSED_FILE = "refused.json"  # in place of measurements, where the attacks broke the claim; never published
+GATES = "empirical"
 
 
 def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -45,12 +48,16 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
             f"to population `{config.population}`. The only asset between the data and the model."
         ),
         deps=[keys.split],
+        gates=GATES,
     )
     checks = [
         wiring.check(
             asset, "budget", "What was spent is within what was asked for and within the population's budget."
         ),
         wiring.check(asset, "accountant", "A second, independent accountant agrees with the claimed epsilon."),
+        wiring.check(
+            asset, "empirical", "Attacks on the mechanism, before it reads, give no lower bound above the claim."
+        ),
     ]
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
@@ -65,7 +72,7 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
             job = Job(
                 Zone.RELEASE, asset, {"split": split.content_hash}, section, VERSION,
                 lambda folder: _measure(wiring, synthesizer, stage, split, budget, engine, folder),
-                lambda folder, _: budget_outcomes(read_privacy(folder)),
+                lambda folder, _: _outcomes(folder), gates=GATES,
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(wiring, read_privacy(stage.store.path(ref)), ref, budget))
         yield from events
@@ -76,6 +83,13 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
 def read_privacy(folder: Path) -> PrivacyReport:
     """The privacy report of a release."""
     return PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
+
+
+def _outcomes(folder: Path) -> tuple[CheckOutcome, ...]:
+    refused = folder / REFUSED_FILE
+    if refused.is_file():
+        return refused_outcomes(EmpiricalCheck.model_validate_json(refused.read_text()))
+    return budget_outcomes(read_privacy(folder))
 
 
 def _same_history(stage: Stage, budget: "BudgetLedger") -> None:
@@ -108,7 +122,7 @@ def _measure(
     engine: EngineResource,
     folder: Path,
 ) -> dict[str, Any]:
-    from synth_assets.synthesis.charged import Charge, measure_charged
+    from synth_assets.synthesis.charged import Charge, measure_charged, prepare
 
     config = wiring.config
     spec = release_spec(wiring, split, stage.store.path(split))
@@ -122,15 +136,15 @@ def _measure(
         attempt=stage.context.retry_number,
         data_version=split.content_hash,
     )
+    epsilon, delta = synthesizer.epsilon, synthesizer.delta
+    prepared = prepare(spec, epsilon=epsilon, delta=delta, repetitions=engine.settings().audit_repetitions)
+    if not prepared.empirical.passed:
+        write_text(folder / REFUSED_FILE, prepared.empirical.model_dump_json(indent=1))
+        return {}
     report = measure_charged(
-        spec,
-        epsilon=synthesizer.epsilon,
-        delta=synthesizer.delta,
-        charge=charge,
-        ledger=budget,
-        engine=engine.open(),
-        out=folder,
-    )
+        spec, epsilon=epsilon, delta=delta, charge=charge, ledger=budget, engine=engine.open(), out=folder,
+        prepared=prepared,
+    )  # fmt: skip
     write_text(folder / PRIVACY_FILE, report.model_dump_json(indent=1))
     columns = modelled_columns(roles_of(split))
     return {
@@ -147,6 +161,7 @@ def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "
     return {
         "epsilon_spent": metadata.epsilon(report.spent.epsilon),
         "epsilon_zcdp": metadata.epsilon(report.spent.epsilon_simple),
+        **({} if report.empirical is None else {"epsilon_lower_bound": report.empirical.epsilon_lower}),
         "delta": report.spent.delta,
         "privacy_level": report.level,
         "unit_of_privacy": report.unit,

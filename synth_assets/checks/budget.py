@@ -1,8 +1,10 @@
-"""The gate of a DP release: what ran against what was asked for, and a second accountant against the first."""
+"""The gate of a DP release: what ran against what was asked for, a second accountant and attacks against the claim."""
 
 from __future__ import annotations
 
 from synth_assets.assets.stage import CheckOutcome
+from synth_assets.privacy.empirical.records import EmpiricalCheck
+from synth_assets.privacy.empirical.words import bound_words, failed_words
 from synth_assets.privacy.report import PrivacyReport
 
 ROUNDING = 1e-6
@@ -10,7 +12,7 @@ LOWER_SHARE = 0.99
 
 
 def budget_outcomes(report: PrivacyReport) -> tuple[CheckOutcome, ...]:
-    """The outcomes of the checks `budget` and `accountant`."""
+    """The outcomes of the checks `budget`, `accountant` and `empirical`."""
     spent, asked = report.spent, report.target_epsilon
     within = spent.epsilon <= asked * (1 + ROUNDING) and report.budget_left >= 0
     left = f"{report.budget_left:.4g} of {report.budget_epsilon:.4g} is left for population {report.population}"
@@ -23,4 +25,29 @@ def budget_outcomes(report: PrivacyReport) -> tuple[CheckOutcome, ...]:
             "budget", within, f"epsilon {spent.epsilon:.4f} spent, {asked:.4g} asked for; {left}", metadata=numbers
         ),
         CheckOutcome("accountant", agrees, words, metadata={"epsilon_crosscheck": check.epsilon_upper}),
+        _attacked(report.empirical),
     )
+
+
+def refused_outcomes(check: EmpiricalCheck) -> tuple[CheckOutcome, ...]:
+    """The outcomes where the attacks broke the claim, so that nothing was measured."""
+    return (
+        CheckOutcome("budget", True, "nothing was measured and nothing spent"),
+        CheckOutcome("accountant", True, "nothing was measured; the plan was accepted"),
+        _attacked(check),
+    )
+
+
+def _attacked(check: EmpiricalCheck | None) -> CheckOutcome:
+    if check is None:
+        words = "was measured by an earlier version, which did not attack it"
+        return CheckOutcome("empirical", False, words, blocking=False)
+    strongest = max(check.noise, key=lambda n: n.mu_lower)
+    numbers = {
+        "epsilon_claimed": check.epsilon_claimed, "epsilon_lower_bound": check.epsilon_lower,
+        "mu_claimed": check.mu_claimed, "mu_lower_bound": check.mu_lower,
+        "confidence": strongest.confidence, "repetitions": check.repetitions,
+        "least_fault": "none" if strongest.least_fault is None else strongest.least_fault,
+    }  # fmt: skip
+    words = bound_words(check) if check.passed else failed_words(check)
+    return CheckOutcome("empirical", check.passed, words, metadata=numbers)

@@ -370,6 +370,10 @@ def _print_privacy(made: Synthesis, home: Path) -> None:
         f"Privacy: epsilon {privacy.spent.epsilon:.4g} at delta {privacy.spent.delta:.2g} ({privacy.level}); "
         f"unit of privacy: one {privacy.unit}."
     )
+    if privacy.empirical is not None:
+        from synth_assets.privacy.empirical.words import bound_words
+
+        show(f"Empirical check: epsilon is {bound_words(privacy.empirical)}.")
     paid = f"{made.spent:.4g} charged" if made.spent else "nothing charged, the stored measurement was used again"
     show(
         f"Budget: {paid}; population {privacy.population} has {privacy.budget_left:.4g} of {privacy.budget_epsilon:.4g} left ({home})."

@@ -19,6 +19,7 @@ from synth_assets.config.load import load_dataset
 from synth_assets.errors import ConfigError
 
 HOME_MARKER = "dagster.yaml"
+LEAST_AUDIT = 10_000
 PRIVATE_HOME = ".synth_assets"
 
 
@@ -37,6 +38,7 @@ class Settings:
         engine: What runs the tables: "duckdb", in this process, or "spark".
         spark_master: Address of the Spark master, where the engine is spark.
         spark_conf: Entries of Spark's configuration.
+        audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
     """
 
     home: Path
@@ -49,6 +51,7 @@ class Settings:
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark_master: str | None = None
     spark_conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    audit_repetitions: int = 1_000_000
 
     @classmethod
     def from_environment(cls, home: Path) -> Settings:
@@ -69,6 +72,11 @@ class Settings:
         threads = os.environ.get("SYNTH_ASSETS_THREADS")
         if threads is not None and not threads.isdigit():
             raise ConfigError("the environment variable SYNTH_ASSETS_THREADS is not a whole number.")
+        repetitions = os.environ.get("SYNTH_ASSETS_AUDIT_REPETITIONS", str(cls.audit_repetitions))
+        if not repetitions.isdigit() or int(repetitions) < LEAST_AUDIT:
+            raise ConfigError(
+                f"the environment variable SYNTH_ASSETS_AUDIT_REPETITIONS is no whole number from {LEAST_AUDIT:,} on."
+            )
         engine, master = _engine()
         return cls(
             home=home.resolve(),
@@ -81,6 +89,7 @@ class Settings:
             engine=engine,
             spark_master=master,
             spark_conf=_spark_conf(),
+            audit_repetitions=int(repetitions),
         )
 
     @property

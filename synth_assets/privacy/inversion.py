@@ -31,15 +31,15 @@ class Words(Protocol):
 
 def serves(sigma: int) -> bool:
     """Whether a table pays for this scale, in units of 2**-20."""
-    return LEAST_SIGMA <= sigma / 2**GRID_BITS <= MOST_SIGMA
+    return bool(LEAST_SIGMA <= sigma / 2**GRID_BITS <= MOST_SIGMA)
 
 
 def exp_minus(numerator: int, denominator: int, bits: int) -> int:
     """exp(-numerator / denominator) * 2**bits for an exponent in (0, 8], from below, less than 4 units too small.
 
-    The series of exp(-y) with y = x / 2**h <= 1/2, then h <= 4 squarings, with 32 further bits. In units of these, a term is less than 2
-    off, and so are the rest of the series and y; fewer than 2**20 terms are less than 2**22 off, and a squaring doubles that and adds 1:
-    less than 2**27 in all, well below the one unit of the result that is taken off at the end.
+    The series of exp(-y) with y = x / 2**h <= 1/2, then h <= 4 squarings, with 32 further bits. In units of these, a term is less
+    than 2 off, and so are the rest of the series and y; fewer than 2**20 terms are less than 2**22 off, and a squaring doubles that
+    and adds 1: less than 2**27 in all, well below the one unit of the result that is taken off at the end.
     """
     halvings = max(0, math.ceil(math.log2(2 * numerator / denominator))) if 2 * numerator > denominator else 0
     extra = 32
@@ -78,8 +78,8 @@ def boundaries(sigma: int, bits: int) -> tuple[int, tuple[int, ...]]:
 def _enclosed(sigma: int, bits: int, guard: int) -> tuple[int, tuple[int, ...]] | None:
     """The floors, where every one is the same at both ends of its enclosure; None else.
 
-    Weights w_i = a^(i^2), a = exp(-1 / (2 sigma^2)), by w_(i+1) = w_i r_i and r_(i+1) = r_i a^2, r_0 = a, rounded down. With e < 4 units
-    missing from a, at most 2 (e + 1) (i + 1) are missing from r_i, 10 (i + 1)^2 from w_i, and 10 (n + 1)^3 from a sum of n weights. The
+    Weights w_i = a^(i^2), a = exp(-1 / (2 sigma^2)), by w_(i+1) = w_i r_i and r_(i+1) = r_i a^2, r_0 = a, rounded down. With e < 4
+    units missing from a, at most 2 (e + 1) (i + 1) are missing from r_i, 10 (i + 1)^2 from w_i, and 10 (n + 1)^3 from a sum of n. The
     first weight that vanishes, w_n, is at most 10 (n + 1)^2 units, and all weights from there on at most n + 1 times that.
     """
     precision = bits + guard

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from synth_assets.privacy.empirical.words import bound_words
 from synth_assets.privacy.levels import LEVELS
 from synth_assets.privacy.records import Event
 from synth_assets.privacy.report import PrivacyReport
@@ -134,12 +135,12 @@ def _accounting(privacy: PrivacyReport) -> dict[str, str]:
     agrees = ", and does" if check.epsilon_lower <= spent.epsilon <= check.epsilon_upper else ", and does NOT"
     simple = "Rényi DP" if any(e.kind == "sampled_gaussian" for e in privacy.events) else "zCDP"
     reason = privacy.lower_bound_reason or "no reason was recorded"
-    measured = privacy.epsilon_lower_bound
+    attacked = f"not measured: {reason}" if privacy.empirical is None else bound_words(privacy.empirical)
     return {
         "Primary accountant": f"{ACCOUNTANTS.get(spent.accountant, spent.accountant)}: {epsilon_text(spent.epsilon)}",
         "Simple bound": f"{simple}, conversion of Canonne, Kamath and Steinke: {epsilon_text(spent.epsilon_simple)}{rho}",
         "Second accountant": f"{ACCOUNTANTS.get(check.accountant, check.accountant)}: the claim must lie {between}{agrees}",
-        "Empirical lower bound": f"not measured: {reason}" if measured is None else f"{measured:.3f}",
+        "Empirical lower bound": attacked,
     }
 
 

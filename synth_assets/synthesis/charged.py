@@ -82,7 +82,7 @@ def require_passed(check: EmpiricalCheck) -> None:
         raise CheckFailedError(
             f"{failed_words(check)} No data was read and no budget was spent.",
             key="epsilon",
-            remedy="This is a fault of the mechanism or of its random numbers; please report it, and release nothing until it is found.",
+            remedy="This is a fault of the mechanism or of its random numbers; please report it, and release nothing before.",
         )
 
 

@@ -6,9 +6,10 @@ What belongs here: worst-case neighbours for a plan, and the verdict. What does 
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +18,19 @@ from synth_assets.errors import InputError
 from synth_assets.privacy.accounting import epsilon_spent
 from synth_assets.privacy.empirical.bounds import claimed_mu, epsilon_of_mu, mu_lower
 from synth_assets.privacy.empirical.noise import LEAST_REPETITIONS, REPETITIONS, attack_noise
-from synth_assets.privacy.empirical.records import DomainAttack, EmpiricalCheck
+from synth_assets.privacy.empirical.records import DomainAttack, EmpiricalCheck, NeighbourKind
 from synth_assets.privacy.mechanisms import NoiseSource
-from synth_assets.synthesis.domain import ColumnPlan, measure_domain
+from synth_assets.synthesis.domain import measure_domain
 from synth_assets.synthesis.marginals.budget import total_events
 from synth_assets.synthesis.release_plan import ReleasePlan, TablePlan
 from synth_assets.tables.marginals import FrameTable
 
 FALSE_ALARM = 1e-3
 NOISE_SHARE = 0.8
-DOMAIN_REPETITIONS = 100
-ORDINARY_ROWS = 50
+MARGIN = 1.5  # a domain that gives everything away must show this many times the claim
+MOST_TRIALS = 200
+KINDS: tuple[NeighbourKind, ...] = ("extreme", "missing")
+ORDINARY_ROWS = 2  # far below every threshold, so that the usual domain is nearly always the same one
 UNIT = "\x1funit"  # no column of a table is called so
 ARROW = {
     "string": pa.string(),
@@ -37,8 +40,14 @@ ARROW = {
     "date32[day]": pa.date32(),
     "timestamp[us]": pa.timestamp("us"),
 }
-ORDINARY = {"string": "ordinary", "int64": 7, "double": 7.0, "bool": True}
-EXTREME = {"string": "seen once", "int64": -(10**15), "double": 1e12, "bool": None}
+ORDINARY: Mapping[str, object] = {
+    "string": "ordinary", "int64": 7, "double": 7.0, "bool": True, "date32[day]": date(2020, 6, 15),
+    "timestamp[us]": np.datetime64("2020-06-15T12", "us"),
+}  # fmt: skip
+EXTREME: Mapping[str, object] = {
+    "string": "seen once", "int64": -(10**15), "double": 1e12, "bool": None, "date32[day]": date(1801, 1, 1),
+    "timestamp[us]": np.datetime64("1801-01-01", "us"),
+}  # fmt: skip
 
 
 def attack_plan(plan: ReleasePlan, noise: NoiseSource, *, repetitions: int = REPETITIONS) -> EmpiricalCheck:
@@ -53,16 +62,19 @@ def attack_plan(plan: ReleasePlan, noise: NoiseSource, *, repetitions: int = REP
         InputError: fewer than 10,000 repetitions.
     """
     if repetitions < LEAST_REPETITIONS:
-        raise InputError(f"the empirical check needs at least {LEAST_REPETITIONS:,} repetitions, {repetitions:,} are asked for.")
+        raise InputError(
+            f"the empirical check needs at least {LEAST_REPETITIONS:,} repetitions, {repetitions:,} are asked for."
+        )
     started = time.process_time()
     groups = _groups(plan)
     each = max(LEAST_REPETITIONS, repetitions // len(groups))
     alpha = FALSE_ALARM * NOISE_SHARE / len(groups)
     attacks = tuple(
-        attack_noise(total_events([t.budget for t in g]), noise, repetitions=each, alpha=alpha, claim=plan.events) for g in groups
+        attack_noise(total_events([t.budget for t in g]), noise, repetitions=each, alpha=alpha, claim=plan.events)
+        for g in groups
     )
-    alpha = FALSE_ALARM * (1 - NOISE_SHARE) / len(groups)
-    domains = tuple(attack_domain(g, noise, mu=claimed_mu(plan.events), alpha=alpha) for g in groups)
+    alpha, mu = FALSE_ALARM * (1 - NOISE_SHARE) / len(groups) / len(KINDS), claimed_mu(plan.events)
+    domains = tuple(attack_domain(g, noise, kind, mu=mu, alpha=alpha) for g in groups for kind in KINDS)
     strongest = max(attacks, key=lambda a: a.mu_lower)
     return EmpiricalCheck(
         epsilon_claimed=epsilon_spent(plan.events, plan.delta),
@@ -86,29 +98,28 @@ def _groups(plan: ReleasePlan) -> list[list[TablePlan]]:
 
 
 def attack_domain(
-    tables: Sequence[TablePlan], noise: NoiseSource, *, mu: float, alpha: float, repetitions: int = DOMAIN_REPETITIONS
+    tables: Sequence[TablePlan], noise: NoiseSource, kind: NeighbourKind, *, mu: float, alpha: float
 ) -> DomainAttack:
     """Make the domain of one of two neighbours, by a fair coin, and guess from it which one that was.
 
-    One of them has a unit more: in every other repetition with a category that nobody else has and values beyond all bounds, in the
-    others with nothing but missing values. The guess is "more" where the cells are not those of a first try without it.
+    One of them has a unit more. The guess is "more" where the cells are not those of a first try without it. There are as many trials
+    as it takes to show more than the claim where every guess is right.
 
     Args:
         tables: Plans of the tables that share units.
         noise: The source of the release.
+        kind: "extreme": the unit has categories that nobody else has, and values beyond all bounds; "missing": it has no value.
         mu: The claim.
         alpha: Chance of a false alarm.
-        repetitions: Trials.
     """
+    trials = _trials(mu, alpha)
     usual = _cells(tables, noise, None)
-    coins = np.random.default_rng().random(repetitions) < 0.5  # as the noise, the attacker's coins come from the system
-    correct = 0
-    for i, more in enumerate(coins.tolist()):
-        kind = None if not more else "extreme" if i % 2 else "missing"
-        correct += (_cells(tables, noise, kind) != usual) == more
-    lower = mu_lower(correct, repetitions, alpha)
+    coins = np.random.default_rng().random(trials) < 0.5  # as the noise, the attacker's coins come from the system
+    correct = sum((_cells(tables, noise, kind if more else None) != usual) == more for more in coins.tolist())
+    lower = mu_lower(correct, trials, alpha)
     return DomainAttack(
-        repetitions=repetitions,
+        neighbour=kind,
+        repetitions=trials,
         correct=correct,
         confidence=1 - alpha,
         mu_claimed=mu,
@@ -117,31 +128,29 @@ def attack_domain(
     )
 
 
-def _cells(tables: Sequence[TablePlan], noise: NoiseSource, more: str | None) -> list[str]:
+def _trials(mu: float, alpha: float) -> int:
+    """Fewest trials of which all are right that exclude MARGIN times mu, at most MOST_TRIALS."""
+    largest = (1 + math.erf(MARGIN * mu / 2 / math.sqrt(2))) / 2
+    return min(MOST_TRIALS, 1 + math.ceil(math.log(alpha) / math.log(largest))) if largest < 1 else MOST_TRIALS
+
+
+def _cells(tables: Sequence[TablePlan], noise: NoiseSource, more: NeighbourKind | None) -> list[str]:
     """The domains of all tables, as texts."""
     out = []
     for table in tables:
-        private = FrameTable(
-            neighbour(table, more), gate=lambda: None, unit_column=UNIT, max_per_unit=table.max_per_unit
-        )  # fmt: skip
+        several = UNIT if table.max_per_unit > 1 else None
+        rows = neighbour(table, more)
+        private = FrameTable(rows, gate=lambda: None, unit_column=several, max_per_unit=table.max_per_unit)
         out.append(measure_domain(table.columns, private, table.budget, noise).domain.model_dump_json())
     return out
 
 
-def neighbour(table: TablePlan, more: str | None) -> pa.Table:
+def neighbour(table: TablePlan, more: NeighbourKind | None) -> pa.Table:
     """A small made-up table; with `more` ("extreme" or "missing") one unit of privacy is added, with all rows that it may have."""
     added = table.max_per_unit if more else 0
     units = pa.array([f"u{i}" for i in range(ORDINARY_ROWS)] + ["one more"] * added, pa.string())
     columns = {UNIT: units}
     for column in table.columns:
-        value = _extreme(column) if more == "extreme" else None
-        columns[column.name] = pa.array([_ordinary(column)] * ORDINARY_ROWS + [value] * added, ARROW[column.dtype])
+        value = EXTREME[column.dtype] if more == "extreme" else None
+        columns[column.name] = pa.array([ORDINARY[column.dtype]] * ORDINARY_ROWS + [value] * added, ARROW[column.dtype])
     return pa.table(columns)
-
-
-def _ordinary(column: ColumnPlan) -> object:
-    return {"date32[day]": date(2020, 6, 15), "timestamp[us]": datetime(2020, 6, 15, 12)}.get(column.dtype, ORDINARY.get(column.dtype))
-
-
-def _extreme(column: ColumnPlan) -> object:
-    return {"date32[day]": date(1801, 1, 1), "timestamp[us]": datetime(1801, 1, 1)}.get(column.dtype, EXTREME.get(column.dtype))

@@ -13,6 +13,7 @@ from synth_assets.errors import ConfigError, ReleaseRefusedError
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.roles import ColumnRoles, column_roles
 from synth_assets.privacy.budget import BudgetLedger
+from synth_assets.privacy.empirical.noise import REPETITIONS
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactStore, Zone
@@ -46,6 +47,7 @@ class TableRelease:
         budget: (epsilon, delta) of the population where it has none yet.
         store: Keeps the measurements, so that the same one is not paid for twice.
         fresh: Measure and pay again although the same measurement is stored.
+        repetitions: Of the attack on the noise before the measurement.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class TableRelease:
     budget: tuple[float, float]
     store: ArtifactStore
     fresh: bool = False
+    repetitions: int = REPETITIONS
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def release_table(
 
     Raises:
         BudgetExceededError: the budget does not suffice. No data was read.
+        CheckFailedError: an attack on the mechanism contradicts its claim. No data was read.
         ConfigError: the target or a declared column is not in the table.
     """
     roles = column_roles(job.schema, job.verdicts, job.columns)
@@ -189,7 +193,8 @@ def _measure_once(
         return folder, stored.model_copy(update={"budget_epsilon": now.epsilon, "budget_left": now.left}), 0.0
     with job.store.writing(Zone.RELEASE, FILES, asset) as out:
         privacy = measure_charged(
-            spec, epsilon=epsilon, delta=delta, charge=charge, ledger=ledger, engine=engine, out=out.folder
-        )
+            spec, epsilon=epsilon, delta=delta, charge=charge, ledger=ledger, engine=engine, out=out.folder,
+            repetitions=job.repetitions,
+        )  # fmt: skip
         write_text(out.folder / PRIVACY_FILE, privacy.model_dump_json(indent=1))
     return job.store.path(out.done()), privacy, privacy.spent.epsilon

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from synth_assets.api import open_budget
 from synth_assets.errors import ReleaseRefusedError
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
@@ -144,6 +145,31 @@ def test_a_second_accountant_that_disagrees_blocks_the_release(home: Path, monke
     assert done.exit_code == 3
     assert failed(done) == {("dp_measurements", "accountant")}
     assert kept(home, Zone.RELEASE, "dp_measurements") == before
+    assert later_process(home, "model") == "3 release_refused"
+
+
+def test_noise_that_an_attack_sees_through_blocks_the_release_before_anything_is_read(home: Path, monkeypatch) -> None:
+    from synth_assets.privacy.mechanisms import SystemNoise
+    from synth_assets.synthesis import release_measure
+
+    def half(self, *, sigma: float, size: int):
+        return real(self, sigma=sigma / 2, size=size)
+
+    def read(*_):
+        raise AssertionError("rows were read")
+
+    real = SystemNoise.discrete_gaussian
+    before = kept(home, Zone.RELEASE, "dp_measurements")
+    spent = open_budget(home).status("clinic")
+    chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=2))
+    monkeypatch.setattr(SystemNoise, "discrete_gaussian", half)
+    monkeypatch.setattr(release_measure, "open_sources", read)
+    done = chain.run(home, stages=["dp_measurements", "model"])
+    assert done.exit_code == 3
+    assert failed(done) == {("dp_measurements", "empirical")}
+    assert "is claimed" in done.failed_checks[0].description
+    assert kept(home, Zone.RELEASE, "dp_measurements") == before
+    assert open_budget(home).status("clinic") == spent
     assert later_process(home, "model") == "3 release_refused"
 
 

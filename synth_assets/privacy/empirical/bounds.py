@@ -30,7 +30,9 @@ def success_lower(correct: int, trials: int, alpha: float) -> float:
     from scipy.stats import beta
 
     if not (0 <= correct <= trials and trials > 0 and 0 < alpha < 1):
-        raise InputError("a confidence bound needs 0 <= correct <= trials, at least one trial and alpha between 0 and 1.")
+        raise InputError(
+            "a confidence bound needs 0 <= correct <= trials, at least one trial and alpha between 0 and 1."
+        )
     return float(beta.ppf(alpha, correct, trials - correct + 1)) if correct else 0.0
 
 

@@ -1,8 +1,8 @@
 """The white-box attack on choosing and measuring: the mechanism itself, on worst-case neighbours, without data and without a model.
 
 One unit of privacy adds all its rows to one cell of every table and moves two scores of every choice by their sensitivity in opposite
-directions; no neighbours are easier to tell apart. Each repetition draws, through `PlannedNoise` as a release does, everything that the
-plan allows, for one of the two neighbours by a fair coin, and the likelihood ratio guesses which. Derivation: docs/mechanisms/empirical_audit.md.
+directions; no neighbours are easier to tell apart. Each repetition draws, through `PlannedNoise` as a release does, everything that
+the plan allows, for one of the two by a fair coin, and the likelihood ratio guesses which. Derivation: docs/mechanisms/empirical_audit.md.
 """
 
 from __future__ import annotations
@@ -69,13 +69,16 @@ def attack_noise(
         size = min(BLOCK, repetitions - done)
         second = int(coins.binomial(size, 0.5))
         for world, count in ((False, size - second), (True, second)):
-            ratios = [_ratio(e, steps(noise, events, rows), rows, world, count) for e, rows in zip(noisy, moved, strict=True)]
+            ratios = [
+                _ratio(e, steps(noise, events, rows), rows, world, count) for e, rows in zip(noisy, moved, strict=True)
+            ]
             for tally, ratio in zip(parts, ratios, strict=True):
                 tally.add(ratio, world)
             whole.add(np.sum(ratios, axis=0) if ratios else np.zeros(count), world)
         done += size
     found = tuple(
-        _step(e, tally.correct, repetitions, alpha / 2 / max(1, len(noisy))) for e, tally in zip(noisy, parts, strict=True)
+        _step(e, tally.correct, repetitions, alpha / 2 / max(1, len(noisy)))
+        for e, tally in zip(noisy, parts, strict=True)
     )
     return _verdict(claim or events, events, whole.correct, repetitions, alpha / 2, found)
 
@@ -109,7 +112,12 @@ def _step(event: GaussianEvent | ExponentialEvent, correct: int, repetitions: in
 
 
 def _verdict(
-    claim: Sequence[Event], events: Sequence[Event], correct: int, repetitions: int, alpha: float, steps: tuple[StepAttack, ...]
+    claim: Sequence[Event],
+    events: Sequence[Event],
+    correct: int,
+    repetitions: int,
+    alpha: float,
+    steps: tuple[StepAttack, ...],
 ) -> NoiseAttack:
     claimed, lower = claimed_mu(claim), mu_lower(correct, repetitions, alpha)
     return NoiseAttack(

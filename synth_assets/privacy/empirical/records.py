@@ -8,6 +8,8 @@ from pydantic import Field
 
 from synth_assets.privacy.records import Record
 
+NeighbourKind = Literal["extreme", "missing"]
+
 
 class StepAttack(Record):
     """The attack on all draws of one mechanism with one scale.
@@ -59,6 +61,7 @@ class DomainAttack(Record):
     """The attack on the public domain: does a new category, a new extreme or a missing value of one unit change the cells?
 
     Attributes:
+        neighbour: What sets the unit apart that one of the neighbours has more.
         repetitions: Domains that were made of one of two neighbours, by a fair coin.
         correct: How many neighbours were told right.
         confidence: Of `mu_lower`.
@@ -67,6 +70,7 @@ class DomainAttack(Record):
         passed: The lower bound is not above the claim.
     """
 
+    neighbour: NeighbourKind
     repetitions: int = Field(ge=1)
     correct: int = Field(ge=0)
     confidence: float = Field(gt=0, lt=1)
@@ -117,7 +121,7 @@ class EmpiricalCheck(Record):
         false_alarm: The chance, at most, that an honest release fails any part of this check.
         repetitions: Of the attack on the noise.
         noise: One attack per group of tables; no unit of privacy is in two groups.
-        domain: Likewise, on the public cells.
+        domain: Likewise, on the public cells, one per group and kind of neighbour.
         seconds: CPU time of all attacks.
         passed: No attack gave a lower bound above its claim.
     """

@@ -8,10 +8,12 @@ from synth_assets.privacy.empirical.records import EmpiricalCheck
 def bound_words(check: EmpiricalCheck) -> str:
     """Claim and lower bound side by side, with confidence, repetitions and power."""
     strongest = max(check.noise, key=lambda n: n.mu_lower)
-    fault = "no smaller noise would be" if strongest.least_fault is None else f"noise {strongest.least_fault:.3g} times too small is"
+    factor = strongest.least_fault
+    fault = "no smaller noise would be" if factor is None else f"noise {factor:.3g} times too small is"
     return (
         f"at least {check.epsilon_lower:.3g} of the {check.epsilon_claimed:.4g} that are claimed (mu {check.mu_lower:.3g} of "
-        f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {check.repetitions:,} repetitions; {fault} caught in 95 of 100 checks"
+        f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {check.repetitions:,} repetitions; {fault} caught in 95 of "
+        "100 checks"
     )
 
 
@@ -21,9 +23,9 @@ def failed_words(check: EmpiricalCheck) -> str:
         for step in attack.steps:
             if not step.passed:
                 what = f"sigma {step.scale:.4g}" if step.kind == "gaussian" else f"choices of epsilon {step.scale:.3g}"
-                return f"an attack on the noise ({what}) shows a mu of at least {step.mu_lower:.3g}, but {step.mu_claimed:.3g} is claimed."
+                return f"an attack on the noise ({what}) {_shows(step.mu_lower, step.mu_claimed)}"
         if not attack.passed:
-            return f"an attack on the release shows a mu of at least {attack.mu_lower:.3g}, but {attack.mu_claimed:.3g} is claimed."
+            return f"an attack on the release {_shows(attack.mu_lower, attack.mu_claimed)}"
     for domain in check.domain:
         if not domain.passed:
             return (
@@ -31,3 +33,7 @@ def failed_words(check: EmpiricalCheck) -> str:
                 "bounds or categories depend on single rows."
             )
     return "the attacks found nothing."
+
+
+def _shows(lower: float, claimed: float) -> str:
+    return f"shows a mu of at least {lower:.3g}, but {claimed:.3g} is claimed."

@@ -234,6 +234,7 @@ def test_synthesize_charges_the_stem_once_and_says_so(cli: Command, people: Path
     assert told["out"] == str(tmp_path / "made.csv")
     assert told["privacy"]["population"] == "people"
     assert 3.5 < told["epsilon_spent"] <= 4
+    assert 2 < told["privacy"]["empirical"]["epsilon_lower"] < told["epsilon_spent"]
     made, raw = rows_of(tmp_path / "made.csv"), rows_of(people)
     assert list(made[0]) == list(raw[0])
     assert len(made) == told["rows"]
@@ -254,6 +255,25 @@ def test_synthesize_charges_the_stem_once_and_says_so(cli: Command, people: Path
     refused = cli(*call, "--fresh", "--epsilon", "9.9", "--json")
     assert (refused.code, refused.error["code"]) == (4, "budget")
     assert rows_of(tmp_path / "made.csv") == made
+
+
+def test_synthesize_refuses_noise_that_an_attack_sees_through_and_spends_nothing(
+    cli: Command, people: Path, domain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_assets.privacy.mechanisms import SystemNoise
+
+    real = SystemNoise.discrete_gaussian
+    monkeypatch.setattr(
+        SystemNoise, "discrete_gaussian", lambda self, *, sigma, size: real(self, sigma=sigma / 2, size=size)
+    )
+    call = ["synthesize", "people.csv", "-o", "made.csv", "--domain", "schema.json", "--epsilon", "4"]
+    refused = cli(*call, "--json")
+    assert refused.code == 3
+    assert refused.json["error"]["code"] == "check_failed"
+    assert "No data was read and no budget was spent" in refused.json["error"]["message"]
+    assert not (tmp_path / "made.csv").exists()
+    assert cli("budget", "--json").json == []
+    monkeypatch.undo()
 
 
 def test_synthesize_takes_a_yaml_domain_and_makes_the_rows_that_are_asked_for(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import multiprocessing
 import time
+from bisect import bisect_right
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synth_assets.errors import InputError
-from synth_assets.privacy import sampling
+from synth_assets.privacy import inversion, sampling
 from synth_assets.privacy.mechanisms import InsecureNoise, NoiseSource, SystemNoise, effective_sigma
 
 FAILURE = 1e-9
@@ -91,21 +94,70 @@ def few_bits(monkeypatch: pytest.MonkeyPatch) -> FewBits:
     sampling.target.cache_clear()
 
 
-def test_ties_are_settled_exactly_so_that_three_bits_a_time_give_the_same_law(few_bits: FewBits) -> None:
-    draws = sampling.gaussian(few_bits, sampling.dyadic_sigma(2.7), 20_000)
+@pytest.mark.parametrize("sampler", [sampling.gaussian, sampling.rejection])
+def test_ties_are_settled_exactly_so_that_three_bits_a_time_give_the_same_law(few_bits: FewBits, sampler) -> None:
+    draws = sampler(few_bits, sampling.dyadic_sigma(2.7), 20_000)
     assert gaussian_p(draws, effective_sigma(2.7)) > 1e-4
 
 
 def test_ties_that_are_settled_wrongly_are_seen(few_bits: FewBits, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: always accepting on a tie is a visible bias at three bits."""
     monkeypatch.setattr(sampling, "refine", lambda *_: True)
-    draws = sampling.gaussian(few_bits, sampling.dyadic_sigma(2.7), 20_000)
+    draws = sampling.rejection(few_bits, sampling.dyadic_sigma(2.7), 20_000)
     assert gaussian_p(draws, effective_sigma(2.7)) < FAILURE
+
+
+def test_a_number_on_a_boundary_that_is_not_refined_is_seen(few_bits: FewBits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the inversion: to stay above the boundary on every tie is a visible bias at three bits."""
+    sigma = sampling.dyadic_sigma(2.7)
+
+    def careless(self: inversion.Inversion, bits: FewBits, head: int) -> int:
+        first, floors = inversion.boundaries(sigma, 3)
+        return first - 1 + max(1, bisect_right(floors, head))
+
+    monkeypatch.setattr(inversion.Inversion, "_refine", careless)
+    assert gaussian_p(sampling.gaussian(few_bits, sigma, 20_000), effective_sigma(2.7)) < FAILURE
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.7, 39.33])
+def test_the_boundaries_of_the_inversion_are_those_of_an_independent_computation(sigma: float) -> None:
+    """Floors of P[Y < k] * 2^62, against sums of 200-bit decimals."""
+    exact = effective_sigma(sigma)
+    with localcontext() as context:
+        context.prec = 90
+        square = 2 * Decimal(exact) ** 2
+        reach = math.ceil(18 * exact)
+        weights = [(-Decimal(k * k) / square).exp() for k in range(-reach, reach + 1)]
+        total = sum(weights)
+        sums = list(itertools.accumulate(weights, initial=Decimal(0)))
+        expected = {k: int(s / total * 2**62) for k, s in zip(range(-reach, reach + 2), sums, strict=True)}
+    first, floors = inversion.boundaries(sampling.dyadic_sigma(sigma), 62)
+    assert floors[0] == 0
+    assert floors[-1] == 2**62 - 1
+    assert [min(expected[first + i], 2**62 - 1) for i in range(len(floors))] == list(floors)
+
+
+@pytest.mark.parametrize(("numerator", "denominator"), [(1, 2), (1, 10**9), (8, 1), (7919, 1024)])
+@pytest.mark.parametrize("bits", [70, 190, 700])
+def test_the_integer_exponential_is_never_too_large_and_hardly_too_small(
+    numerator: int, denominator: int, bits: int
+) -> None:
+    with localcontext() as context:
+        context.prec = 300
+        exact = (-Decimal(numerator) / Decimal(denominator)).exp() * 2**bits
+        assert exact - 4 < inversion.exp_minus(numerator, denominator, bits) <= exact
+
+
+@pytest.mark.parametrize("sampler", [sampling.gaussian, sampling.rejection])
+@pytest.mark.parametrize("sigma", [0.25, 0.7, 3.3, 39.3, 1024.0])
+def test_both_samplers_draw_the_same_law(sampler, sigma: float) -> None:
+    draws = sampler(sampling.SystemBits(), sampling.dyadic_sigma(sigma), 60_000)
+    assert gaussian_p(draws, effective_sigma(sigma)) > FAILURE
 
 
 def test_selections_are_exact_with_three_bits_as_well(few_bits: FewBits) -> None:
     scores = np.array([0.0, 1.5, 2.0, -3.0])
-    draws = np.array([sampling.choose(few_bits, scores, epsilon=1.3, sensitivity=1.0) for _ in range(1500)])
+    draws = sampling.choose(few_bits, scores, epsilon=1.3, sensitivity=1.0, size=1500)
     assert p_value(draws, np.arange(4), np.exp(1.3 * scores / 2)) > 1e-4
 
 

@@ -22,7 +22,7 @@ from synth_assets.tables.schema import ColumnKind
 CANARY = "canary@example.org"
 
 
-def budget(sigma: float = 5.0, delta: float = 1e-9, categories: int = 1, bounds: int = 1) -> TableBudget:
+def budget(sigma: float = 5.0, delta: float = 1e-9, categories: int = 1, bounds: int = 2) -> TableBudget:
     shape = TableShape(columns=2, wide=0, round=0, has_target=False, bounds=bounds, categories=categories)
     return TableBudget(shape=shape, sigma_one=1.0, sigma_domain=sigma, delta_domain=delta)
 

@@ -1,0 +1,35 @@
+"""The attacks at their full length, and every fault twenty times; minutes long."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from synth_assets.privacy.empirical.noise import attack_noise
+from synth_assets.privacy.mechanisms import SystemNoise
+from synth_assets_tests.unit.privacy.faults import BROKEN, HONEST, Redrawing
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_fault_is_rejected_in_twenty_of_twenty(fault: str) -> None:
+    assert not any(attack_noise(HONEST, BROKEN[fault], repetitions=20_000).passed for _ in range(20))
+
+
+def test_a_retry_with_fresh_noise_is_rejected_in_twenty_of_twenty() -> None:
+    assert not any(attack_noise(HONEST, SystemNoise(), repetitions=20_000, steps=Redrawing).passed for _ in range(20))
+
+
+def test_honest_releases_pass_in_three_hundred_of_three_hundred() -> None:
+    """The chance of an alarm is below 1 in 1,000 each; a second alarm among 300 would be 1 chance in 27."""
+    assert sum(not attack_noise(HONEST, SystemNoise(), repetitions=10_000).passed for _ in range(300)) <= 1
+
+
+def test_a_million_repetitions_show_nine_tenths_of_the_claim_in_half_a_minute() -> None:
+    started = time.process_time()
+    found = attack_noise(HONEST, SystemNoise(), repetitions=1_000_000)
+    assert found.passed
+    assert found.mu_lower >= 0.90 * found.mu_claimed
+    assert time.process_time() - started < 30
