@@ -225,11 +225,12 @@ def _bounded(table: pa.Table, unit_column: str, most: int) -> pa.Table:
     """At most `most` rows of each unit; which ones depends on a fresh key and on the rows of that unit only."""
     import pandas as pd
 
-    frame = table.to_pandas()
-    order = pd.util.hash_pandas_object(frame, index=False, hash_key=secrets.token_hex(8)).to_numpy()
-    unit = frame[unit_column].to_numpy()
-    if pd.isna(unit).any():
+    if table.column(unit_column).null_count:
         raise InputError("the unit of privacy is missing in some rows.", column=unit_column)
+    # as texts: the type of a pandas column, and with it the hash, would depend on whether any unit has a missing value
+    texts = {name: pc.fill_null(table.column(name).cast(pa.string()), "").to_pandas() for name in table.column_names}
+    order = pd.util.hash_pandas_object(pd.DataFrame(texts), index=False, hash_key=secrets.token_hex(8)).to_numpy()
+    unit = texts[unit_column].to_numpy()
     ranked = pd.DataFrame({"unit": unit, "order": order}).sort_values(["unit", "order"], kind="stable")
     keep = ranked.index[ranked.groupby("unit", sort=False).cumcount().to_numpy() < most]
     return table.take(pa.array(np.sort(keep.to_numpy())))

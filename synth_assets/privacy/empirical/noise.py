@@ -2,7 +2,7 @@
 
 One unit of privacy adds all its rows to one cell of every table and moves two scores of every choice by their sensitivity in opposite
 directions; no neighbours are easier to tell apart. Each repetition draws, through `PlannedNoise` as a release does, everything that
-the plan allows, for one of the two by a fair coin, and the likelihood ratio guesses which. Derivation: docs/mechanisms/empirical_audit.md.
+the plan allows, for one of the two by a fair coin, and the likelihood ratio guesses which (docs/mechanisms/empirical_audit.md).
 """
 
 from __future__ import annotations
