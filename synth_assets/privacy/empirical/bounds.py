@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from synth_assets.errors import InputError
 from synth_assets.privacy.bounds import epsilon_at, gaussian_mu, gdp_delta, selection_mu
-from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent
+from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent, ThresholdEvent
 
 MOST_EPSILON = 200.0
 
@@ -56,6 +56,9 @@ def claimed_mu(events: Sequence[Event]) -> float:
     """The mu for which all events together are claimed to be mu-GDP: mu^2 adds (docs/mechanisms/accounting.md, lemmas 1, 2 and 5).
 
     Thresholds are left out: their cost is a delta, far below what repetitions can show.
+
+    Raises:
+        InputError: an event on random samples, whose attack and claim are those of sgd.py.
     """
     parts = []
     for event in events:
@@ -63,6 +66,8 @@ def claimed_mu(events: Sequence[Event]) -> float:
             parts.append(math.sqrt(event.count) * event.l2_sensitivity * gaussian_mu(event.sigma))
         elif isinstance(event, ExponentialEvent):
             parts.append(math.sqrt(event.count) * selection_mu(event.epsilon))
+        elif not isinstance(event, ThresholdEvent):
+            raise InputError("the attack on counts does not cover noise on random samples of rows.")
     return math.hypot(*parts)
 
 

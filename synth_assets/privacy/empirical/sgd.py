@@ -1,0 +1,77 @@
+"""The white-box attack on DP-SGD: many repetitions of its noisy steps on worst-case neighbours, without a model.
+
+What belongs here: the attack, for any code that draws the steps. What does not: that code, gradients, and the accountant, whose
+claim is handed in as its delta at epsilon 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from synth_assets.errors import InputError
+from synth_assets.privacy.empirical.bounds import mu_lower, mu_of_accuracy
+from synth_assets.privacy.empirical.canaries import step_ratio
+from synth_assets.privacy.empirical.records import NoiseAttack
+
+BLOCK = 1 << 14
+ASSUMED = (1.0, 0.5, 0.25, 0.0625)  # shares of the claimed noise for which a guess is made; each has its part of alpha
+Step = Callable[[np.ndarray], np.ndarray]
+
+
+def attack_steps(
+    step: Step,
+    *,
+    steps: int,
+    sampling_rate: float,
+    noise_multiplier: float,
+    delta_at_zero: float,
+    repetitions: int,
+    alpha: float = 1e-3,
+) -> NoiseAttack:
+    """Guess from all noisy sums of a run whether one example was part of it.
+
+    The example's clipped gradient is the clipping norm in a coordinate of its own. There are several guesses, by the likelihood ratio
+    for the noise that is claimed and for smaller noise: with rare samples, the first one alone is blind where the noise is missing.
+
+    Args:
+        step: Draws one step of independent runs: given for each run whether the example is part of the data (bool, shape (n,)), it
+            samples as the loader does, and returns the noisy sum in its coordinate, in units of the clipping norm, shape (n,). This
+            must be the code that trains.
+        steps: Steps of a run.
+        sampling_rate: As the accountant was told.
+        noise_multiplier: As the accountant was told.
+        delta_at_zero: The accountant's delta at epsilon 0 for that: no test tells neighbours apart with more right guesses than
+            (1 + delta) / 2, since P(S) <= Q(S) + delta for every set S of outputs.
+        repetitions: Runs to attack, at least 1.
+        alpha: Chance of a false alarm.
+
+    Raises:
+        InputError: no repetition or no step, or a delta outside [0, 1].
+    """
+    if repetitions < 1 or steps < 1 or not 0 <= delta_at_zero <= 1:
+        raise InputError("an attack on steps needs repetitions, steps, and the accountant's delta at epsilon 0.")
+    coins = np.random.default_rng()  # as the noise, the attacker's coins come from the system
+    right = np.zeros(len(ASSUMED), dtype=np.int64)
+    for start in range(0, repetitions, BLOCK):
+        present = coins.random(min(BLOCK, repetitions - start)) < 0.5
+        ratios = np.zeros((len(ASSUMED), len(present)))
+        for _ in range(steps):
+            seen = step(present)
+            for i, share in enumerate(ASSUMED):
+                ratios[i] += step_ratio(seen, sampling_rate=sampling_rate, noise_multiplier=share * noise_multiplier)
+        right += ((ratios > 0) == present).sum(1)
+    correct, each = int(right.max()), alpha / len(ASSUMED)
+    claimed, lower = mu_of_accuracy((1 + delta_at_zero) / 2), mu_lower(correct, repetitions, each)
+    return NoiseAttack(
+        repetitions=repetitions,
+        correct=correct,
+        confidence=1 - alpha,
+        mu_claimed=claimed,
+        mu_lower=lower,
+        mu_ceiling=mu_of_accuracy(each ** (1 / repetitions)),
+        least_fault=None,
+        steps=(),
+        passed=lower <= claimed,
+    )
