@@ -37,7 +37,7 @@ def test_an_honest_release_passes_and_most_of_its_claim_is_shown() -> None:
     found = attack_noise(HONEST, SystemNoise(), repetitions=60_000)
     assert found.passed
     assert found.mu_claimed == pytest.approx(claimed_mu(HONEST))
-    assert 0.85 * found.mu_claimed < found.mu_lower < found.mu_claimed
+    assert 0.8 * found.mu_claimed < found.mu_lower < found.mu_claimed
     assert [s.calls for s in found.steps] == [8, 2, 12, 12]
     assert found.least_fault is not None
     assert 1 < found.least_fault < 1.25
