@@ -27,6 +27,7 @@ from synth_assets.privacy.records import ExponentialEvent, GaussianEvent
 from synth_assets_tests.unit.privacy.faults import BROKEN, HONEST, HalfNoise, NoNoise, Redrawing
 
 ALPHA = 1e-3
+RARE = 1e-9  # false alarms of these tests
 REPETITIONS = 20_000
 
 
@@ -34,13 +35,13 @@ REPETITIONS = 20_000
 
 
 def test_an_honest_release_passes_and_most_of_its_claim_is_shown() -> None:
-    found = attack_noise(HONEST, SystemNoise(), repetitions=60_000)
+    found = attack_noise(HONEST, SystemNoise(), repetitions=60_000, alpha=RARE)
     assert found.passed
     assert found.mu_claimed == pytest.approx(claimed_mu(HONEST))
-    assert 0.8 * found.mu_claimed < found.mu_lower < found.mu_claimed
+    assert 0.75 * found.mu_claimed < found.mu_lower < found.mu_claimed
     assert [s.calls for s in found.steps] == [8, 2, 12, 12]
     assert found.least_fault is not None
-    assert 1 < found.least_fault < 1.25
+    assert 1 < found.least_fault < 1.4
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -61,7 +62,8 @@ def test_the_fault_in_one_mechanism_is_named() -> None:
 
 def test_several_rows_per_unit_are_attacked_at_the_sensitivity_that_is_charged() -> None:
     """By hand: 4 rows at sigma 40 cost what one row costs at sigma 10, and noise planned for one row does not hide four."""
-    four = attack_noise([GaussianEvent(sigma=40.0, l2_sensitivity=4, count=9)], SystemNoise(), repetitions=REPETITIONS)
+    events = [GaussianEvent(sigma=40.0, l2_sensitivity=4, count=9)]
+    four = attack_noise(events, SystemNoise(), repetitions=60_000, alpha=RARE)
     assert four.passed
     assert four.mu_claimed == pytest.approx(0.3, rel=1e-3)
     assert four.mu_lower > 0.2
