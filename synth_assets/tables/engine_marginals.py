@@ -210,10 +210,7 @@ class EngineMarginals:
         out = [np.zeros(int(np.prod(shape)), dtype=np.int64) for shape in shapes]
         for start in range(0, len(cliques), CLIQUES_PER_QUERY):
             some = range(start, min(start + CLIQUES_PER_QUERY, len(cliques)))
-            parts = [
-                f"SELECT {i} AS q, {_key(cliques[i], shapes[i], columns)} AS k, count(*) AS n FROM {table} GROUP BY ALL"
-                for i in some
-            ]
+            parts = [_counted(i, cliques[i], shapes[i], columns, table) for i in some]
             found = self._session.fetch(" UNION ALL ".join(parts))
             for i in some:
                 mine = found["q"] == i
@@ -245,6 +242,19 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _counted(
+    number: int, clique: tuple[str, ...], shape: tuple[int, ...], columns: Mapping[str, str], table: str
+) -> str:
+    """Rows per cell of one clique that has any; grouped by the short codes themselves, which is faster than by their index."""
+    codes = ", ".join(dict.fromkeys(columns[name] for name in clique))
+    groups = (
+        f"SELECT {codes}, count(*) AS n FROM {table} GROUP BY {codes}"
+        if codes
+        else f"SELECT count(*) AS n FROM {table}"
+    )
+    return f"SELECT {number} AS q, {_key(clique, shape, columns)} AS k, n FROM ({groups}) g"
+
+
 def _key(clique: tuple[str, ...], shape: tuple[int, ...], columns: Mapping[str, str]) -> str:
     """Row-major index of a cell, as SQL."""
     key = "CAST(0 AS BIGINT)"
@@ -253,15 +263,20 @@ def _key(clique: tuple[str, ...], shape: tuple[int, ...], columns: Mapping[str, 
     return key
 
 
+def _code_type(size: int) -> str:
+    """The shortest type for the numbers of so many cells; the engine groups short ones faster."""
+    return "UTINYINT" if size <= 256 else "USMALLINT"
+
+
 def _joined(column: str, bins: np.ndarray) -> str:
     values = ", ".join(str(int(b)) for b in bins)
-    return f"list_extract(CAST([{values}] AS USMALLINT[]), {column} + 1)"
+    return f"list_extract(CAST([{values}] AS {_code_type(int(bins.max()) + 1)}[]), {column} + 1)"
 
 
 def _category_cell(column: ColumnDomain, i: int) -> str:
     rest = column.missing_cell + 1 if column.open else column.missing_cell
     null = f"u.{quoted(column.name)} IS NULL"
-    return f"CAST(CASE WHEN {null} THEN {column.missing_cell} ELSE coalesce(l{i}.code, {rest}) END AS USMALLINT)"
+    return f"CAST(CASE WHEN {null} THEN {column.missing_cell} ELSE coalesce(l{i}.code, {rest}) END AS {_code_type(column.size)})"
 
 
 def units_sql(column: ColumnDomain) -> str:
@@ -285,7 +300,7 @@ def _plain_units(column: ColumnDomain, name: str) -> str:
 
 def _numeric_cell(column: ColumnDomain, x: str) -> str:
     tree = _search(column.edges[1:-1], 0, len(column.edges) - 1, x)
-    return f"CAST(CASE WHEN {x} IS NULL THEN {column.missing_cell} ELSE {tree} END AS USMALLINT)"
+    return f"CAST(CASE WHEN {x} IS NULL THEN {column.missing_cell} ELSE {tree} END AS {_code_type(column.size)})"
 
 
 def _search(inner: tuple[int, ...], first: int, last: int, x: str) -> str:
@@ -301,7 +316,7 @@ def _round_cell(column: ColumnDomain, x: str) -> str:
     special = ", ".join(str(s) for s in column.special_units)
     last = len(column.steps)
     steps = " ".join(f"WHEN {clipped} % {s} = 0 THEN {i}" for i, s in reversed(list(enumerate(column.steps))))
-    return f"CAST(CASE WHEN {x} IS NULL OR {clipped} IN ({special}) THEN {last} {steps} END AS USMALLINT)"
+    return f"CAST(CASE WHEN {x} IS NULL OR {clipped} IN ({special}) THEN {last} {steps} END AS UTINYINT)"
 
 
 __all__ = ["DAY_SECONDS", "Context", "EngineMarginals", "FanOut", "ParquetTable"]

@@ -19,7 +19,7 @@ def spark_sql(sql: str) -> str:
 
 def _mend(node: Any) -> Any:
     """Functions and types that sqlglot leaves as they are."""
-    if isinstance(node, sge.DataType) and node.this == sge.DataType.Type.USMALLINT:
+    if isinstance(node, sge.DataType) and node.this in (sge.DataType.Type.UTINYINT, sge.DataType.Type.USMALLINT):
         return sge.DataType.build("BIGINT")
     if isinstance(node, sge.SHA2 | sge.SHA2Digest):
         return sge.Anonymous(this="sha2", expressions=[node.this, sge.convert(256)])
