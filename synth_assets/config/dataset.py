@@ -132,6 +132,10 @@ class BudgetConfig(Config):
 
     epsilon: float = Field(default=10.0, gt=0, le=1000)
     delta: float = Field(default=1e-5, gt=0, lt=1e-2)
+    per_release: float | None = Field(default=None, gt=0, le=1000, description="Largest epsilon of one release.")
+    per_dataset: float | None = Field(
+        default=None, gt=0, le=1000, description="Largest epsilon of all releases of one dataset of the population."
+    )
 
 
 class SynthesizerConfig(Config):

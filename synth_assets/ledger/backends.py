@@ -97,7 +97,7 @@ class LedgerStore:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(text("SET LOCAL synchronous_commit = on"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(subject)})
+                self.lock(connection, subject)
             yield connection
             connection.commit()
 
@@ -129,6 +129,16 @@ class LedgerStore:
             flat = tuple(value for row in some for value in row)
             inserted += connection.exec_driver_sql(start + ", ".join([one] * len(some)) + end, flat).rowcount
         return inserted
+
+    def lock(self, connection: Connection, subject: str) -> None:
+        """Exclude every other writer of a further subject until the transaction of `writing` ends.
+
+        Args:
+            connection: Of `writing`.
+            subject: What is locked. Subjects must be locked in one order everywhere.
+        """
+        if not self._sqlite:  # SQLite locked the whole file
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _lock_key(subject)})
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -1,33 +1,43 @@
 """The privacy budget of each population: reserve before the first read, settle with what really ran, refuse what does not fit.
 
-What belongs here: the decisions. What does not: SQL (budget_rows.py), transactions (ledger/backends.py) and data values, of which the
-ledger holds none. A crash leaves a reservation counted in full. Rules and their tests: docs/mechanisms/budget.md.
+What belongs here: the life of a reservation. What does not: what is refused (budget_rules.py), SQL and hashes (budget_rows.py),
+transactions (ledger/backends.py) and data values, of which the ledger holds none. A crash leaves a reservation counted in full. Rules
+and their tests: docs/mechanisms/budget.md.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from sqlalchemy import Connection
 
-from synth_assets.errors import BudgetExceededError, ConfigError, InputError, ReleaseRefusedError
+from synth_assets.errors import BudgetExceededError, CheckFailedError, ConfigError, InputError, ReleaseRefusedError
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
-from synth_assets.privacy.accounting import adaptive_epsilon, compose, covers, epsilon_spent
-from synth_assets.privacy.levels import level_of
+from synth_assets.privacy.accounting import compose, covers
+from synth_assets.privacy.budget_formats import MIGRATIONS
+from synth_assets.privacy.budget_rules import (
+    check_budget,
+    counted,
+    refuse_if_over,
+    reservation_of,
+    settlement_of,
+    status_of,
+    together,
+)
 from synth_assets.privacy.records import (
     BudgetStatus,
     Event,
-    ReleaseRecord,
+    LedgerVerdict,
     Reservation,
     Settlement,
 )
 from synth_assets.storage.hashing import hash_json
 
-ROUNDING = 1e-9
+LOG = "budget log"  # the lock of the log's end; taken after that of a population
 _KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
@@ -44,7 +54,7 @@ class BudgetLedger:
 
     def __init__(self, store: LedgerStore) -> None:
         self._store = store
-        store.prepare("budget", rows.MIGRATIONS)
+        store.prepare("budget", MIGRATIONS)
 
     @property
     def is_new(self) -> bool:
@@ -52,32 +62,51 @@ class BudgetLedger:
         with self._store.reading() as connection:
             return not rows.populations(connection)
 
-    def declare(self, population: str, unit: str, epsilon: float, delta: float) -> None:
+    def declare(
+        self,
+        population: str,
+        unit: str,
+        epsilon: float,
+        delta: float,
+        *,
+        per_release: float | None = None,
+        per_dataset: float | None = None,
+    ) -> None:
         """State the budget of a population. The latest declaration holds; every change is recorded.
 
         A lower budget takes nothing back: what is counted stays counted, and everything further is refused.
 
+        Args:
+            population: The people.
+            unit: Unit of privacy, `table.column`, or "row".
+            epsilon: Over all releases.
+            delta: Over all releases.
+            per_release: Largest epsilon of one release.
+            per_dataset: Largest epsilon of all releases of one dataset, where several datasets share the population.
+
         Raises:
             InputError: a name is empty or has control characters; a number is out of range; releases exist under another unit; or the
                 thresholds of earlier releases have used more than this delta.
+            CheckFailedError: somebody changed the ledger.
         """
         _check_names(population=population, unit=unit)
-        if not (0 < epsilon <= 1000 and 0 < delta < 1e-2):
-            raise InputError("a budget needs 0 < epsilon <= 1000 and 0 < delta < 0.01.", key="budget")
+        said = rows.Declaration(unit, epsilon, delta, per_release, per_dataset)
+        check_budget(said)
         with self._store.writing(population) as connection:
             last = rows.last_declaration(connection, population)
-            if last and (last.unit, last.epsilon, last.delta) == (unit, epsilon, delta):
+            if last == said:
                 return
-            counted = _counted(rows.reservations(connection, population))
-            if last and last.unit != unit and counted:
+            _require_whole(connection)
+            before = counted(rows.reservations(connection, population))
+            if last and last.unit != unit and before:
                 raise InputError(
                     f"population {population!r} has releases under the unit of privacy {last.unit!r}; "
                     f"they cannot be composed with releases under {unit!r}.",
                     key="unit",
                     remedy=f"Keep `unit: {last.unit}`, or name another `population` if these are other people.",
                 )
-            _together(counted, delta)  # raises where thresholds have used this delta up
-            rows.add_declaration(connection, population, unit, epsilon, delta)
+            together(before, delta)  # raises where thresholds have used this delta up
+            self._append(connection, "declare", population, said)
 
     def reserve(
         self, population: str, *, events: Iterable[Event], label: str, measurement_key: str, run_id: str, attempt: int
@@ -96,32 +125,68 @@ class BudgetLedger:
             The reservation, in state "reserved". Call `begin_reading` before the first read.
 
         Raises:
-            BudgetExceededError: settled, reserved and new events together cost more than the budget. No data was read.
+            BudgetExceededError: settled, reserved and new events together cost more than the budget, or a limit is passed. No data was
+                read.
             ConfigError: the population has no budget.
             ReleaseRefusedError: a newer attempt of this run has already asked.
+            CheckFailedError: somebody changed the ledger.
             InputError: no event, or a name or key is malformed.
         """
-        planned = compose(events)
+        trials = {measurement_key: events}
+        return self.reserve_sweep(population, trials=trials, label=label, run_id=run_id, attempt=attempt)[0]
+
+    def reserve_sweep(
+        self, population: str, *, trials: Mapping[str, Iterable[Event]], label: str, run_id: str, attempt: int
+    ) -> tuple[Reservation, ...]:
+        """Set budget aside for every trial of a sweep before the first one reads: all of them, or none.
+
+        A sweep costs what all its trials cost together, whichever of them is published: the choice among them was made on the data.
+
+        Args:
+            population: Declared before.
+            trials: Measurement key -> everything that the trial may do, at most.
+            label: Dataset and asset.
+            run_id: The run.
+            attempt: Its attempt, from 0.
+
+        Returns:
+            One reservation for each trial, in order.
+
+        Raises:
+            As `reserve`.
+        """
+        planned = {key: compose(events) for key, events in trials.items()}
         _check_names(population=population, label=label, run_id=run_id)
-        if not planned or not _KEY.fullmatch(measurement_key) or attempt < 0:
+        if not planned or not all(planned.values()) or not all(map(_KEY.fullmatch, planned)) or attempt < 0:
             raise InputError("a reservation needs events, a measurement key of 64 hex digits and an attempt from 0.")
         with self._store.writing(population) as connection:
             budget = _budget(connection, population)
-            for row in rows.by_key(connection, measurement_key):
-                if row.run_id == run_id and row.attempt > attempt:
-                    raise _stale(row, run_id, attempt)
-            before = _counted(rows.reservations(connection, population))
-            _refuse_if_over(budget, before, planned)
-            reservation_id = uuid.uuid4().hex
-            values = {"reservation_id": reservation_id, "population": population, "unit": budget.unit, "label": label}
-            holder = {
-                "measurement_key": measurement_key,
-                "run_id": run_id,
-                "attempt": attempt,
-                "planned": rows.dump(planned),
-            }
-            rows.add_reservation(connection, {**values, **holder})
-            return _reservation(rows.by_id(connection, reservation_id), budget.delta)
+            for found in (h for key in planned for h in rows.by_key(connection, key)):
+                if found.run_id == run_id and found.attempt > attempt:
+                    raise _stale(found, run_id, attempt)
+            _require_whole(connection)
+            refuse_if_over(population, budget, rows.reservations(connection, population), label, list(planned.values()))
+            at = rows.now()
+            made = [
+                rows.Held(
+                    uuid.uuid4().hex, population, budget.unit, label, key, run_id, attempt, rows.dump(events), at, at
+                )
+                for key, events in planned.items()
+            ]
+            for held in made:
+                self._append(connection, "reserve", population, held)
+            return tuple(reservation_of(held, budget.delta) for held in made)
+
+    def _append(self, connection: Connection, step: str, population: str, said: rows.Declaration | rows.Held) -> None:
+        """Write a row; writers of other populations wait only here."""
+        self._store.lock(connection, LOG)
+        rows.append(connection, step, population, said)
+
+    def _move(self, connection: Connection, step: str, held: rows.Held, **changes: object) -> rows.Held:
+        """Write what a reservation is after a step."""
+        after = rows.moved(held, **changes)
+        self._append(connection, step, held.population, after)
+        return after
 
     def begin_reading(self, reservation: Reservation) -> Reservation:
         """Note that the first read is about to happen; from here on the reservation is never given back.
@@ -130,9 +195,8 @@ class BudgetLedger:
             ReleaseRefusedError: a newer attempt holds the reservation, or it is closed.
         """
         with self._store.writing(reservation.population) as connection:
-            row = _held(connection, reservation, rows.OPEN)
-            rows.move(connection, row, state="reading")
-            return _reservation(rows.by_id(connection, row.reservation_id), reservation.delta)
+            held = _held(connection, reservation, rows.OPEN)
+            return reservation_of(self._move(connection, "read", held, state="reading"), reservation.delta)
 
     def settle(
         self,
@@ -158,17 +222,17 @@ class BudgetLedger:
         """
         actual = compose(events)
         with self._store.writing(reservation.population) as connection:
-            row = _held(connection, reservation, ("reading", "settled"))
-            if row.state == "settled":
-                if (row.outcome, row.actual) != (outcome, rows.dump(actual)):
+            held = _held(connection, reservation, ("reading", "settled"))
+            if held.state == "settled":
+                if (held.outcome, held.actual) != (outcome, rows.dump(actual)):
                     raise ReleaseRefusedError(
-                        f"the reservation {row.reservation_id} is settled already, with other events."
+                        f"the reservation {held.reservation_id} is settled already, with other events."
                     )
-                return _settlement(row)
-            within = covers(rows.load(row.planned), actual, _budget(connection, row.population).delta)
+                return settlement_of(held)
+            within = covers(rows.load(held.planned), actual, _budget(connection, held.population).delta)
             told = outcome if within else "overspent"
-            rows.move(connection, row, state="settled", actual=rows.dump(actual), outcome=told, reference=reference)
-            settled = _settlement(rows.by_id(connection, row.reservation_id))
+            said = {"state": "settled", "actual": rows.dump(actual), "outcome": told, "reference": reference}
+            settled = settlement_of(self._move(connection, "settle", held, **said))
         if not within:
             raise BudgetExceededError(
                 f"{reservation.label}: the run cost more than it had reserved. The real cost is recorded; its result must not be used.",
@@ -184,8 +248,7 @@ class BudgetLedger:
             ReleaseRefusedError: a read has begun, the reservation is closed, or a newer attempt holds it.
         """
         with self._store.writing(reservation.population) as connection:
-            row = _held(connection, reservation, ("reserved",))
-            rows.move(connection, row, state="released")
+            self._move(connection, "release", _held(connection, reservation, ("reserved",)), state="released")
 
     def take_over(self, measurement_key: str, *, run_id: str, attempt: int) -> Reservation | None:
         """Take the newest open reservation of a measurement from an attempt that died; its old holder is refused from here on.
@@ -205,20 +268,19 @@ class BudgetLedger:
         if not found:
             return None
         with self._store.writing(found[-1].population) as connection:
-            row = rows.by_id(connection, found[-1].reservation_id)
-            if row is None or row.state not in rows.OPEN:
+            held = rows.by_id(connection, found[-1].reservation_id)
+            if held is None or held.state not in rows.OPEN:
                 return None
-            if row.run_id == run_id and row.attempt >= attempt:
-                raise _stale(row, run_id, attempt)
-            rows.move(connection, row, run_id=run_id, attempt=attempt, fence=row.fence + 1)
-            budget = _budget(connection, row.population)
-            return _reservation(rows.by_id(connection, row.reservation_id), budget.delta)
+            if held.run_id == run_id and held.attempt >= attempt:
+                raise _stale(held, run_id, attempt)
+            taken = self._move(connection, "take_over", held, run_id=run_id, attempt=attempt, fence=held.fence + 1)
+            return reservation_of(taken, _budget(connection, held.population).delta)
 
     def find(self, measurement_key: str) -> Settlement | None:
         """The newest finished measurement with this key: it is used again, and nothing is spent."""
         with self._store.reading() as connection:
             done = [r for r in rows.by_key(connection, measurement_key) if r.state == "settled" and r.outcome == "done"]
-            return _settlement(done[-1]) if done else None
+            return settlement_of(done[-1]) if done else None
 
     def populations(self) -> tuple[str, ...]:
         """Every population with a budget, by name."""
@@ -234,20 +296,32 @@ class BudgetLedger:
         with self._store.reading() as connection:
             budget = _budget(connection, population)
             found = rows.reservations(connection, population)
-        delta = budget.delta
-        spent = _together(_counted(r for r in found if r.state == "settled"), delta)
-        total = max(spent, _together(_counted(found), delta))
-        return BudgetStatus(
-            population=population,
-            unit=budget.unit,
-            epsilon=budget.epsilon,
-            delta=delta,
-            spent=spent,
-            reserved=total - spent,
-            left=max(0.0, budget.epsilon - total),
-            overspent=total > budget.epsilon * (1 + ROUNDING),
-            level=level_of(total).name,
-            releases=tuple(_release(r, delta) for r in found),
+            head = rows.head(connection)
+        return status_of(population, budget, found, head)
+
+    def verify(self, heads: Iterable[str] = ()) -> LedgerVerdict:
+        """Whether the ledger is what was written, as far as it can tell by itself and by heads that were kept elsewhere.
+
+        Args:
+            heads: Hashes that `status` or an earlier verdict gave, from reports, from Dagster, from paper.
+
+        Returns:
+            The first broken row, if there is one, and the heads that the ledger does not know.
+        """
+        kept = sorted(set(heads))
+        with self._store.reading() as connection:
+            fault = rows.broken(connection)
+            head = rows.head(connection)
+            known = rows.hashes(connection, kept)
+        missing = tuple(h for h in kept if h not in known)
+        return LedgerVerdict(
+            ledger=self._store.name,
+            whole=fault is None and not missing,
+            rows=head.position,
+            head=head.hash,
+            broken=fault,
+            heads_found=len(kept) - len(missing),
+            heads_missing=missing,
         )
 
 
@@ -264,7 +338,7 @@ def measurement_key(*, population: str, data_version: str, domain: str, mechanis
     return hash_json([population, data_version, domain, mechanism, parameters])
 
 
-def _budget(connection: Connection, population: str) -> Any:
+def _budget(connection: Connection, population: str) -> rows.Declaration:
     found = rows.last_declaration(connection, population)
     if found is None:
         raise ConfigError(
@@ -275,78 +349,37 @@ def _budget(connection: Connection, population: str) -> Any:
     return found
 
 
-def _counted(found: Iterable[Any]) -> list[tuple[Event, ...]]:
-    """What each reservation counts, without those that count nothing."""
-    return [events for events in map(rows.counted_events, found) if events]
-
-
-def _together(groups: Sequence[tuple[Event, ...]], delta: float) -> float:
-    """Epsilon of several runs. The noise of a run is fixed before it starts, but may be chosen after seeing the results of others."""
-    if len(groups) < 2:
-        return epsilon_spent(groups[0], delta) if groups else 0.0
-    return adaptive_epsilon(groups, delta)
-
-
-def _refuse_if_over(budget: Any, before: list[tuple[Event, ...]], planned: tuple[Event, ...]) -> None:
-    """Refuse what does not fit; the thresholds' deltas count against the delta of the budget."""
-    try:
-        asked, counted, total = (_together(groups, budget.delta) for groups in ([planned], before, [*before, planned]))
-    except InputError as error:
-        raise BudgetExceededError(
-            f"population {budget.population!r}: {error.message} No data was read.",
-            key="budget.delta",
-            remedy=error.remedy,
-        ) from None
-    if total <= budget.epsilon * (1 + ROUNDING):
-        return
-    left = max(0.0, budget.epsilon - counted)
-    raise BudgetExceededError(
-        f"population {budget.population!r}: the run asks for epsilon {asked:.4g}, {left:.4g} of {budget.epsilon:g} is left "
-        f"(at delta {budget.delta:g}; together it would be {total:.4g}). No data was read.",
-        key="budget.epsilon",
-        remedy="Lower the epsilon of the synthesizer, or have the owner of the data raise `budget.epsilon`.",
-    )
-
-
-def _held(connection: Connection, reservation: Reservation, states: tuple[str, ...]) -> Any:
-    """The row of a reservation, if its holder is still this one and it is in one of the states."""
-    row = rows.by_id(connection, reservation.reservation_id)
-    if row is None:
-        raise ReleaseRefusedError(f"the reservation {reservation.reservation_id} is not in this ledger.")
-    if (row.run_id, row.attempt, row.fence) != (reservation.run_id, reservation.attempt, reservation.fence):
-        raise _stale(row, reservation.run_id, reservation.attempt)
-    if row.state not in states:
-        raise ReleaseRefusedError(
-            f"the reservation {row.reservation_id} is {row.state}, which does not allow this step."
+def _require_whole(connection: Connection) -> None:
+    """Nothing is granted on numbers that somebody changed."""
+    fault = rows.broken(connection)
+    if fault is not None:
+        raise CheckFailedError(
+            f"row {fault.position} of the budget ledger is broken: {fault.reason}. Nothing is granted.",
+            key="budget",
+            remedy="Find out who changed it, and bring the ledger back from a backup (`synth-assets budget --verify`).",
         )
-    return row
 
 
-def _stale(row: Any, run_id: str, attempt: int) -> ReleaseRefusedError:
+def _held(connection: Connection, reservation: Reservation, states: tuple[str, ...]) -> rows.Held:
+    """A reservation, if its holder is still this one and it is in one of the states."""
+    held = rows.by_id(connection, reservation.reservation_id)
+    if held is None:
+        raise ReleaseRefusedError(f"the reservation {reservation.reservation_id} is not in this ledger.")
+    if (held.run_id, held.attempt, held.fence) != (reservation.run_id, reservation.attempt, reservation.fence):
+        raise _stale(held, reservation.run_id, reservation.attempt)
+    if held.state not in states:
+        raise ReleaseRefusedError(
+            f"the reservation {held.reservation_id} is {held.state}, which does not allow this step."
+        )
+    return held
+
+
+def _stale(held: rows.Held, run_id: str, attempt: int) -> ReleaseRefusedError:
     return ReleaseRefusedError(
-        f"attempt {attempt} of run {run_id} may not use the reservation of {row.label}: "
-        f"attempt {row.attempt} of run {row.run_id} holds it.",
+        f"attempt {attempt} of run {run_id} may not use the reservation of {held.label}: "
+        f"attempt {held.attempt} of run {held.run_id} holds it.",
         remedy="This process is out of date; its result must not be used.",
     )
-
-
-def _reservation(row: Any, delta: float) -> Reservation:
-    events = rows.load(row.planned)
-    names = ("reservation_id", "population", "unit", "label", "measurement_key", "run_id", "attempt", "fence", "state")
-    return Reservation(
-        **{n: getattr(row, n) for n in names}, events=events, delta=delta, epsilon=epsilon_spent(events, delta)
-    )
-
-
-def _settlement(row: Any) -> Settlement:
-    names = ("reservation_id", "population", "label", "measurement_key", "run_id", "outcome", "reference")
-    return Settlement(**{n: getattr(row, n) for n in names}, events=rows.load(row.actual), settled_at=row.changed_at)
-
-
-def _release(row: Any, delta: float) -> ReleaseRecord:
-    events = rows.counted_events(row)
-    names = ("reservation_id", "label", "run_id", "attempt", "state", "outcome", "reserved_at")
-    return ReleaseRecord(**{n: getattr(row, n) for n in names}, events=events, epsilon=epsilon_spent(events, delta))
 
 
 def _check_names(**names: str) -> None:

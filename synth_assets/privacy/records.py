@@ -209,11 +209,16 @@ class BudgetStatus(Record):
         unit: Unit of privacy.
         epsilon: Budget.
         delta: Delta of the budget; everything below is composed at it.
+        per_release: Largest epsilon of one release; None for no limit of its own.
+        per_dataset: Largest epsilon of all releases of one dataset; None for no limit of its own.
         spent: Epsilon of all settled releases together.
         reserved: What open reservations add to it; they count in full until they are settled.
         left: What is not spent and not reserved, never negative.
         overspent: True where a later, lower declaration lies below what is already counted.
         level: Privacy level of what is counted.
+        events: Noisy steps that are counted.
+        ledger_rows: Rows of the whole ledger, all populations together.
+        ledger_head: Hash of its last row; kept elsewhere, it shows later that no row before it was changed or lost.
         releases: Every reservation, in order of time.
     """
 
@@ -221,12 +226,55 @@ class BudgetStatus(Record):
     unit: str
     epsilon: float = Field(gt=0)
     delta: float = Field(gt=0, lt=1)
+    per_release: float | None = None
+    per_dataset: float | None = None
     spent: float = Field(ge=0)
     reserved: float = Field(ge=0)
     left: float = Field(ge=0)
     overspent: bool
     level: str
+    events: int = Field(ge=0)
+    ledger_rows: int = Field(ge=0)
+    ledger_head: str
     releases: tuple[ReleaseRecord, ...]
+
+
+class BrokenRow(Record):
+    """The first row of the ledger that is not what was written.
+
+    Attributes:
+        position: Number of the row, from 1.
+        at: When it says it was written; empty where that cannot be shown.
+        step: What it says it is; empty likewise.
+        reason: What is wrong with it.
+    """
+
+    position: int = Field(ge=1)
+    at: str = ""
+    step: str = ""
+    reason: str
+
+
+class LedgerVerdict(Record):
+    """Whether the ledger is what was written.
+
+    Attributes:
+        ledger: Where it is, without a password.
+        whole: No row is broken, and every given head is known.
+        rows: How many rows it has.
+        head: Hash of the last one.
+        broken: The first broken row.
+        heads_found: Given heads that are hashes of rows.
+        heads_missing: Given heads that are not: rows were lost, or written anew.
+    """
+
+    ledger: str
+    whole: bool
+    rows: int = Field(ge=0)
+    head: str
+    broken: BrokenRow | None
+    heads_found: int = Field(ge=0)
+    heads_missing: tuple[str, ...]
 
 
 class Finding(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -214,8 +215,8 @@ def test_every_declaration_is_kept(location: str, declared: BudgetLedger) -> Non
     for epsilon in (2.0, 3.0, 3.0, 2.5):
         declared.declare("clinic", "patients.patient_id", epsilon, DELTA)
     with open_ledger_store(location).reading() as connection:
-        found = connection.execute(text("SELECT epsilon FROM budget_declarations ORDER BY position")).scalars().all()
-    assert found == [2.0, 3.0, 2.5]
+        found = budget_rows.declarations(connection, "clinic")
+    assert [d.epsilon for d in found] == [2.0, 3.0, 2.5]
 
 
 def test_another_unit_of_privacy_does_not_start_a_fresh_budget(declared: BudgetLedger) -> None:
@@ -301,22 +302,13 @@ def test_the_measurement_key_changes_with_each_of_its_parts() -> None:
 def test_the_ledger_stores_names_numbers_and_hashes_only(location: str, declared: BudgetLedger) -> None:
     declared.settle(declared.begin_reading(reserve(declared)), ONE)
     with open_ledger_store(location).reading() as connection:
-        row = dict(connection.execute(text("SELECT * FROM budget_reservations")).one()._mapping)
-    stored = row.pop("planned"), row.pop("actual")
+        rows = [row._asdict() for row in connection.execute(text("SELECT * FROM budget_log ORDER BY position"))]
+    assert [row["step"] for row in rows] == ["declare", "reserve", "read", "settle"]
+    assert set(rows[0]) == set(budget_rows.COLUMNS)
+    last = json.loads(rows[-1]["record"])
+    stored = last.pop("planned"), last.pop("actual")
     assert set(stored) == {'[{"kind":"gaussian","sigma":4.0,"l2_sensitivity":1.0,"count":1}]'}
-    assert set(row) == {
-        *("reservation_id", "population", "position", "unit", "label", "measurement_key", "run_id", "attempt"),
+    assert set(last) == {
+        *("reservation_id", "population", "unit", "label", "measurement_key", "run_id", "attempt"),
         *("fence", "state", "outcome", "reference", "reserved_at", "changed_at"),
     }
-
-
-def test_a_stale_update_changes_no_row(location: str, declared: BudgetLedger) -> None:
-    """The last guard: even with the row of before a take-over in hand, the statement itself does nothing."""
-    reserve(declared)
-    store = open_ledger_store(location)
-    with store.reading() as connection:
-        before = budget_rows.by_key(connection, KEY)[0]
-    declared.take_over(KEY, run_id="run-2", attempt=0)
-    with store.writing("clinic") as connection:
-        budget_rows.move(connection, before, state="released")
-    assert declared.status("clinic").releases[0].state == "reserved"

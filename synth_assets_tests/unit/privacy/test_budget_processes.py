@@ -9,12 +9,14 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 from synth_assets.errors import BudgetExceededError
 from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.privacy.accounting import adaptive_epsilon
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.records import GaussianEvent
 
@@ -60,6 +62,47 @@ def test_of_the_processes_that_compete_for_the_last_of_a_budget_exactly_one_wins
             jobs = [pool.submit(compete, location, 10 * round_ + number, folder) for number in range(3)]
             assert sorted(job.result(timeout=60) for job in jobs) == [False, False, True]
             assert len(ledger.status("clinic").releases) == round_ + 1
+
+
+CROWD = 20
+
+
+def spend(location: str, number: int, folder: Path) -> int:
+    """Release again and again until the budget is gone, beside everybody else; how many releases were granted."""
+    ledger = BudgetLedger(open_ledger_store(location))
+    (folder / f"ready-{number}").touch()
+    while len(list(folder.glob("ready-*"))) < CROWD:
+        time.sleep(0.01)
+    for turn in range(10):
+        key = f"{100 * number + turn:064x}"
+        try:
+            held = ledger.reserve(
+                "clinic", events=EVENTS, label="x", measurement_key=key, run_id=f"run-{number}", attempt=turn
+            )
+        except BudgetExceededError:
+            return turn
+        if number % 4:  # every fourth process "dies" with an open reservation each time
+            ledger.settle(ledger.begin_reading(held), EVENTS, "failed" if number % 4 == 1 else "done")
+    return 10
+
+
+def test_twenty_processes_at_once_never_overspend_and_leave_a_whole_ledger(location: str, tmp_path: Path) -> None:
+    room = next(n for n in range(1, 99) if adaptive_epsilon([EVENTS] * (n + 1), DELTA) > 4.0)
+    ledger = BudgetLedger(open_ledger_store(location))
+    ledger.declare("clinic", "row", 4.0, DELTA)
+    ledger.declare("shop", "row", 4.0, DELTA)
+    context: ForkServerContext = get_context("forkserver")
+    context.set_forkserver_preload([__name__, "scipy.special", "sqlalchemy.dialects.postgresql.psycopg2"])
+    with ProcessPoolExecutor(CROWD, mp_context=context) as pool:
+        jobs = [pool.submit(spend, location, number, tmp_path) for number in range(CROWD)]
+        granted = sum(job.result(timeout=300) for job in jobs)
+    status = ledger.status("clinic")
+    assert granted == len(status.releases) == room
+    assert status.spent + status.reserved <= 4.0
+    assert not status.overspent
+    with pytest.raises(BudgetExceededError):
+        ledger.reserve("clinic", events=EVENTS, label="x", measurement_key="f" * 64, run_id="late", attempt=0)
+    assert ledger.verify().whole
 
 
 @pytest.mark.parametrize("state", ["reserved", "reading"])
