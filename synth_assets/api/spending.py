@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import settings_of
+from synth_assets.storage.artifacts import Zone
 
 if TYPE_CHECKING:
     from synth_assets.privacy.budget import BudgetLedger
@@ -21,6 +23,16 @@ def open_budget(home: Path | None = None) -> BudgetLedger:
     from synth_assets.privacy.budget import BudgetLedger
 
     return BudgetLedger(open_ledger_store(settings_of(home).ledger_location))
+
+
+def heads_of_releases(home: Path) -> tuple[str, ...]:
+    """Heads of the ledger in the privacy reports of this home's releases: what the ledger must still hold.
+
+    Reports of a release zone on S3 are not looked at; give their heads by hand.
+    """
+    reports = (settings_of(home).var / Zone.RELEASE).glob("*/*/*/privacy.json")
+    told = (json.loads(path.read_text()).get("ledger_head") for path in reports)
+    return tuple(sorted({head for head in told if head}))
 
 
 def has_ledger(home: Path) -> bool:

@@ -131,6 +131,8 @@ def _measure(
         unit=config.unit or "row",
         budget_epsilon=config.budget.epsilon,
         budget_delta=config.budget.delta,
+        per_release=config.budget.per_release,
+        per_dataset=config.budget.per_dataset,
         label=f"{config.name}/{wiring.keys.measurements}",
         run_id=stage.context.run_id,
         attempt=stage.context.retry_number,
@@ -167,6 +169,8 @@ def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "
         "unit_of_privacy": report.unit,
         "budget_left": math.floor(status.left * 1e4) / 1e4,
         "budget": status.epsilon,
+        "budget_ledger_rows": status.ledger_rows,
+        "budget_ledger_head": status.ledger_head,
         "non_dp_inputs": metadata.rows([{"input": i} for i in report.non_dp_inputs]),
         **metadata.columns_from(ref.info["columns"], wiring.keys.key(wiring.keys.split)),
     }

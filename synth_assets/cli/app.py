@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from synth_assets import __version__
-from synth_assets.cli import chain, files, home, judge, people, unmask
+from synth_assets.cli import budget, chain, files, home, judge, people, privacy, unmask
 from synth_assets.cli.output import bind, emit_error, errors, libraries_silenced
 from synth_assets.errors import InputError, SynthAssetsError, withhold_values
 
@@ -41,9 +41,14 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, judge, home):
+for group in (chain, files, people, unmask, judge, budget, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
+
+_privacy = typer.Typer(name="privacy", help="Plan differential privacy; reads no data and spends nothing.")
+for command in privacy.COMMANDS:
+    _privacy.command(cls=_Command)(command)
+app.add_typer(_privacy)
 
 
 def _version(wanted: bool) -> None:

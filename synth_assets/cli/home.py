@@ -1,4 +1,4 @@
-"""Commands about a home folder and its datasets: init, budget, ui, reports."""
+"""Commands about a home folder and its datasets: init, ui, reports."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import os
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from synth_assets.cli.options import HomeOption, JsonOption, home_of, nearest_home
-from synth_assets.cli.output import console, emit_json, path_line, show, table
+from synth_assets.cli.output import console, emit_json, path_line, show
 from synth_assets.config.runtime import Settings
-from synth_assets.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from synth_assets.privacy.records import BudgetStatus
+from synth_assets.errors import InputError
 
 LOOPBACK = "127.0.0.1"
 
@@ -53,52 +50,6 @@ def init(
     return 0
 
 
-def budget(
-    population: Annotated[
-        str | None, typer.Argument(metavar="POPULATION", help="One population (default: all of them).")
-    ] = None,
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Show what is spent, reserved and left of each privacy budget."""
-    found = _budgets(population, nearest_home(home))
-    if as_json:
-        emit_json(found[0] if population else found)
-        return 0
-    if not found:
-        show("No budget has been declared in this home yet.", path_line("home", nearest_home(home)))
-    for status in found:
-        over = ", OVERSPENT" if status.overspent else ""
-        head = f"Population {status.population}: unit of privacy {status.unit}, level {status.level}{over}"
-        numbers = [[status.epsilon, status.spent, status.reserved, status.left, status.delta]]
-        show(table(head, ["epsilon budget", "spent", "reserved", "left", "at delta"], numbers), "")
-        releases = [
-            [
-                r.label,
-                r.state if r.outcome in {None, "done"} else f"{r.state}, {r.outcome}",
-                r.epsilon,
-                r.reserved_at[:19],
-            ]
-            for r in status.releases
-        ]
-        if releases:
-            show(table("Releases", ["label", "state", "epsilon alone", "reserved at (UTC)"], releases), "")
-    return 0
-
-
-def _budgets(population: str | None, home: Path) -> list[BudgetStatus]:
-    """One population or all; a home without a ledger is left as it is."""
-    from synth_assets.api.spending import has_ledger, open_budget
-
-    ledger = open_budget(home) if has_ledger(home) else None
-    known = () if ledger is None else ledger.populations()
-    if population is not None and population not in known:
-        listed = f"Known: {', '.join(known)}." if known else f"No population has one in {home}."
-        raise ConfigError(f"population {population!r} has no privacy budget.", key="POPULATION", remedy=listed)
-    wanted = known if population is None else (population,)
-    return [] if ledger is None else [ledger.status(name) for name in wanted]
-
-
 def ui(
     port: Annotated[int, typer.Option(metavar="PORT", help=f"Port on {LOOPBACK}.", min=1, max=65535)] = 3000,
     home: HomeOption = None,
@@ -131,4 +82,4 @@ def reports(
     return 0
 
 
-COMMANDS = (init, budget, ui, reports)
+COMMANDS = (init, ui, reports)

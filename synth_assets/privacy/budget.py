@@ -21,7 +21,9 @@ from synth_assets.privacy.accounting import compose, covers
 from synth_assets.privacy.budget_formats import MIGRATIONS
 from synth_assets.privacy.budget_rules import (
     check_budget,
+    check_names,
     counted,
+    preview,
     refuse_if_over,
     reservation_of,
     settlement_of,
@@ -29,6 +31,7 @@ from synth_assets.privacy.budget_rules import (
     together,
 )
 from synth_assets.privacy.records import (
+    BudgetPreview,
     BudgetStatus,
     Event,
     LedgerVerdict,
@@ -39,7 +42,6 @@ from synth_assets.storage.hashing import hash_json
 
 LOG = "budget log"  # the lock of the log's end; taken after that of a population
 _KEY = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
 class BudgetLedger:
@@ -89,7 +91,7 @@ class BudgetLedger:
                 thresholds of earlier releases have used more than this delta.
             CheckFailedError: somebody changed the ledger.
         """
-        _check_names(population=population, unit=unit)
+        check_names(population=population, unit=unit)
         said = rows.Declaration(unit, epsilon, delta, per_release, per_dataset)
         check_budget(said)
         with self._store.writing(population) as connection:
@@ -156,7 +158,7 @@ class BudgetLedger:
             As `reserve`.
         """
         planned = {key: compose(events) for key, events in trials.items()}
-        _check_names(population=population, label=label, run_id=run_id)
+        check_names(population=population, label=label, run_id=run_id)
         if not planned or not all(planned.values()) or not all(map(_KEY.fullmatch, planned)) or attempt < 0:
             raise InputError("a reservation needs events, a measurement key of 64 hex digits and an attempt from 0.")
         with self._store.writing(population) as connection:
@@ -262,7 +264,7 @@ class BudgetLedger:
         Raises:
             ReleaseRefusedError: the holder is this very attempt of the run, or a newer one.
         """
-        _check_names(run_id=run_id)
+        check_names(run_id=run_id)
         with self._store.reading() as connection:
             found = [r for r in rows.by_key(connection, measurement_key) if r.state in rows.OPEN]
         if not found:
@@ -298,6 +300,20 @@ class BudgetLedger:
             found = rows.reservations(connection, population)
             head = rows.head(connection)
         return status_of(population, budget, found, head)
+
+    def preview(
+        self, population: str, budget: rows.Declaration, releases: Mapping[str, tuple[Event, ...]]
+    ) -> BudgetPreview:
+        """What releases would do to a budget if all of them were made now; nothing is written.
+
+        Args:
+            population: Whose budget; it need not be declared yet.
+            budget: As the configuration declares it.
+            releases: `dataset/asset` -> events.
+        """
+        with self._store.reading() as connection:
+            found = rows.reservations(connection, population)
+        return preview(population, budget, found, releases)
 
     def verify(self, heads: Iterable[str] = ()) -> LedgerVerdict:
         """Whether the ledger is what was written, as far as it can tell by itself and by heads that were kept elsewhere.
@@ -380,11 +396,3 @@ def _stale(held: rows.Held, run_id: str, attempt: int) -> ReleaseRefusedError:
         f"attempt {held.attempt} of run {held.run_id} holds it.",
         remedy="This process is out of date; its result must not be used.",
     )
-
-
-def _check_names(**names: str) -> None:
-    for key, value in names.items():
-        if not _NAME.fullmatch(value):
-            raise InputError(
-                f"the {key.replace('_', ' ')} must have 1 to 200 characters and no control characters.", key=key
-            )

@@ -6,15 +6,17 @@ What belongs here: the decisions. What does not: the ledger that takes them unde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from synth_assets.errors import BudgetExceededError, InputError
 from synth_assets.privacy import budget_rows as rows
-from synth_assets.privacy.accounting import adaptive_epsilon, epsilon_spent
+from synth_assets.privacy.accounting import adaptive_epsilon, compose, epsilon_spent
 from synth_assets.privacy.levels import level_of
-from synth_assets.privacy.records import BudgetStatus, Event, ReleaseRecord, Reservation, Settlement
+from synth_assets.privacy.records import BudgetPreview, BudgetStatus, Event, ReleaseRecord, Reservation, Settlement
 
 ROUNDING = 1e-9
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
 def check_budget(said: rows.Declaration) -> None:
@@ -29,6 +31,19 @@ def check_budget(said: rows.Declaration) -> None:
         if limit is not None and not 0 < limit <= said.epsilon:
             raise InputError(
                 f"{key} must be greater than 0 and not above the budget {said.epsilon:g}.", key=f"budget.{key}"
+            )
+
+
+def check_names(**names: str) -> None:
+    """Refuse names that are empty, long, or have control characters.
+
+    Raises:
+        InputError: by the name's key.
+    """
+    for key, value in names.items():
+        if not _NAME.fullmatch(value):
+            raise InputError(
+                f"the {key.replace('_', ' ')} must have 1 to 200 characters and no control characters.", key=key
             )
 
 
@@ -152,3 +167,52 @@ def status_of(population: str, budget: rows.Declaration, found: Sequence[rows.He
         ledger_head=head.hash,
         releases=tuple(release_of(h, delta) for h in found),
     )
+
+
+def preview(
+    population: str,
+    budget: rows.Declaration,
+    found: Sequence[rows.Held],
+    releases: Mapping[str, tuple[Event, ...]],
+) -> BudgetPreview:
+    """What releases would do to a budget if they were made now, all of them; nothing is reserved.
+
+    Args:
+        population: Whose budget.
+        budget: As the configuration declares it.
+        found: Every reservation of the population so far.
+        releases: Label -> events.
+    """
+    before, plans = counted(found), list(releases.values())
+    refusal = None
+    planned = list(found)
+    for label, events in releases.items():
+        try:
+            refuse_if_over(population, budget, planned, label, [events])
+        except BudgetExceededError as error:
+            refusal = refusal or f"{label}: {error.message}"
+        at = rows.now()
+        planned.append(rows.Held("", population, budget.unit, label, "", "", 0, rows.dump(compose(events)), at, at))
+    counts = _or_none(before, budget.delta)
+    after = _or_none([*before, *plans], budget.delta)
+    return BudgetPreview(
+        population=population,
+        unit=budget.unit,
+        epsilon=budget.epsilon,
+        delta=budget.delta,
+        counted=counts or 0.0,
+        chain=_or_none(plans, budget.delta),
+        after=after,
+        left=max(0.0, budget.epsilon - (counts or 0.0)),
+        left_after=None if after is None else max(0.0, budget.epsilon - after),
+        fits=refusal is None,
+        refusal=refusal,
+    )
+
+
+def _or_none(groups: Sequence[tuple[Event, ...]], delta: float) -> float | None:
+    """Epsilon of several runs; None where what costs delta alone does not fit."""
+    try:
+        return together(groups, delta)
+    except InputError:
+        return None

@@ -239,6 +239,36 @@ class BudgetStatus(Record):
     releases: tuple[ReleaseRecord, ...]
 
 
+class BudgetPreview(Record):
+    """What releases would do to a budget if all of them were made now.
+
+    Attributes:
+        population: Whose budget.
+        unit: Unit of privacy.
+        epsilon: Budget.
+        delta: Delta of the budget; everything below is composed at it.
+        counted: Epsilon of what is spent and reserved so far.
+        chain: Epsilon of the new releases together; None where what costs delta alone does not fit.
+        after: Epsilon of everything together; None likewise.
+        left: What is left now.
+        left_after: What would be left; None where it cannot be said.
+        fits: Whether every release would be granted.
+        refusal: Why the first one that would not be granted is refused.
+    """
+
+    population: str
+    unit: str
+    epsilon: float = Field(gt=0)
+    delta: float = Field(gt=0, lt=1)
+    counted: float = Field(ge=0)
+    chain: float | None
+    after: float | None
+    left: float = Field(ge=0)
+    left_after: float | None
+    fits: bool
+    refusal: str | None
+
+
 class BrokenRow(Record):
     """The first row of the ledger that is not what was written.
 

@@ -29,6 +29,7 @@ class PrivacyReport(Record):
         use_case: What releases at this level are commonly used for.
         budget_epsilon: Budget of the population.
         budget_left: What remains of it after this release.
+        ledger_head: Hash of the budget ledger's last row after this release; `synth-assets budget --verify` looks for it.
         sampling_rate: Share of rows per step; None where every row is counted.
         steps: Calls of noisy mechanisms.
         epsilon_lower_bound: Empirical lower bound; None where it was not measured.
@@ -53,6 +54,7 @@ class PrivacyReport(Record):
     use_case: str
     budget_epsilon: float
     budget_left: float
+    ledger_head: str | None = None
     sampling_rate: float | None = None
     steps: int
     epsilon_lower_bound: float | None = None

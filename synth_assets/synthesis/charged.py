@@ -99,6 +99,8 @@ class Charge:
         run_id: The run.
         attempt: Its attempt, from 0.
         data_version: Content hash of what is read.
+        per_release: Largest epsilon of one release, as its configuration declares it.
+        per_dataset: Largest epsilon of all releases of one dataset, likewise.
         keep_budget: Leave the population's budget as it is where it has one (a bare file declares none).
     """
 
@@ -110,6 +112,8 @@ class Charge:
     run_id: str
     attempt: int
     data_version: str
+    per_release: float | None = None
+    per_dataset: float | None = None
     keep_budget: bool = False
 
 
@@ -157,7 +161,14 @@ def measure_charged(
     if charge.keep_budget and charge.population in ledger.populations():
         _require_same_unit(ledger, charge)
     else:
-        ledger.declare(charge.population, charge.unit, charge.budget_epsilon, charge.budget_delta)
+        ledger.declare(
+            charge.population,
+            charge.unit,
+            charge.budget_epsilon,
+            charge.budget_delta,
+            per_release=charge.per_release,
+            per_dataset=charge.per_dataset,
+        )
     key = key_of(spec, charge, epsilon=epsilon, delta=delta)
     reservation = ledger.reserve(
         charge.population,
@@ -277,6 +288,7 @@ def _report(
         use_case=level.use_case,
         budget_epsilon=status.epsilon,
         budget_left=status.left,
+        ledger_head=status.ledger_head,
         steps=sum(e.count for e in measured.events),
         epsilon_lower_bound=prepared.empirical.epsilon_lower,
         empirical=prepared.empirical,

@@ -209,3 +209,18 @@ def test_a_run_killed_while_it_reads_has_spent_and_leaves_nothing_half_written(t
     with chain.instance(home) as instance:
         states = {run.status.value for run in instance.get_runs()}
     assert states == {"SUCCESS", "FAILURE"}  # the killed run does not look alive for ever
+
+
+def test_the_head_of_the_ledger_is_in_the_report_and_in_dagster_and_a_limit_of_one_release_holds(home: Path) -> None:
+    from synth_assets.api.spending import heads_of_releases
+
+    chain.edit(home, lambda c: c["budget"].update(per_release=5.5))
+    chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=5))
+    done = chain.run(home, stages=["dp_measurements"])
+    assert done.exit_code == 0
+    head = done.assets["dp_measurements"].metadata["budget_ledger_head"]
+    assert head in heads_of_releases(home)
+    assert open_budget(home).verify(heads_of_releases(home)).whole
+    chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=6.5))
+    refused = chain.run(home, stages=["dp_measurements"])
+    assert (refused.exit_code, refused.error["key"]) == (4, "budget.per_release")

@@ -73,6 +73,81 @@ def test_budget_shows_what_is_spent_and_left(cli: Command, tmp_path: Path) -> No
     assert told.error["remedy"] == "Known: people."
 
 
+def cut(home: Path) -> None:
+    """Remove the last row and the note of it, as somebody does who may do everything."""
+    import sqlite3
+
+    with sqlite3.connect(home / "var" / "ledger" / "budget.db") as ledger:
+        ledger.execute("DROP TRIGGER budget_log_no_delete")
+        last = ledger.execute("SELECT MAX(position) FROM budget_log").fetchone()[0]
+        ledger.execute("DELETE FROM budget_log WHERE position = ?", (last,))
+        ledger.execute(
+            "UPDATE budget_head SET position = position - 1, "
+            "hash = (SELECT hash FROM budget_log ORDER BY position DESC LIMIT 1)"
+        )
+    ledger.close()
+
+
+def test_budget_verify_says_that_nothing_was_changed_and_that_the_end_may_be_missing(
+    cli: Command, tmp_path: Path
+) -> None:
+    from synth_assets.api import open_budget
+
+    assert "No budget has been declared" in cli("budget", "--verify").out
+    for epsilon in (1.0, 2.0):
+        open_budget(tmp_path).declare("people", "row", epsilon, 1e-5)
+    head = cli("budget", "people", "--home", tmp_path, "--json").json["ledger_head"]
+    answer = cli("budget", "--verify", "--home", tmp_path)
+    assert answer.code == 0
+    assert head in answer.out
+    assert "is not excluded" in answer.out
+    told = cli("budget", "--verify", "--head", head, "--home", tmp_path, "--json")
+    assert (told.code, told.json["whole"], told.json["rows"], told.json["heads_found"]) == (0, True, 2, 1)
+    assert "is not excluded" not in cli("budget", "--verify", "--head", head, "--home", tmp_path).out
+    assert cli("budget", "--head", head, "--json").error["key"] == "--head"
+
+
+def test_budget_verify_finds_a_ledger_that_was_cut_off_by_the_head_in_a_privacy_report(
+    cli: Command, tmp_path: Path
+) -> None:
+    from synth_assets.api import open_budget
+
+    for epsilon in (1.0, 2.0):
+        open_budget(tmp_path).declare("people", "row", epsilon, 1e-5)
+    head = open_budget(tmp_path).status("people").ledger_head
+    store = open_store(Settings(home=tmp_path).var)
+    with store.writing(Zone.RELEASE, "people", "dp_measurements") as out:
+        write_text(out.folder / "privacy.json", f'{{"ledger_head": "{head}"}}')
+    assert cli("budget", "--verify", "--home", tmp_path, "--json").json["heads_found"] == 1
+    cut(tmp_path)
+    assert (
+        cli("budget", "people", "--home", tmp_path, "--json").json["epsilon"] == 1.0
+    )  # it looks like an honest ledger
+    answer = cli("budget", "--verify", "--home", tmp_path, "--json")
+    assert (answer.code, answer.json["broken"], answer.json["heads_missing"]) == (3, None, [head])
+    assert "NOT what was written" in cli("budget", "--verify", "--home", tmp_path).out
+    (tmp_path / "var" / "ledger" / "budget.db").unlink()
+    assert cli("budget", "--verify", "--home", tmp_path, "--json").error["key"] == "budget"
+
+
+def test_budget_verify_names_the_first_broken_row(cli: Command, tmp_path: Path) -> None:
+    import sqlite3
+
+    from synth_assets.api import open_budget
+
+    for epsilon in (1.0, 2.0, 3.0):
+        open_budget(tmp_path).declare("people", "row", epsilon, 1e-5, per_release=0.5)
+    with sqlite3.connect(tmp_path / "var" / "ledger" / "budget.db") as ledger:
+        ledger.execute("DROP TRIGGER budget_log_no_update")
+        ledger.execute("UPDATE budget_log SET record = replace(record, '2.0', '9.0') WHERE position = 2")
+    ledger.close()
+    answer = cli("budget", "--verify", "--home", tmp_path)
+    assert answer.code == 3
+    assert "2 (declare of 20" in answer.out
+    assert "its content is not what was written" in answer.out
+    assert "one release 0.5" in cli("budget", "--home", tmp_path).out
+
+
 def test_init_drafts_a_config_beside_the_file(cli: Command, people: Path, tmp_path: Path) -> None:
     from synth_assets.config.load import load_dataset
 

@@ -1,0 +1,117 @@
+"""The plan of a dataset's DP releases: cost, noise, expected error, and what would be left of the budget. Reads no data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from synth_assets.api.reading import settings_of
+from synth_assets.api.spending import has_ledger, open_budget
+from synth_assets.privacy.records import BudgetPreview
+from synth_assets.synthesis.planning import ReleaseForecast
+from synth_assets.tables.schema import TableSchema
+
+if TYPE_CHECKING:
+    from synth_assets.config.dataset import DatasetConfig
+    from synth_assets.config.runtime import Settings
+
+
+class PrivacyPlan(BaseModel):
+    """What a dataset's DP releases would cost together.
+
+    Attributes:
+        dataset: Its name.
+        columns_from: Where names and kinds of columns come from: the configuration, or what the last split recorded.
+        releases: One for each differentially private synthesizer.
+        budget: What would be left.
+        valid: No error in any release, and the budget suffices.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    columns_from: Literal["configuration", "last split"]
+    releases: tuple[ReleaseForecast, ...]
+    budget: BudgetPreview
+    valid: bool
+
+
+def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = None) -> PrivacyPlan:
+    """Plan the DP releases of a dataset. No source and no table is opened, nothing is spent and nothing is written.
+
+    Names and kinds of columns come from the record of the last split in the home folder, where there is one of this dataset; else
+    from the configuration, and then columns that it does not name are not planned for.
+
+    Args:
+        config: The dataset's YAML.
+        home: Folder that holds var/; the nearest one when None.
+        units: Public number of units of privacy, where it is known: delta is judged by it and errors are shown as shares.
+
+    Raises:
+        ConfigError: the configuration is malformed, or has no differentially private synthesizer.
+        InputError: units is below 1.
+    """
+    from synth_assets.config.load import load_dataset
+    from synth_assets.errors import ConfigError, InputError
+    from synth_assets.synthesis.planning import forecast
+
+    if units is not None and units < 1:
+        raise InputError("the number of units of privacy must be at least 1.", key="units")
+    dataset = load_dataset(config)
+    private = [s for s in dataset.synthesizers if s.differentially_private]
+    if not private:
+        raise ConfigError(
+            "the dataset has no differentially private synthesizer.", file=str(config), key="synthesizers",
+            remedy="Add `{name: dp_marginals, epsilon: 1, delta: 1e-6}`.",
+        )  # fmt: skip
+    settings = settings_of(home)
+    schemas, modelled = _recorded(dataset, settings)
+    releases = tuple(forecast(dataset, s, units=units, schemas=schemas, modelled=modelled) for s in private)
+    budget = _preview(dataset, settings, releases)
+    return PrivacyPlan(
+        dataset=dataset.name,
+        columns_from="last split" if schemas else "configuration",
+        releases=releases,
+        budget=budget,
+        valid=budget.fits and all(r.validation.valid for r in releases),
+    )
+
+
+def _recorded(
+    config: DatasetConfig, settings: Settings
+) -> tuple[dict[str, TableSchema] | None, dict[str, tuple[str, ...]] | None]:
+    """Schemas and modelled columns as the last split recorded them: names and kinds, from its record, not from its tables."""
+    from synth_assets.asset_keys import DatasetKeys
+    from synth_assets.pii.roles import ColumnRoles
+    from synth_assets.storage.artifacts import Zone
+    from synth_assets.storage.opening import open_store
+
+    if not settings.var.is_dir():
+        return None, None
+    store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    ref = store.find(Zone.RESTRICTED, config.name, DatasetKeys.split)
+    if ref is None or set(ref.info["schemas"]) != set(config.tables):
+        return None, None
+    roles = {t: ColumnRoles.model_validate(r) for t, r in ref.info["roles"].items()}
+    return (
+        {t: TableSchema.model_validate(s) for t, s in ref.info["schemas"].items()},
+        {t: r.modelled for t, r in roles.items()},
+    )
+
+
+def _preview(config: DatasetConfig, settings: Settings, releases: tuple[ReleaseForecast, ...]) -> BudgetPreview:
+    """What the releases would leave of the budget that the configuration declares."""
+    from synth_assets.asset_keys import DatasetKeys
+    from synth_assets.privacy.budget_rows import Declaration
+    from synth_assets.privacy.budget_rules import check_budget, preview
+
+    said = config.budget
+    declared = Declaration(config.unit or "row", said.epsilon, said.delta, said.per_release, said.per_dataset)
+    check_budget(declared)
+    events = {f"{config.name}/{DatasetKeys.measurements} ({r.synthesizer})": r.events for r in releases}
+    ledger = open_budget(settings.home) if has_ledger(settings.home) else None
+    if ledger is None:
+        return preview(config.population, declared, (), events)
+    return ledger.preview(config.population, declared, events)

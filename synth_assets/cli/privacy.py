@@ -1,0 +1,116 @@
+"""Commands about differential privacy that read no data, train nothing and spend nothing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synth_assets.cli.options import HomeOption, JsonOption, nearest_home
+from synth_assets.cli.output import emit_json, facts, line, show, table
+
+if TYPE_CHECKING:
+    from synth_assets.api.planning import PrivacyPlan
+    from synth_assets.privacy.records import BudgetPreview
+    from synth_assets.synthesis.planning import ReleaseForecast
+
+INVALID, OVER_BUDGET = 2, 4
+
+
+def plan(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The dataset's YAML.")],
+    units: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Public number of units of privacy (people, or rows), where it is known."),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show what the DP releases of a dataset would cost, their noise and expected error, and what would be left of the budget."""
+    from synth_assets.api.planning import plan_privacy
+
+    told = plan_privacy(config.absolute(), home=nearest_home(home), units=units)
+    if as_json:
+        emit_json(told)
+    else:
+        _show(told)
+    if not all(r.validation.valid for r in told.releases):
+        return INVALID
+    return 0 if told.budget.fits else OVER_BUDGET
+
+
+def levels(as_json: JsonOption = False) -> int:
+    """Show the privacy levels: which epsilon is called what, and what such releases are commonly used for."""
+    from synth_assets.privacy.levels import LEVELS
+
+    if as_json:
+        emit_json([level._asdict() for level in LEVELS])
+        return 0
+    rows = [
+        [level.name, f"[{level.lower:g}, {'inf' if math.isinf(level.upper) else f'{level.upper:g}'})", level.use_case]
+        for level in LEVELS
+    ]
+    show(table("Privacy levels (a reading aid, never a gate)", ["level", "epsilon", "commonly used for"], rows))
+    return 0
+
+
+def _show(told: PrivacyPlan) -> None:
+    for release in told.releases:
+        _show_release(release, told)
+    show(facts("Budget", _budget_facts(told.budget)), "")
+    show("Nothing was read, trained or spent.")
+    for release in told.releases:
+        for finding in (*release.validation.errors, *release.validation.warnings):
+            style = "bold red" if finding.severity == "error" else "yellow"
+            line(finding.severity, f"{release.synthesizer}, {finding.key}: {finding.message}", style=style)
+        asked = {"epsilon": release.epsilon, "delta": release.delta}
+        better = {k: v for k, v in release.validation.recommended.items() if asked.get(k) != v}
+        if better:
+            advice = ", ".join(f"{k} {v:g}" for k, v in better.items())
+            line("recommended", f"{release.synthesizer}: {advice}", style="green")
+    if told.budget.refusal:
+        line("error", told.budget.refusal, style="bold red")
+
+
+def _show_release(release: ReleaseForecast, told: PrivacyPlan) -> None:
+    cost, check = release.spent, release.crosscheck
+    rows: list[tuple[str, object]] = [
+        ("target", f"epsilon {release.epsilon:g}, delta {release.delta:g}"),
+        ("level", release.validation.level),
+        ("columns from", f"the {told.columns_from}"),
+        ("rows of one unit that are read", ", ".join(f"{t} {n}" for t, n in release.contribution_bounds.items())),
+        ("noisy steps", release.steps),
+        ("sampling rate", release.sampling_rate),
+    ]
+    if cost is not None:
+        simple = f"{cost.epsilon_simple:.4g} by the simple bound"
+        rows.insert(1, ("cost of the plan", f"epsilon {cost.epsilon:.4g} ({cost.accountant}); {simple}"))
+    if check is not None:
+        rows.insert(
+            2, ("second accountant", f"{check.epsilon_lower:.4g} to {check.epsilon_upper:.4g} ({check.accountant})")
+        )
+    show(facts(f"{told.dataset}, {release.synthesizer}", rows), "")
+    heads = ["table", "step", "mechanism", "scale", "of", "sensitivity", "count"]
+    steps = [[s.table, s.what, s.mechanism, s.scale, s.unit, s.sensitivity, s.count] for s in release.noise]
+    show(table("Noise", heads, steps), "")
+    heads = ["table", "columns", "tables", "rows per cell", "95 % within", "cells", "TVD"]
+    errors = [[e.table, e.ways, e.count, e.rows_per_cell, e.rows_per_cell_95, e.cells, e.tvd] for e in release.errors]
+    show(table("Expected error of measured tables, by noise alone", heads, errors), "")
+
+
+def _budget_facts(budget: BudgetPreview) -> list[tuple[str, object]]:
+    return [
+        ("population", f"{budget.population}, unit of privacy {budget.unit}"),
+        ("budget", f"epsilon {budget.epsilon:g} at delta {budget.delta:g}"),
+        ("counted so far", budget.counted),
+        ("this chain alone", budget.chain),
+        ("together afterwards", budget.after),
+        ("left now", budget.left),
+        ("left afterwards", budget.left_after),
+        ("fits", "yes" if budget.fits else "NO"),
+    ]
+
+
+COMMANDS = (plan, levels)

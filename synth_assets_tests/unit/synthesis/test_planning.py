@@ -1,0 +1,116 @@
+"""The plan of a dataset's releases from its configuration: the same as the run's, with errors that can be checked by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from synth_assets.config.dataset import DatasetConfig
+from synth_assets.privacy.accounting import spent
+from synth_assets.privacy.mechanisms import SystemNoise
+from synth_assets.synthesis.planning import forecast, release_spec, schema_of
+from synth_assets.synthesis.release_plan import plan_release
+
+YAML: dict[str, Any] = {
+    "name": "clinic",
+    "unit": "patients.patient_id",
+    "tables": {
+        "patients": {
+            "source": {"path": "gone.csv"},
+            "primary_key": "patient_id",
+            "columns": {
+                "sex": {"kind": "category", "categories": ["F", "M"]},
+                "age": {"kind": "number", "lower": 0, "upper": 100},
+                "born": {"kind": "date", "lower": "1920-01-01", "upper": "2025-12-31"},
+                "name": {"kind": "text"},
+                "email": {"entity_type": "email"},
+                "ssn": {"identifier_class": "direct", "kind": "category"},
+                "ill": {"kind": "boolean"},
+            },
+        },
+        "visits": {
+            "source": {"path": "gone.csv"},
+            "primary_key": "visit_id",
+            "foreign_keys": {"patient_id": "patients.patient_id"},
+            "max_per_unit": 3,
+            "columns": {"cost": {"kind": "number"}, "ward": {"categories": ["A", "B"]}},
+        },
+    },
+    "target": "patients.ill",
+    "synthesizers": [{"name": "dp_marginals", "epsilon": 2, "delta": 1e-6}],
+}
+
+
+def config(**changes: Any) -> DatasetConfig:
+    return DatasetConfig.model_validate({**YAML, **changes})
+
+
+def told(dataset: DatasetConfig, **options: Any) -> Any:
+    return forecast(dataset, dataset.synthesizers[0], **options)
+
+
+def test_keys_direct_identifiers_and_texts_are_not_planned_for() -> None:
+    spec = release_spec(config())
+    assert spec.table("patients").columns == ("sex", "age", "born", "ill")
+    assert spec.table("visits").columns == ("cost", "ward")
+    assert (spec.unit, spec.target) == (("patients", "patient_id"), ("patients", "ill"))
+    assert schema_of(config(), "patients").column("born").dtype == "date32[day]"
+    assert schema_of(config(), "visits").foreign_keys[0].parent_table == "patients"
+
+
+def test_the_events_are_those_that_the_run_would_reserve() -> None:
+    plan = plan_release(release_spec(config()), epsilon=2, delta=1e-6)
+    release = told(config())
+    assert release.events == plan.events
+    assert release.spent == spent(plan.events, 1e-6)
+    assert release.crosscheck.epsilon_lower <= release.spent.epsilon <= release.crosscheck.epsilon_upper
+    assert release.contribution_bounds == {"patients": 1, "visits": 3}
+    assert release.steps == sum(e.count for e in plan.events)
+    assert release.validation.valid
+    assert release.validation.predicted_epsilon == release.spent.epsilon <= 2
+
+
+def test_every_gaussian_of_the_plan_is_listed_with_its_scale() -> None:
+    release = told(config())
+    gaussians = sorted((e.sigma, e.count) for e in release.events if e.kind == "gaussian")
+    assert sorted((s.scale, s.count) for s in release.noise if s.unit == "rows") == gaussians
+    assert [s.scale for s in release.noise if s.unit == "epsilon"] == [
+        e.epsilon for table in ("patients", "visits") for e in release.events if e.kind == "exponential"
+    ][: len([s for s in release.noise if s.unit == "epsilon"])]
+
+
+def test_the_expected_error_is_the_mean_of_the_noise_that_is_really_drawn() -> None:
+    release = told(config(), units=5000)
+    one = next(e for e in release.errors if (e.table, e.ways) == ("patients", 1))
+    sigma = next(s.scale for s in release.noise if (s.table, s.what) == ("patients", "one-way tables"))
+    drawn = abs(SystemNoise().discrete_gaussian(sigma=sigma, size=200_000))
+    assert one.rows_per_cell == pytest.approx(drawn.mean(), rel=0.01)
+    assert (drawn <= one.rows_per_cell_95).mean() == pytest.approx(0.95, abs=0.01)
+    assert one.tvd == pytest.approx(one.cells * sigma * math.sqrt(2 / math.pi) / 2 / 5000)
+    assert {e.ways for e in release.errors} == {1, 2}
+
+
+def test_more_units_mean_smaller_shares_and_without_their_number_only_rows_are_told() -> None:
+    few, many, unknown = (told(config(), units=n).errors[0] for n in (2000, 200_000, None))
+    assert few.rows_per_cell == many.rows_per_cell == unknown.rows_per_cell
+    assert few.tvd > many.tvd
+    assert (unknown.cells, unknown.tvd) == (None, None)
+
+
+def test_a_delta_that_a_published_record_would_satisfy_is_an_error() -> None:
+    assert [f.key for f in told(config(), units=2_000_000).validation.errors] == ["delta"]
+    assert told(config(), units=900_000).validation.valid
+
+
+def test_columns_without_a_declared_domain_and_a_unit_that_nobody_declared_are_warnings_with_a_reason() -> None:
+    found = told(config()).validation.warnings
+    assert [f.key for f in found] == ["tables.visits.columns"]
+    assert "cost" in found[0].message
+    assert "of this table's budget" in found[0].message
+    assert "unit" in {f.key for f in told(config(unit=None)).validation.warnings}
+
+
+def test_what_was_not_declared_is_listed_as_an_input_without_privacy() -> None:
+    assert told(config()).non_dp_inputs == ("visits.ward: kind category (string) was inferred",)
