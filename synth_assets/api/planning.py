@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from synth_assets.config.dataset import DatasetConfig
     from synth_assets.config.runtime import Settings
 
+SPLIT, MEASUREMENTS = "split", "dp_measurements"  # as asset_keys.py spells them; it knows Dagster, this does not
+
 
 class PrivacyPlan(BaseModel):
     """What a dataset's DP releases would cost together.
@@ -83,7 +85,6 @@ def _recorded(
     config: DatasetConfig, settings: Settings
 ) -> tuple[dict[str, TableSchema] | None, dict[str, tuple[str, ...]] | None]:
     """Schemas and modelled columns as the last split recorded them: names and kinds, from its record, not from its tables."""
-    from synth_assets.asset_keys import DatasetKeys
     from synth_assets.pii.roles import ColumnRoles
     from synth_assets.storage.artifacts import Zone
     from synth_assets.storage.opening import open_store
@@ -91,7 +92,7 @@ def _recorded(
     if not settings.var.is_dir():
         return None, None
     store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
-    ref = store.find(Zone.RESTRICTED, config.name, DatasetKeys.split)
+    ref = store.find(Zone.RESTRICTED, config.name, SPLIT)
     if ref is None or set(ref.info["schemas"]) != set(config.tables):
         return None, None
     roles = {t: ColumnRoles.model_validate(r) for t, r in ref.info["roles"].items()}
@@ -103,14 +104,13 @@ def _recorded(
 
 def _preview(config: DatasetConfig, settings: Settings, releases: tuple[ReleaseForecast, ...]) -> BudgetPreview:
     """What the releases would leave of the budget that the configuration declares."""
-    from synth_assets.asset_keys import DatasetKeys
     from synth_assets.privacy.budget_rows import Declaration
     from synth_assets.privacy.budget_rules import check_budget, preview
 
     said = config.budget
     declared = Declaration(config.unit or "row", said.epsilon, said.delta, said.per_release, said.per_dataset)
     check_budget(declared)
-    events = {f"{config.name}/{DatasetKeys.measurements} ({r.synthesizer})": r.events for r in releases}
+    events = {f"{config.name}/{MEASUREMENTS} ({r.synthesizer})": r.events for r in releases}
     ledger = open_budget(settings.home) if has_ledger(settings.home) else None
     if ledger is None:
         return preview(config.population, declared, (), events)

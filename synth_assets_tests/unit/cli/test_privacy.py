@@ -137,3 +137,10 @@ def test_the_levels_are_half_open_intervals_without_gaps(cli: Command) -> None:
     said = cli("privacy", "levels", "--json").json
     assert [(level["lower"], level["upper"]) for level in said] == [(0, 1), (1, 5), (5, 10), (10, 20), (20, None)]
     assert "[1, 5)" in cli("privacy", "levels").out
+
+
+def test_the_plan_looks_for_the_assets_under_the_names_that_the_chain_gives_them() -> None:
+    from synth_assets.api import planning
+    from synth_assets.asset_keys import DatasetKeys
+
+    assert (planning.SPLIT, planning.MEASUREMENTS) == (DatasetKeys.split, DatasetKeys.measurements)
