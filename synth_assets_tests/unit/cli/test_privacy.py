@@ -143,4 +143,4 @@ def test_the_plan_looks_for_the_assets_under_the_names_that_the_chain_gives_them
     from synth_assets.api import planning
     from synth_assets.asset_keys import DatasetKeys
 
-    assert (planning.SPLIT, planning.MEASUREMENTS) == (DatasetKeys.split, DatasetKeys.measurements)
+    assert (DatasetKeys.split, DatasetKeys.measurements) == (planning.SPLIT, planning.MEASUREMENTS)
