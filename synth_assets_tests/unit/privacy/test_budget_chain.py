@@ -314,7 +314,7 @@ def test_a_sweep_that_does_not_fit_is_refused_as_a_whole(ledger: BudgetLedger) -
 
 
 def test_trainings_and_counts_share_a_budget(ledger: BudgetLedger) -> None:
-    ledger.declare("clinic", "row", 1.7, DELTA)
+    ledger.declare("clinic", "row", 1.5, DELTA)
     training = (SampledGaussianEvent(noise_multiplier=1.6, sampling_rate=0.01, count=1000),)  # about 1 at 1e-6
     first = reserve(ledger, 1, training, label="clinic/model_dp_tvae")
     ledger.settle(ledger.begin_reading(first), training)
