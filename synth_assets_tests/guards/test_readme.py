@@ -45,6 +45,9 @@ def fault(line: str, commands: dict[str, Any]) -> str | None:
         return None  # synth-assets --help, synth-assets COMMAND
     if words[0] not in commands:
         return f"no command {words[0]!r}"
+    below = getattr(commands[words[0]], "commands", None)
+    if below is not None:  # a group, such as `privacy`
+        return fault(shlex.join(words[1:]), below)
     options = {o: p for p in commands[words[0]].params for o in (*p.opts, *p.secondary_opts) if o.startswith("-")}
     options |= {"-h": None, "--help": None}
     arguments = [p for p in commands[words[0]].params if not any(o.startswith("-") for o in p.opts)]

@@ -9,7 +9,7 @@ from synth_assets.cli.app import app, run
 from synth_assets_tests.unit.cli.conftest import Command
 
 COMMANDS = {
-    "demo", "run", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
+    "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
     "detokenise",
 }  # fmt: skip
 
