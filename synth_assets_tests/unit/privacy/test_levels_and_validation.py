@@ -57,6 +57,9 @@ def budget(left: float = 9.0, epsilon: float = 10.0) -> BudgetStatus:
         left=left,
         overspent=False,
         level="strong",
+        events=0,
+        ledger_rows=1,
+        ledger_head="0" * 64,
         releases=(),
     )
 
