@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from synth_assets.synthesis.planning import ReleaseForecast
 
 INVALID, OVER_BUDGET = 2, 4
+COLUMNS_UNKNOWN = (
+    "only columns that the YAML names are planned for. Run `synth-assets run CONFIG --select raw,pii_classification,split` once: "
+    "the plan then takes all columns from the record of the split."
+)
 
 
 def plan(
@@ -70,6 +74,8 @@ def _show(told: PrivacyPlan) -> None:
         if better:
             advice = ", ".join(f"{k} {v:g}" for k, v in better.items())
             line("recommended", f"{release.synthesizer}: {advice}", style="green")
+    if told.columns_from == "configuration":
+        line("warning", COLUMNS_UNKNOWN, style="yellow")
     if told.budget.refusal:
         line("error", told.budget.refusal, style="bold red")
 

@@ -77,6 +77,11 @@ def test_the_source_need_not_even_exist(cli: Command, tmp_path: Path) -> None:
     assert cli("privacy", "plan", file, "--json").json["valid"]
 
 
+def test_a_plan_from_the_configuration_alone_says_which_columns_it_knows(cli: Command, tmp_path: Path) -> None:
+    done = cli("privacy", "plan", write(tmp_path))
+    assert "only columns that the YAML names" in done.stdout + done.stderr
+
+
 def test_the_plan_tells_cost_noise_error_and_what_would_be_left(cli: Command, tmp_path: Path) -> None:
     said = cli("privacy", "plan", write(tmp_path), "--units", "20000", "--json").json
     release, budget = said["releases"][0], said["budget"]
