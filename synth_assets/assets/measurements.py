@@ -15,7 +15,7 @@ from synth_assets.assets.release_spec import release_spec, section_of
 from synth_assets.assets.split import modelled_columns, roles_of
 from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
-from synth_assets.checks.budget import budget_outcomes, refused_outcomes
+from synth_assets.checks.budget import budget_outcomes, refused_outcomes, scan_outcome
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.privacy.report import PrivacyReport
@@ -25,6 +25,7 @@ from synth_assets.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from synth_assets.privacy.budget import BudgetLedger
+    from synth_assets.synthesis.protocol import ReleaseSpec
 
 VERSION = "1"
 PRIVACY_FILE = "privacy.json"
@@ -56,6 +57,9 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
         ),
         wiring.check(asset, "accountant", "A second, independent accountant agrees with the claimed epsilon."),
         wiring.check(
+            asset, "scan", "What is stored is the public domain, the plan and noisy counts, and nothing else."
+        ),
+        wiring.check(
             asset, "empirical", "Attacks on the mechanism, before it reads, give no lower bound above the claim."
         ),
     ]
@@ -72,7 +76,7 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
             job = Job(
                 Zone.RELEASE, asset, {"split": split.content_hash}, section, VERSION,
                 lambda folder: _measure(wiring, synthesizer, stage, split, budget, engine, folder),
-                lambda folder, _: _outcomes(folder), gates=GATES,
+                lambda folder, _: _outcomes(folder, release_spec(wiring, split, stage.store.path(split)), synthesizer), gates=GATES,
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(wiring, read_privacy(stage.store.path(ref)), ref, budget))
         yield from events
@@ -85,11 +89,16 @@ def read_privacy(folder: Path) -> PrivacyReport:
     return PrivacyReport.model_validate_json((folder / PRIVACY_FILE).read_text())
 
 
-def _outcomes(folder: Path) -> tuple[CheckOutcome, ...]:
+def _outcomes(folder: Path, spec: "ReleaseSpec", synthesizer: SynthesizerConfig) -> tuple[CheckOutcome, ...]:
+    from synth_assets.synthesis.release import plan_release
+    from synth_assets.synthesis.scan import scan_measurements
+
     refused = folder / REFUSED_FILE
     if refused.is_file():
         return refused_outcomes(EmpiricalCheck.model_validate_json(refused.read_text()))
-    return budget_outcomes(read_privacy(folder))
+    plan = plan_release(spec, epsilon=synthesizer.epsilon, delta=synthesizer.delta)
+    holds = "every byte is accounted for: public domain, plan and noisy counts"
+    return (*budget_outcomes(read_privacy(folder)), scan_outcome(scan_measurements(folder, plan), holds))
 
 
 def _same_history(stage: Stage, budget: "BudgetLedger") -> None:

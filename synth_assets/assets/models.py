@@ -10,14 +10,16 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.release_spec import release_spec, section_of
 from synth_assets.assets.split import modelled_columns, roles_of
-from synth_assets.assets.stage import Event, Job, Stage
+from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
+from synth_assets.checks.budget import canary_outcome, scan_outcome
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.resources import StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 
 VERSION = "1"
+GATES = "scan, canaries"
 
 
 def zone_of(synthesizer: SynthesizerConfig) -> Zone:
@@ -45,9 +47,20 @@ def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsD
         kinds={"pytorch", "python"},
         description="Mixture of product distributions fitted to the noisy measurements alone. Fitting again costs no privacy budget.",
         deps=[keys.measurements],
+        gates=GATES,
     )
+    checks = [
+        wiring.check(
+            asset, "scan", "The stored model is tables of probabilities over the public cells, and nothing else."
+        ),
+        wiring.check(
+            asset,
+            "canaries",
+            "A twin of the release on sampled rows, with canaries in it, shows no epsilon above the claim.",
+        ),
+    ]
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
     def model(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
@@ -55,6 +68,7 @@ def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsD
             job = Job(
                 Zone.RELEASE, asset, {"measurements": source.content_hash}, section, VERSION,
                 lambda folder: _fit_private(stage.store.path(source), source, config.seed, folder),
+                lambda folder, _: _judge_private(stage.store.path(source), source, config.seed, folder), gates=GATES,
             )  # fmt: skip
             spent = {"epsilon_spent": metadata.epsilon(source.info["spent"]["epsilon"])}
             events = stage.deliver(job, lambda ref: {**spent, **_describe(ref, keys.key(keys.measurements))})
@@ -68,6 +82,22 @@ def _fit_private(measurements: Path, source: ArtifactRef, seed: int, folder: Pat
 
     fit_release(load_measurements(measurements), seed=child_seed(seed, "model_dp_marginals")).save(folder)
     return {"columns": source.info["columns"], "spent": source.info["spent"]}
+
+
+def _judge_private(measurements: Path, source: ArtifactRef, seed: int, folder: Path) -> tuple[CheckOutcome, ...]:
+    """The scan of the stored model, and the attack with canaries; neither reads a row of the data."""
+    from synth_assets.synthesis.canaries import attack_canaries
+    from synth_assets.synthesis.release import load_measurements, load_release
+    from synth_assets.synthesis.scan import scan_model
+
+    measured = load_measurements(measurements)
+    findings = scan_model(folder, measured)
+    holds = "every byte is accounted for: public cells and probabilities over them"
+    if findings:
+        return scan_outcome(findings, holds), CheckOutcome("canaries", True, "not run on a model that the scan rejects")
+    delta = float(source.info["spent"]["delta"])
+    attacks = attack_canaries(load_release(folder), measured, delta=delta, seed=child_seed(seed, "canaries"))
+    return scan_outcome(findings, holds), canary_outcome(attacks)
 
 
 def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:

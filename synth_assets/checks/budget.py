@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from synth_assets.assets.stage import CheckOutcome
-from synth_assets.privacy.empirical.records import EmpiricalCheck
-from synth_assets.privacy.empirical.words import bound_words, failed_words
+from synth_assets.privacy.empirical.records import CanaryAttack, EmpiricalCheck
+from synth_assets.privacy.empirical.words import bound_words, canary_words, failed_words
 from synth_assets.privacy.report import PrivacyReport
 
 ROUNDING = 1e-6
@@ -35,7 +37,24 @@ def refused_outcomes(check: EmpiricalCheck) -> tuple[CheckOutcome, ...]:
         CheckOutcome("budget", True, "nothing was measured and nothing spent"),
         CheckOutcome("accountant", True, "nothing was measured; the plan was accepted"),
         _attacked(check),
+        scan_outcome((), "nothing was measured"),
     )
+
+
+def scan_outcome(findings: Sequence[str], holds: str) -> CheckOutcome:
+    """The outcome of the check `scan`: what a stored release holds beyond the public domain and noisy numbers."""
+    words = f"{len(findings)} places hold what they must not, the first: {findings[0]}" if findings else holds
+    return CheckOutcome("scan", not findings, words, metadata={"places": len(findings)})
+
+
+def canary_outcome(attacks: Sequence[CanaryAttack]) -> CheckOutcome:
+    """The outcome of the check `canaries`: white-box scores gate, those of a sample are shown."""
+    numbers: dict[str, float] = {}
+    for attack in attacks:
+        name = attack.scored_on.replace(" ", "_")
+        numbers |= {f"epsilon_lower_{name}": attack.epsilon_lower, f"epsilon_ceiling_{name}": attack.epsilon_ceiling}
+    words = canary_words(attacks) if attacks else "no table has a column of its own, so there is nothing to attack"
+    return CheckOutcome("canaries", all(a.passed for a in attacks), words, metadata=numbers)
 
 
 def _attacked(check: EmpiricalCheck | None) -> CheckOutcome:

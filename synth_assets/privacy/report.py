@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from synth_assets.privacy.empirical.records import EmpiricalCheck
+from synth_assets.privacy.empirical.records import CanaryAttack, EmpiricalCheck
 from synth_assets.privacy.records import CrossCheck, Event, Record, Spent
 
 
@@ -35,6 +35,7 @@ class PrivacyReport(Record):
         epsilon_lower_bound: Empirical lower bound; None where it was not measured.
         lower_bound_reason: Why it is None.
         empirical: The attacks that gave it.
+        canaries: Attacks on a twin of the model; empty where the model was not trained in the same step.
         non_dp_inputs: What was taken from the data without noise and not confirmed by a person.
         notes: Choices of the method in words.
         seconds: Wall time of planning and measuring.
@@ -60,6 +61,7 @@ class PrivacyReport(Record):
     epsilon_lower_bound: float | None = None
     lower_bound_reason: str | None = None
     empirical: EmpiricalCheck | None = None
+    canaries: tuple[CanaryAttack, ...] = ()
     non_dp_inputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float

@@ -228,10 +228,23 @@ def measure_domain(
             found[plan.name], event = _find_categories(plan, table, sigma, budget.delta_domain or 0.0, steps)
             events.append(event)
             if not found[plan.name].categories:
-                notes.append(f"Column {plan.name}: no value is frequent enough to be shown; declare its categories.")
+                notes.append(_no_category(plan))
         events += steps.events()
     columns = tuple(found[p.name] if p.domain is None else p.domain for p in plans)
     return FoundDomain(TableDomain(columns=columns), tuple(events), tuple(notes))
+
+
+def possible_notes(plans: tuple[ColumnPlan, ...]) -> tuple[str, ...]:
+    """Every note that finding a domain may leave; which of them it leaves depends on noisy counts only."""
+    return (*(_no_category(p) for p in plans), *(_no_range(p) for p in plans))
+
+
+def _no_category(plan: ColumnPlan) -> str:
+    return f"Column {plan.name}: no value is frequent enough to be shown; declare its categories."
+
+
+def _no_range(plan: ColumnPlan) -> str:
+    return f"Column {plan.name}: no range stands out of the noise, a default is used; declare its bounds."
 
 
 def _find_bounds(
@@ -247,9 +260,7 @@ def _find_bounds(
         noisy = steps.noisy(counts, sigma)
         cells = significant_range(noisy[: scout.value_cells], sigma)
         if cells is None:
-            notes.append(
-                f"Column {plan.name}: no range stands out of the noise, a default is used; declare its bounds."
-            )
+            notes.append(_no_range(plan))
         found[plan.name] = _measured_cells(plan, scout, cells)
     return found
 

@@ -229,7 +229,7 @@ class _Run:
 
     def __init__(self, plan: ReleasePlan, noise: NoiseSource, seed: int, device: str) -> None:
         self.plan, self.noise, self.seed, self.device = plan, noise, seed, device
-        self.links = _links(plan)
+        self.links = public_links(plan)
         self.domains: dict[str, TableDomain] = {}
         self.tables: dict[str, Measurements] = {}
         self.context: dict[str, dict[str, np.ndarray]] = {}
@@ -242,7 +242,7 @@ class _Run:
         self.events += found.events
         self.notes += [f"Table {table.name}: {note}" for note in found.notes]
         columns = list(found.domain.columns)
-        columns += [fan_out_cells(name, self._most_children(child)) for name, child in table.fan_outs.items()]
+        columns += [fan_out_cells(name, most_children(self.plan, child)) for name, child in table.fan_outs.items()]
         self.context[table.name], given = {}, {}
         for name, parent_column in table.context.items():
             parent = table.follows.parent_table if table.follows else ""
@@ -266,10 +266,6 @@ class _Run:
         self.tables[table.name] = measured
         self.events += measured.events
 
-    def _most_children(self, child: str) -> int:
-        """Public bound of the number of children of one row."""
-        return max(FAN_OUT_LEAST, FAN_OUT_FACTOR * self.plan.table(child).max_per_unit)
-
     def _coarse(self, table: str, column: str) -> np.ndarray:
         """A few bins of a parent's column, from its noisy tables."""
         m = self.tables[table]
@@ -279,7 +275,13 @@ class _Run:
         return coarse_bins(bins, CONTEXT_BINS, ordered=cells.kind != "category")
 
 
-def _links(plan: ReleasePlan) -> ReleaseLinks:
+def most_children(plan: ReleasePlan, child: str) -> int:
+    """Public bound of the number of children of one row."""
+    return max(FAN_OUT_LEAST, FAN_OUT_FACTOR * plan.table(child).max_per_unit)
+
+
+def public_links(plan: ReleasePlan) -> ReleaseLinks:
+    """What sampling must know of the tables of a plan: public facts only."""
     tables = []
     for table in plan.tables:
         spec = plan.spec.table(table.name)

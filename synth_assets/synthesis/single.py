@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
-from synth_assets.errors import ConfigError, ReleaseRefusedError
+from synth_assets.errors import CheckFailedError, ConfigError, ReleaseRefusedError
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.roles import ColumnRoles, column_roles
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.empirical.noise import REPETITIONS
+from synth_assets.privacy.empirical.words import canary_words
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_folder
+from synth_assets.synthesis.canaries import attack_canaries
 from synth_assets.synthesis.charged import Charge, key_of, measure_charged
 from synth_assets.synthesis.complete import complete_release
 from synth_assets.synthesis.protocol import ReleaseSpec, SynthesizerModel, TableSpec
-from synth_assets.synthesis.release import fit_release, load_measurements
+from synth_assets.synthesis.release import fit_release, load_measurements, plan_release
+from synth_assets.synthesis.scan import scan_measurements
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import TableSchema
 
@@ -166,7 +169,17 @@ def _train(
     progress("measuring under differential privacy")
     measured, privacy, spent = _measure_once(job, spec, charge, ledger(), engine)
     progress("fitting the model")
-    return fit_release(load_measurements(measured), seed=child_seed(job.seed, "fit")), privacy, spent
+    noisy = load_measurements(measured)
+    model = fit_release(noisy, seed=child_seed(job.seed, "fit"))
+    progress("attacking the model")
+    attacks = attack_canaries(model, noisy, delta=job.synthesizer.delta, seed=child_seed(job.seed, "canaries"))
+    if not all(a.passed for a in attacks):
+        raise CheckFailedError(
+            f"an attack on the model contradicts its claim, so nothing is written: {canary_words(attacks)}.",
+            key="epsilon",
+            remedy="This is a fault of the mechanism or of its random numbers; please report it.",
+        )
+    return model, privacy.model_copy(update={"canaries": attacks}), spent
 
 
 def _measure_once(
@@ -197,4 +210,19 @@ def _measure_once(
             repetitions=job.repetitions,
         )  # fmt: skip
         write_text(out.folder / PRIVACY_FILE, privacy.model_dump_json(indent=1))
+        _require_scanned(out.folder, spec, epsilon, delta)
     return job.store.path(out.done()), privacy, privacy.spent.epsilon
+
+
+def _require_scanned(folder: Path, spec: ReleaseSpec, epsilon: float, delta: float) -> None:
+    """Refuse to store measurements that hold more than the public domain, the plan and noisy counts.
+
+    Raises:
+        CheckFailedError: names the place, not what stands there.
+    """
+    findings = scan_measurements(folder, plan_release(spec, epsilon=epsilon, delta=delta))
+    if findings:
+        raise CheckFailedError(
+            f"the measurements hold what they must not, so they are thrown away; the budget was charged: {findings[0]}",
+            remedy="This is a fault of the method; please report it.",
+        )

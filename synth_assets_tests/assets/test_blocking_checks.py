@@ -173,6 +173,43 @@ def test_noise_that_an_attack_sees_through_blocks_the_release_before_anything_is
     assert later_process(home, "model") == "3 release_refused"
 
 
+def test_a_model_that_holds_a_row_is_thrown_away(home: Path, monkeypatch) -> None:
+    from synth_assets.synthesis.release import ReleaseModel
+
+    real = ReleaseModel.save
+
+    def hoarding(self, folder: Path) -> None:
+        real(self, folder)
+        (folder / "rows.json").write_text(json.dumps({"row_ids": [4, 17]}))
+
+    before = kept(home, Zone.RELEASE, "model_dp_marginals")
+    monkeypatch.setattr(ReleaseModel, "save", hoarding)
+    done = chain.run(home, stages=["model"], fresh=True)
+    assert done.exit_code == 3
+    assert failed(done) == {("model_dp_marginals", "scan")}
+    assert kept(home, Zone.RELEASE, "model_dp_marginals") == before
+    assert later_process(home, "synthetic") == "3 release_refused"
+
+
+def test_a_model_whose_canaries_can_be_told_is_thrown_away(home: Path, monkeypatch) -> None:
+    from synth_assets.privacy.mechanisms import SystemNoise
+    from synth_assets.synthesis import canaries
+
+    class Silent(SystemNoise):
+        def discrete_gaussian(self, *, sigma: float, size: int):
+            return super().discrete_gaussian(sigma=sigma / 1000, size=size)
+
+    before = kept(home, Zone.RELEASE, "model_dp_marginals")
+    monkeypatch.setattr(canaries, "SystemNoise", Silent)
+    monkeypatch.setattr(
+        canaries, "epsilon_spent", lambda *_: 1.0
+    )  # the demo's own claim is beyond what one run can show
+    done = chain.run(home, stages=["model"], fresh=True)
+    assert done.exit_code == 3
+    assert failed(done) == {("model_dp_marginals", "canaries")}
+    assert kept(home, Zone.RELEASE, "model_dp_marginals") == before
+
+
 class Copier:
     """A synthesizer that hands out the rows that it was trained on."""
 

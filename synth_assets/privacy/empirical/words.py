@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from synth_assets.privacy.empirical.records import EmpiricalCheck
+from collections.abc import Sequence
+
+from synth_assets.privacy.empirical.records import CanaryAttack, EmpiricalCheck
 
 
 def bound_words(check: EmpiricalCheck) -> str:
@@ -14,6 +16,16 @@ def bound_words(check: EmpiricalCheck) -> str:
         f"at least {check.epsilon_lower:.3g} of the {check.epsilon_claimed:.4g} that are claimed (mu {check.mu_lower:.3g} of "
         f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {check.repetitions:,} repetitions; {fault} caught in 95 of "
         "100 checks"
+    )
+
+
+def canary_words(attacks: Sequence[CanaryAttack]) -> str:
+    """Lower bounds of attacks with canaries beside the claim, and the most that they could have shown."""
+    return "; ".join(
+        f"{a.canaries:,} canaries scored on {'a sample' if a.scored_on == 'sample' else 'the ' + a.scored_on}: epsilon is at least "
+        f"{a.epsilon_lower:.3g} of {a.epsilon_claimed:.4g} claimed ({a.correct} of {a.guesses} guesses right, confidence "
+        f"{a.confidence:.1%}, at most {a.epsilon_ceiling:.3g} could have been shown{'' if a.gates else '; for information'})"
+        for a in attacks
     )
 
 

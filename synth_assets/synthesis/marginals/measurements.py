@@ -198,12 +198,19 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         MissingArtifactError: the file is not there.
+        InputError: it is damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     if not path.is_file():
         raise MissingArtifactError("a file of the model or its measurements is missing.", file=str(path))
-    arrays: dict[str, np.ndarray] = load(path.read_bytes())
+    try:
+        arrays: dict[str, np.ndarray] = load(path.read_bytes())
+    except SafetensorError:
+        raise InputError(
+            "the file holds no arrays: it is damaged.", file=str(path), remedy="Measure or fit again."
+        ) from None
     return arrays
 
 
