@@ -78,6 +78,7 @@ def _report_parents(wiring: Wiring) -> dict[str, Zone]:
     parents |= {keys.masked(t): Zone.MASKED for t in config.tables} | {keys.masked_audit: Zone.RESTRICTED}
     if any(s.differentially_private for s in config.synthesizers):
         parents[keys.measurements] = Zone.RELEASE
+    parents |= {keys.model(s.name): Zone.RELEASE for s in config.synthesizers if s.differentially_private}
     parents |= {keys.audit(s.name): Zone.RESTRICTED for s in config.synthesizers}
     return {**parents, keys.leaderboard: Zone.RESTRICTED}
 
@@ -111,7 +112,13 @@ def _render(
             "mask_audit": read(keys.masked_audit),
             "privacy": read(keys.measurements, "privacy.json") if private else None,
             "audits": {s.name: read(keys.audit(s.name)) for s in config.synthesizers},
-            "gates": {s.name: refs[keys.audit(s.name)].info["checks"] for s in config.synthesizers},
+            "gates": {
+                s.name: [
+                    *(refs[keys.model(s.name)].info["checks"] if s.differentially_private else ()),
+                    *refs[keys.audit(s.name)].info["checks"],
+                ]
+                for s in config.synthesizers
+            },
             "leaderboard": read(keys.leaderboard),
         }
     )

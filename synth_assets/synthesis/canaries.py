@@ -28,7 +28,8 @@ from synth_assets.synthesis.release_measure import ReleaseMeasurements
 from synth_assets.tables.cells import ColumnDomain, TableDomain
 from synth_assets.tables.marginals import ROUNDNESS, clique_shape, encode, encode_roundness, roundness
 
-FEWEST_CANARIES, MOST_CANARIES = 50, 1000  # half as many as there are cells, so that they do not hide each other
+FEWEST_CANARIES, MOST_CANARIES = 50, 1000
+CANARIES_PER_CELL = 1.5  # of one-way tables: more hide each other, fewer can show less
 MOST_ROWS = 20_000
 SAMPLED_ROWS = 4000
 EFFORT = {"components": 100, "warm_steps": 30, "stage_steps": 30, "final_steps": 200}  # the fit is post-processing
@@ -148,7 +149,7 @@ def _twin(model: ReleaseModel, measured: Measurements, name: str, seed: int) -> 
         table = pq.read_table(folder)
     known = [c for c in domain.columns if c.name in table.column_names]
     rng = np.random.default_rng(child_seed(seed, "twin", "cells"))
-    number = min(MOST_CANARIES, max(FEWEST_CANARIES, sum(c.size for c in domain.columns) // 2))
+    number = min(MOST_CANARIES, max(FEWEST_CANARIES, int(CANARIES_PER_CELL * sum(c.size for c in domain.columns))))
     rows: dict[str, np.ndarray] = {}
     canaries: dict[str, np.ndarray] = {}
     for column in domain.columns:

@@ -6,9 +6,11 @@ search for known values (the tests do that). A finding names a file and a place,
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,34 @@ from synth_assets.synthesis.charged import noisy_rows
 from synth_assets.synthesis.domain import ColumnPlan, difference_cells, fan_out_cells, possible_notes
 from synth_assets.synthesis.marginals.binning import block_of
 from synth_assets.synthesis.marginals.fit import MarginalModel
-from synth_assets.synthesis.marginals.measurements import ColumnCells, Measurements
+from synth_assets.synthesis.marginals.measurements import ColumnCells, Measurements, read_arrays
 from synth_assets.synthesis.release import ReleaseModel, load_release
 from synth_assets.synthesis.release_measure import CONTEXT_BINS, ReleaseMeasurements, most_children, public_links
 from synth_assets.synthesis.release_plan import ReleasePlan, TablePlan
 from synth_assets.tables.cells import date_cells, datetime_cells, day_of, number_cells
 
 Save = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The files of one table: their name, the keys of the record, and the stems of the arrays' names."""
+
+    name: str
+    keys: frozenset[str]
+    arrays: frozenset[str]
+
+
+MEASUREMENTS = _Form(
+    "measurements",
+    frozenset({"format_version", "columns", "target", "budget", "options", "pairs", "rows", "events"}),
+    frozenset({"one", "block", "round", "group", "level", "target", "pair"}),
+)
+MODEL = _Form(
+    "model",
+    frozenset({"format_version", "columns", "target", "rows"}),
+    frozenset({"weights", "classes", "table", "group", "inside", "roundness"}),
+)
 
 
 def scan_measurements(
@@ -48,7 +71,8 @@ def scan_measurements(
         measured = ReleaseMeasurements.load(folder)
     except (SynthAssetsError, ValueError, KeyError, TypeError):
         return ("the folder cannot be read as measurements.",)
-    return (*same_bytes(folder, measured.save, records), *_of_release(measured, plan))
+    wrong = _known(folder, MEASUREMENTS, len(plan.tables), {"events", "notes"}, frozenset(records))
+    return (*wrong, *same_bytes(folder, measured.save, records), *_of_release(measured, plan))
 
 
 def scan_model(folder: Path, measured: ReleaseMeasurements) -> tuple[str, ...]:
@@ -65,13 +89,34 @@ def scan_model(folder: Path, measured: ReleaseMeasurements) -> tuple[str, ...]:
         model: ReleaseModel = load_release(folder)
     except (SynthAssetsError, ValueError, KeyError, TypeError):
         return ("the folder cannot be read as a model.",)
-    wrong = list(same_bytes(folder, model.save, {}))
+    wrong = list(_known(folder, MODEL, len(measured.links.tables), set(), frozenset()))
+    wrong += same_bytes(folder, model.save, {})
     if model.links != measured.links or not _same_context(model.context, measured.context):
         wrong.append("release.json: the relations are not those of the measurements.")
     for i, links in enumerate(measured.links.tables):
         name = links.table.name
         wrong += [f"table-{i:03d}: {w}" for w in _of_model(model.models[name], measured.tables[name])]
     return tuple(wrong)
+
+
+def _known(folder: Path, form: _Form, tables: int, more: set[str], records: frozenset[str]) -> Iterator[str]:
+    """Files, keys of records and names of arrays are those of the format; so is no constant that a faulty `save` adds each time."""
+    keys = {"release.json": frozenset({"format_version", "links", *more})}
+    arrays = {"context.safetensors": frozenset[str]()}
+    for i in range(tables):
+        keys[f"table-{i:03d}/{form.name}.json"] = form.keys
+        arrays[f"table-{i:03d}/{form.name}.safetensors"] = form.arrays
+    for file in sorted(p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()):
+        name = file.relative_to(folder).as_posix()
+        if name in keys and not file.is_symlink():
+            if json.loads(file.read_text()).keys() != keys[name]:
+                yield f"{name}: has keys that the format does not have."
+        elif name in arrays and not file.is_symlink():
+            stems = {n.rstrip("0123456789").rstrip("/") for n in read_arrays(file)}
+            if not stems <= (arrays[name] or {""} | {str(i) for i in range(tables)}):
+                yield f"{name}: has arrays that the format does not have."
+        elif name not in records:
+            yield "a file stands in the folder that the format does not have."
 
 
 def same_bytes(folder: Path, save: Save, records: dict[str, type[Record]]) -> tuple[str, ...]:

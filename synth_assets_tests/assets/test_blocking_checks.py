@@ -174,6 +174,7 @@ def test_noise_that_an_attack_sees_through_blocks_the_release_before_anything_is
 
 
 def test_a_model_that_holds_a_row_is_thrown_away(home: Path, monkeypatch) -> None:
+    """Even where the code that stores models does it every time."""
     from synth_assets.synthesis.release import ReleaseModel
 
     real = ReleaseModel.save

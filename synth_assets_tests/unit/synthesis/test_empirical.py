@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from synth_assets.errors import CheckFailedError, InputError
 from synth_assets.ledger.backends import open_ledger_store
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.empirical.bounds import claimed_mu
+from synth_assets.privacy.empirical.noise import attack_noise
 from synth_assets.privacy.empirical.words import bound_words, failed_words
 from synth_assets.privacy.mechanisms import SystemNoise
 from synth_assets.synthesis import domain as domains
@@ -24,7 +26,7 @@ from synth_assets.synthesis.release import plan_release
 from synth_assets.synthesis.release_plan import ReleasePlan
 from synth_assets.tables.cells import category_cells, number_cells
 from synth_assets.tables.engine import Engine
-from synth_assets_tests.unit.privacy.faults import BROKEN, NoNoise
+from synth_assets_tests.unit.privacy.faults import BROKEN, NoNoise, Redrawing
 
 LEAST = 10_000
 
@@ -177,3 +179,24 @@ def test_the_report_of_a_release_holds_the_lower_bound_beside_the_claim(declared
     assert report.empirical.epsilon_claimed == pytest.approx(report.spent.epsilon)
     assert report.epsilon_lower_bound == report.empirical.epsilon_lower <= report.spent.epsilon
     assert np.isclose(report.empirical.mu_claimed, claimed_mu(report.events), rtol=1e-6)
+
+
+def test_a_retry_after_a_crash_is_attacked_with_both_draws_and_the_ledger_has_counted_both(
+    declared: ReleaseSpec, tmp_path: Path
+) -> None:
+    """Who sees the answers of both attempts breaks the claim of one plan, and not that of all that the ledger counts."""
+    plan = plan_of(declared, epsilon=5.0)
+    ledger = BudgetLedger(open_ledger_store(f"sqlite:///{tmp_path / 'budget.db'}"))
+    ledger.declare("p", "row", 20.0, 1e-6)
+    for attempt in range(2):
+        held = ledger.reserve(
+            "p", events=plan.events, label="l", measurement_key="0" * 64, run_id="r", attempt=attempt
+        )  # fmt: skip
+        ledger.begin_reading(held)
+    ledger.settle(held, plan.events, reference="0" * 64)  # the first attempt was killed while it read
+    counted = [e for release in ledger.status("p").releases for e in release.events]
+    drawn = {"noise": SystemNoise(), "repetitions": 2 * LEAST, "steps": Redrawing}
+    both = attack_noise(plan.events, claim=counted, alpha=1e-9, **drawn)
+    one = attack_noise(plan.events, **drawn)
+    assert both.mu_lower <= both.mu_claimed == pytest.approx(math.sqrt(2) * one.mu_claimed)
+    assert one.mu_lower > one.mu_claimed

@@ -223,3 +223,27 @@ def test_what_passes_the_scan_holds_no_raw_value(folders: tuple[ReleasePlan, Rel
     amounts = {f"{v:.2f}" for v in pq.read_table(plan.spec.tables[0].path).column("amount").drop_null().to_pylist()}
     written = b"".join(p.read_bytes() for p in base.rglob("*.json") if p.is_file())
     assert not [a for a in amounts if len(a) > 5 and f'"{a}"'.encode() in written]
+
+
+@pytest.mark.parametrize("where", ["a file", "a key", "an array"])
+def test_what_the_storing_code_itself_hides_is_found(
+    where: str, folders: tuple[ReleasePlan, ReleaseMeasurements, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `save` that adds the same thing every time gives the same bytes when it is called again."""
+    from synth_assets.synthesis.release import ReleaseModel
+
+    _, measured, base = folders
+    real = ReleaseModel.save
+
+    def hoarding(self: ReleaseModel, folder: Path) -> None:
+        real(self, folder)
+        if where == "a file":
+            (folder / "rows.json").write_text("[17, 4]")
+        elif where == "a key":
+            edit_json(record_of(folder), lambda r: r.update(row_ids=[17, 4]))
+        else:
+            edit_arrays(arrays_of(folder), lambda a: a.update(rows=np.arange(2000)))
+
+    monkeypatch.setattr(ReleaseModel, "save", hoarding)
+    fit_release(measured, seed=1, device="cpu").save(base / "hoard")
+    assert scan_model(base / "hoard", measured)
