@@ -28,8 +28,14 @@ from synth_assets.synthesis.release_measure import ReleaseMeasurements
 from synth_assets.tables.cells import ColumnDomain, TableDomain
 from synth_assets.tables.marginals import ROUNDNESS, clique_shape, encode, encode_roundness, roundness
 
-FEWEST_CANARIES, MOST_CANARIES = 50, 1000
-CANARIES_PER_CELL = 1.5  # of one-way tables: more hide each other, fewer can show less
+FEWEST_CANARIES, MOST_CANARIES = 50, 2000
+CANARIES_PER_CELL, CANARIES_PER_PAIR = (
+    1.5,
+    10,
+)  # of one-way tables, and per table of pairs: more hide each other, fewer show less
+MOST_DELTA = (
+    1e-7  # at a larger delta, the bound of one run with many canaries says little; the claim is taken at this one then
+)
 MOST_ROWS = 20_000
 SAMPLED_ROWS = 4000
 EFFORT = {"components": 100, "warm_steps": 30, "stage_steps": 30, "final_steps": 200}  # the fit is post-processing
@@ -45,7 +51,7 @@ def attack_canaries(
     Args:
         model: The model of the release; the twin's rows are sampled from it.
         measured: Its measurements: cells, budget and options of the twin.
-        delta: Of the release.
+        delta: Of the release; the bounds are at this delta, or at 1e-7 where it is larger.
         seed: Of sampling and initial weights; coins and noise take none.
         noise: The operating system's when None.
 
@@ -62,7 +68,9 @@ def attack_canaries(
         twin.source(included), twin.measured.budget, noise or SystemNoise(), target=twin.measured.target,
         options=twin.measured.options.model_copy(update=EFFORT), seed=child_seed(seed, "twin"), device="cpu",
     )  # fmt: skip
-    epsilon = epsilon_spent(twin.measured.budget.events(), delta)
+    delta = min(delta, MOST_DELTA)
+    budget = twin.measured.budget.model_copy(update={"sigma_domain": None, "delta_domain": None})  # its cells are given
+    epsilon = epsilon_spent(budget.events(), delta)
     white = [
         judge_canaries(
             included, table_scores(found, twin, share), epsilon=epsilon, delta=delta, scored_on="noisy tables",
@@ -149,7 +157,8 @@ def _twin(model: ReleaseModel, measured: Measurements, name: str, seed: int) -> 
         table = pq.read_table(folder)
     known = [c for c in domain.columns if c.name in table.column_names]
     rng = np.random.default_rng(child_seed(seed, "twin", "cells"))
-    number = min(MOST_CANARIES, max(FEWEST_CANARIES, int(CANARIES_PER_CELL * sum(c.size for c in domain.columns))))
+    fitting = int(CANARIES_PER_CELL * sum(c.size for c in domain.columns)) + CANARIES_PER_PAIR * measured.budget.pairs
+    number = min(MOST_CANARIES, max(FEWEST_CANARIES, fitting))
     rows: dict[str, np.ndarray] = {}
     canaries: dict[str, np.ndarray] = {}
     for column in domain.columns:

@@ -21,11 +21,15 @@ def bound_words(check: EmpiricalCheck) -> str:
 
 def canary_words(attacks: Sequence[CanaryAttack]) -> str:
     """Lower bounds of attacks with canaries beside the claim, and the most that they could have shown."""
-    return "; ".join(
-        f"{a.canaries:,} canaries scored on {'a sample' if a.scored_on == 'sample' else 'the ' + a.scored_on}: epsilon is at least "
-        f"{a.epsilon_lower:.3g} of {a.epsilon_claimed:.4g} claimed ({a.correct} of {a.guesses} guesses right, confidence "
-        f"{a.confidence:.1%}, at most {a.epsilon_ceiling:.3g} could have been shown{'' if a.gates else '; for information'})"
-        for a in attacks
+    return "; ".join(_canary_words(a) for a in attacks)
+
+
+def _canary_words(attack: CanaryAttack) -> str:
+    where = "a sample" if attack.scored_on == "sample" else f"the {attack.scored_on}"
+    return (
+        f"{attack.canaries:,} canaries scored on {where}: epsilon is at least {attack.epsilon_lower:.3g} of "
+        f"{attack.epsilon_claimed:.4g} claimed at delta {attack.delta:.0e} ({attack.correct} of {attack.guesses} guesses right, confidence "
+        f"{attack.confidence:.1%}, at most {attack.epsilon_ceiling:.3g} could have been shown{'' if attack.gates else '; for information'})"
     )
 
 
