@@ -26,10 +26,11 @@ def canary_words(attacks: Sequence[CanaryAttack]) -> str:
 
 def _canary_words(attack: CanaryAttack) -> str:
     where = "a sample" if attack.scored_on == "sample" else f"the {attack.scored_on}"
+    told = "" if attack.gates else "; for information"
     return (
         f"{attack.canaries:,} canaries scored on {where}: epsilon is at least {attack.epsilon_lower:.3g} of "
-        f"{attack.epsilon_claimed:.4g} claimed at delta {attack.delta:.0e} ({attack.correct} of {attack.guesses} guesses right, confidence "
-        f"{attack.confidence:.1%}, at most {attack.epsilon_ceiling:.3g} could have been shown{'' if attack.gates else '; for information'})"
+        f"{attack.epsilon_claimed:.4g} claimed at delta {attack.delta:.0e} ({attack.correct} of {attack.guesses} guesses right, "
+        f"confidence {attack.confidence:.1%}, at most {attack.epsilon_ceiling:.3g} could have been shown{told})"
     )
 
 
