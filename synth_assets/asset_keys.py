@@ -20,6 +20,7 @@ STAGES = (
     "masked",
     "split",
     "dp_measurements",
+    "privacy_budget",
     "model",
     "synthetic",
     "audit",
@@ -85,6 +86,7 @@ class DatasetKeys:
     classification = "pii_classification"
     split = "split"
     measurements = "dp_measurements"
+    budget = "privacy_budget"
     masked_audit = "audit_masked"
     leaderboard = "leaderboard"
     report = "report"

@@ -14,7 +14,14 @@ from synth_assets.automation.jobs import chain_job, file_jobs
 from synth_assets.automation.schedules import nightly_schedule
 from synth_assets.automation.sensors import source_sensor
 from synth_assets.config.runtime import LoadedDataset, Settings, check_engine, find_home, load_datasets
-from synth_assets.resources import EngineResource, KeyResource, LedgerResource, StoreResource, VaultResource
+from synth_assets.resources import (
+    BudgetViewResource,
+    EngineResource,
+    KeyResource,
+    LedgerResource,
+    StoreResource,
+    VaultResource,
+)
 from synth_assets.storage.secrets import key_fingerprint
 
 
@@ -44,6 +51,7 @@ def build_defs(
         "store": StoreResource(home=home),
         "engine": EngineResource(home=home),
         "ledger": LedgerResource(home=home),
+        "budget_view": BudgetViewResource(home=home),
         "key": KeyResource(home=home),
         "vault": VaultResource(home=home),
         **(resource_overrides or {}),

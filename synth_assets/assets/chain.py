@@ -16,6 +16,7 @@ from synth_assets.assets.masked import build_masked
 from synth_assets.assets.masked_audit import build_masked_audit
 from synth_assets.assets.measurements import build_measurements
 from synth_assets.assets.models import build_model
+from synth_assets.assets.privacy_budget import build_privacy_budget
 from synth_assets.assets.profile import build_profile
 from synth_assets.assets.raw import build_raw
 from synth_assets.assets.release import build_export, build_report
@@ -70,6 +71,7 @@ def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
     for synthesizer in config.synthesizers:
         if synthesizer.differentially_private:
             yield build_measurements(wiring, synthesizer)
+            yield build_privacy_budget(wiring)
         yield build_model(wiring, synthesizer)
         yield build_synthetic(wiring, synthesizer)
         yield build_audit(wiring, synthesizer)

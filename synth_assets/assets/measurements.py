@@ -1,7 +1,6 @@
 """Stage 6: noisy counts, the only asset between the data and the marginal model. Budget is reserved before the first read."""
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,7 +175,7 @@ def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "
         "delta": report.spent.delta,
         "privacy_level": report.level,
         "unit_of_privacy": report.unit,
-        "budget_left": math.floor(status.left * 1e4) / 1e4,
+        "budget_left": metadata.left(status.left),
         "budget": status.epsilon,
         "budget_ledger_rows": status.ledger_rows,
         "budget_ledger_head": status.ledger_head,

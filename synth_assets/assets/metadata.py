@@ -61,6 +61,11 @@ def epsilon(value: float) -> float:
     return math.ceil(value * 1e4) / 1e4
 
 
+def left(value: float) -> float:
+    """What is left of a budget with four digits, rounded down."""
+    return math.floor(value * 1e4) / 1e4
+
+
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue | None:
     """A small PNG as Markdown; None where it is too large for the event log."""
     if len(png) > MAX_PICTURE_BYTES:

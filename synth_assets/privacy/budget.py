@@ -14,27 +14,21 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from synth_assets.errors import BudgetExceededError, CheckFailedError, ConfigError, InputError, ReleaseRefusedError
-from synth_assets.ledger.backends import LedgerStore
+from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError, ReleaseRefusedError
 from synth_assets.privacy import budget_rows as rows
 from synth_assets.privacy.accounting import compose, covers
-from synth_assets.privacy.budget_formats import MIGRATIONS
 from synth_assets.privacy.budget_rules import (
     check_budget,
     check_names,
     counted,
-    preview,
     refuse_if_over,
     reservation_of,
     settlement_of,
-    status_of,
     together,
 )
+from synth_assets.privacy.budget_view import BudgetView, declared
 from synth_assets.privacy.records import (
-    BudgetPreview,
-    BudgetStatus,
     Event,
-    LedgerVerdict,
     Reservation,
     Settlement,
 )
@@ -44,25 +38,12 @@ LOG = "budget log"  # the lock of the log's end; taken after that of a populatio
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
-class BudgetLedger:
+class BudgetLedger(BudgetView):
     """Budgets of all populations in one durable store.
 
     A population is the people (or other units of privacy) that the contract names; its budget does not depend on the version of the
     data. Everything that was ever counted is composed again, from its events, at every decision.
-
-    Args:
-        store: Where the ledger lives.
     """
-
-    def __init__(self, store: LedgerStore) -> None:
-        self._store = store
-        store.prepare("budget", MIGRATIONS)
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing was ever declared here; artifacts without their ledger are an error, never a fresh start."""
-        with self._store.reading() as connection:
-            return not rows.populations(connection)
 
     def declare(
         self,
@@ -162,7 +143,7 @@ class BudgetLedger:
         if not planned or not all(planned.values()) or not all(map(_KEY.fullmatch, planned)) or attempt < 0:
             raise InputError("a reservation needs events, a measurement key of 64 hex digits and an attempt from 0.")
         with self._store.writing(population) as connection:
-            budget = _budget(connection, population)
+            budget = declared(connection, population)
             for found in (h for key in planned for h in rows.by_key(connection, key)):
                 if found.run_id == run_id and found.attempt > attempt:
                     raise _stale(found, run_id, attempt)
@@ -231,7 +212,7 @@ class BudgetLedger:
                         f"the reservation {held.reservation_id} is settled already, with other events."
                     )
                 return settlement_of(held)
-            within = covers(rows.load(held.planned), actual, _budget(connection, held.population).delta)
+            within = covers(rows.load(held.planned), actual, declared(connection, held.population).delta)
             told = outcome if within else "overspent"
             said = {"state": "settled", "actual": rows.dump(actual), "outcome": told, "reference": reference}
             settled = settlement_of(self._move(connection, "settle", held, **said))
@@ -276,69 +257,7 @@ class BudgetLedger:
             if held.run_id == run_id and held.attempt >= attempt:
                 raise _stale(held, run_id, attempt)
             taken = self._move(connection, "take_over", held, run_id=run_id, attempt=attempt, fence=held.fence + 1)
-            return reservation_of(taken, _budget(connection, held.population).delta)
-
-    def find(self, measurement_key: str) -> Settlement | None:
-        """The newest finished measurement with this key: it is used again, and nothing is spent."""
-        with self._store.reading() as connection:
-            done = [r for r in rows.by_key(connection, measurement_key) if r.state == "settled" and r.outcome == "done"]
-            return settlement_of(done[-1]) if done else None
-
-    def populations(self) -> tuple[str, ...]:
-        """Every population with a budget, by name."""
-        with self._store.reading() as connection:
-            return rows.populations(connection)
-
-    def status(self, population: str) -> BudgetStatus:
-        """Budget, what is spent and reserved, what is left, and every release.
-
-        Raises:
-            ConfigError: the population has no budget.
-        """
-        with self._store.reading() as connection:
-            budget = _budget(connection, population)
-            found = rows.reservations(connection, population)
-            head = rows.head(connection)
-        return status_of(population, budget, found, head)
-
-    def preview(
-        self, population: str, budget: rows.Declaration, releases: Mapping[str, tuple[Event, ...]]
-    ) -> BudgetPreview:
-        """What releases would do to a budget if all of them were made now; nothing is written.
-
-        Args:
-            population: Whose budget; it need not be declared yet.
-            budget: As the configuration declares it.
-            releases: `dataset/asset` -> events.
-        """
-        with self._store.reading() as connection:
-            found = rows.reservations(connection, population)
-        return preview(population, budget, found, releases)
-
-    def verify(self, heads: Iterable[str] = ()) -> LedgerVerdict:
-        """Whether the ledger is what was written, as far as it can tell by itself and by heads that were kept elsewhere.
-
-        Args:
-            heads: Hashes that `status` or an earlier verdict gave, from reports, from Dagster, from paper.
-
-        Returns:
-            The first broken row, if there is one, and the heads that the ledger does not know.
-        """
-        kept = sorted(set(heads))
-        with self._store.reading() as connection:
-            fault = rows.broken(connection)
-            head = rows.head(connection)
-            known = rows.hashes(connection, kept)
-        missing = tuple(h for h in kept if h not in known)
-        return LedgerVerdict(
-            ledger=self._store.name,
-            whole=fault is None and not missing,
-            rows=head.position,
-            head=head.hash,
-            broken=fault,
-            heads_found=len(kept) - len(missing),
-            heads_missing=missing,
-        )
+            return reservation_of(taken, declared(connection, held.population).delta)
 
 
 def measurement_key(*, population: str, data_version: str, domain: str, mechanism: str, parameters: object) -> str:
@@ -352,17 +271,6 @@ def measurement_key(*, population: str, data_version: str, domain: str, mechanis
         parameters: Any JSON value: epsilon, delta, shares, workload.
     """
     return hash_json([population, data_version, domain, mechanism, parameters])
-
-
-def _budget(connection: Connection, population: str) -> rows.Declaration:
-    found = rows.last_declaration(connection, population)
-    if found is None:
-        raise ConfigError(
-            f"population {population!r} has no privacy budget.",
-            key="budget",
-            remedy="Declare `budget: {epsilon, delta}` in its dataset.",
-        )
-    return found
 
 
 def _require_whole(connection: Connection) -> None:

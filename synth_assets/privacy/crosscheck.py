@@ -88,13 +88,14 @@ def _verify_sampled(events: Sequence[Event], claimed: Spent, room: float) -> Cro
     below = prv_epsilon(steps, low, claimed.delta, error) - error
     above = prv_epsilon(steps, high, room, error) + error if high > low or room < claimed.delta else below + 2 * error
     if claimed.accountant != "pld":  # the simple bound was claimed: it is Google's that must not be below
-        above = rdp_epsilon(events, room) * (1 + AGREEMENT)
+        above = rdp_epsilon(events, room)
+    above *= 1 + AGREEMENT
     if claimed.epsilon < below * (1 - TOLERANCE):
         raise CheckFailedError(
             f"the claimed epsilon {claimed.epsilon:.6g} is below {below:.6g}, which the noise alone costs by Opacus' accountant.",
             key="epsilon",
         )
-    if claimed.epsilon > above * (1 + AGREEMENT):
+    if claimed.epsilon > above:
         raise CheckFailedError(
             f"the bound {above:.6g} of Opacus' accountant is below the claimed epsilon {claimed.epsilon:.6g}: "
             "the claim is not of these events.",

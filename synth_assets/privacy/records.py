@@ -104,8 +104,8 @@ class CrossCheck(Record):
 
     Attributes:
         accountant: Name of the second accountant.
-        epsilon_upper: Its simple upper bound, never below the claim.
-        epsilon_lower: What the Gaussian noise alone costs by the closed curve, never above the claim.
+        epsilon_upper: Its upper bound, never below the claim; with steps of DP-SGD 1 % above what it computes.
+        epsilon_lower: What the Gaussian noise alone costs, never above the claim.
         epsilon_claimed: The claim.
         delta: Of all three.
     """
@@ -237,6 +237,22 @@ class BudgetStatus(Record):
     ledger_rows: int = Field(ge=0)
     ledger_head: str
     releases: tuple[ReleaseRecord, ...]
+
+
+class BudgetPoint(Record):
+    """One step of a population's history.
+
+    Attributes:
+        at: When it was reserved, UTC, ISO 8601.
+        label: Dataset and asset.
+        state: Of the reservation now.
+        counted: Epsilon of this and everything before it together.
+    """
+
+    at: str
+    label: str
+    state: str
+    counted: float = Field(ge=0)
 
 
 class BudgetPreview(Record):

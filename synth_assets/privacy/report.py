@@ -5,6 +5,8 @@ Light: asset code and reports import it. The counting is in `accounting`, `cross
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from synth_assets.privacy.empirical.records import CanaryAttack, EmpiricalCheck
@@ -30,7 +32,9 @@ class PrivacyReport(Record):
         budget_epsilon: Budget of the population.
         budget_left: What remains of it after this release.
         ledger_head: Hash of the budget ledger's last row after this release; `synth-assets budget --verify` looks for it.
-        sampling_rate: Share of rows per step; None where every row is counted.
+        neighbours: What two neighbouring datasets differ by.
+        clipping: Largest L2 norm of one unit's gradient; None where nothing is trained on gradients.
+        sampling_rate: Share of units per step; None where every row is counted.
         steps: Calls of noisy mechanisms.
         epsilon_lower_bound: Empirical lower bound; None where it was not measured.
         lower_bound_reason: Why it is None.
@@ -56,6 +60,8 @@ class PrivacyReport(Record):
     budget_epsilon: float
     budget_left: float
     ledger_head: str | None = None
+    neighbours: Literal["all rows of one unit, added or removed"] = "all rows of one unit, added or removed"
+    clipping: float | None = None
     sampling_rate: float | None = None
     steps: int
     epsilon_lower_bound: float | None = None

@@ -30,6 +30,7 @@ ACCOUNTANTS = {
     "rdp": "Rényi DP",
     "none": "none",
     "dp_accounting.rdp": "Google dp-accounting, Renyi DP",
+    "opacus.prv": "Opacus, privacy random variables",
 }
 
 
@@ -110,7 +111,8 @@ def _facts(privacy: PrivacyReport) -> dict[str, str]:
     bounds = ", ".join(f"{table} {rows}" for table, rows in privacy.contribution_bounds.items())
     undeclared = "" if privacy.unit_is_declared else " (not declared: one row is protected, not one person)"
     rate = privacy.sampling_rate
-    sampling = "1 (every row within the bounds is counted)" if rate is None else f"{rate:g} of the rows per step"
+    sampling = "1 (every row within the bounds is counted)" if rate is None else f"{rate:g} of the units per step"
+    clipped = {} if privacy.clipping is None else {"Gradient clipping": f"L2 norm {privacy.clipping:g} per unit"}
     return {
         "Epsilon": f"{epsilon_text(spent.epsilon)} spent, computed from the noise that was added; {asked}",
         "Delta": f"{delta_text(spent.delta)}{thresholds}; {delta_text(privacy.target_delta)} was asked for",
@@ -119,6 +121,7 @@ def _facts(privacy: PrivacyReport) -> dict[str, str]:
         "Neighbours": f"two datasets that differ by {unit_words(privacy)}, added or removed",
         "Contribution bounds (clipping)": f"rows of one unit that are read, at most: {bounds}",
         "Sampling rate": sampling,
+        **clipped,
         "Noisy steps": f"{privacy.steps:,}, listed below with their noise",
         **_accounting(privacy),
         "Review of the mechanisms": REVIEW,

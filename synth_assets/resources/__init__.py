@@ -1,5 +1,12 @@
 """Dagster resources: the store, the engine, the ledger and the keys, each opened by the assets that need it and no others."""
 
-from synth_assets.resources.home import EngineResource, KeyResource, LedgerResource, StoreResource, VaultResource
+from synth_assets.resources.home import (
+    BudgetViewResource,
+    EngineResource,
+    KeyResource,
+    LedgerResource,
+    StoreResource,
+    VaultResource,
+)
 
-__all__ = ["EngineResource", "KeyResource", "LedgerResource", "StoreResource", "VaultResource"]
+__all__ = ["BudgetViewResource", "EngineResource", "KeyResource", "LedgerResource", "StoreResource", "VaultResource"]

@@ -20,6 +20,7 @@ from synth_assets.storage.secrets import SecretKey, master_key
 if TYPE_CHECKING:
     from synth_assets.masking.vault import TokenVault
     from synth_assets.privacy.budget import BudgetLedger
+    from synth_assets.privacy.budget_view import BudgetView
     from synth_assets.tables.engine import Engine
 
 
@@ -64,6 +65,18 @@ class LedgerResource(_HomeResource):
             from synth_assets.privacy.budget import BudgetLedger
 
             return BudgetLedger(open_ledger_store(self.settings().ledger_location))
+
+
+class BudgetViewResource(_HomeResource):
+    """The budget ledger, to look at: no power to spend."""
+
+    def open(self) -> BudgetView:
+        """The ledger; an older format is brought to the newest."""
+        with withhold_values("opening the budget ledger"):
+            from synth_assets.ledger.backends import open_ledger_store
+            from synth_assets.privacy.budget_view import BudgetView
+
+            return BudgetView(open_ledger_store(self.settings().ledger_location))
 
 
 class KeyResource(_HomeResource):

@@ -224,3 +224,30 @@ def test_the_head_of_the_ledger_is_in_the_report_and_in_dagster_and_a_limit_of_o
     chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=6.5))
     refused = chain.run(home, stages=["dp_measurements"])
     assert (refused.exit_code, refused.error["key"]) == (4, "budget.per_release")
+
+
+def test_the_budget_is_plotted_over_time_and_a_ledger_that_was_cut_off_blocks(tmp_path: Path) -> None:
+    import sqlite3
+
+    home = tmp_path / "home"
+    for epsilon in (0.6, 1):
+        people(home, "people", epsilon=epsilon, budget=3)
+        done = chain.run(home, "people", stages=[*UNTIL_MEASURED, "privacy_budget"])
+        assert done.exit_code == 0
+    told = done.assets["privacy_budget"].metadata
+    assert (told["releases"], told["budget"]) == (2, 3)
+    assert 1 < told["budget_spent"] < 1.6
+    assert told["budget_spent"] + told["budget_left"] == pytest.approx(3, abs=2e-4)
+    assert told["ledger_head"] == open_budget(home).verify().head
+    assert "data:image/png;base64," in str(told["over_time"])
+    history = open_budget(home).history("people")
+    assert [p.state for p in history] == ["settled", "settled"]
+    assert history[0].counted < history[1].counted == open_budget(home).status("people").spent
+
+    with sqlite3.connect(home / "var" / "ledger" / "budget.db") as ledger:
+        ledger.execute("DROP TRIGGER budget_log_no_delete")
+        ledger.execute("DELETE FROM budget_log WHERE position = (SELECT MAX(position) FROM budget_log)")
+    ledger.close()
+    done = chain.run(home, "people", stages=["privacy_budget"])
+    assert done.exit_code == 3
+    assert {(c.asset, c.check) for c in done.failed_checks} == {("privacy_budget", "ledger")}

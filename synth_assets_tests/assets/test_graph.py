@@ -74,6 +74,8 @@ def test_fitting_and_sampling_get_no_power_but_the_store(graph) -> None:
 def test_only_the_measurements_can_spend_and_only_masking_split_and_release_see_the_key(graph) -> None:
     names = [k.path[-1] for k in graph.get_all_asset_keys()]
     assert {n for n in names if "ledger" in resources(graph, n)} == {"dp_measurements"}
+    assert {n for n in names if "budget_view" in resources(graph, n)} == {"privacy_budget"}
+    assert resources(graph, "privacy_budget") == {"budget_view", "store"}
     with_key = {n for n in names if "key" in resources(graph, n)}
     assert with_key == {n for n in names if n.startswith(("masked_", "export_")) or n in {"split", "report"}}
 

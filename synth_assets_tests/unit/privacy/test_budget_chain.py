@@ -16,6 +16,7 @@ from synth_assets.privacy import budget_rows
 from synth_assets.privacy.accounting import adaptive_epsilon, epsilon_spent
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.budget_formats import MIGRATIONS
+from synth_assets.privacy.budget_view import BudgetView
 from synth_assets.privacy.records import Event, GaussianEvent, Reservation, SampledGaussianEvent
 
 DELTA = 1e-5
@@ -203,6 +204,28 @@ def test_the_database_itself_refuses_to_change_a_row(location: str, used: Budget
     with pytest.raises(ServiceUnavailableError, match="refused a statement"), store.writing("accident") as connection:
         connection.execute(text(statement))
     assert used.verify().whole
+
+
+# ---- the history
+
+
+def test_the_history_is_what_was_counted_after_each_reservation(used: BudgetLedger) -> None:
+    """Of the three reservations of `used` the second was given back and counts nothing."""
+    history = used.history("clinic")
+    assert [(p.state, p.counted) for p in history] == [
+        ("settled", epsilon_spent(SMALL, DELTA)),
+        ("reserved", adaptive_epsilon([SMALL, SMALL], DELTA)),
+    ]
+    assert used.history("shop") == ()
+    status = used.status("clinic")
+    assert history[-1].counted == status.spent + status.reserved
+
+
+def test_who_only_looks_has_no_way_to_spend(location: str, used: BudgetLedger) -> None:
+    view = BudgetView(open_ledger_store(location))
+    assert view.status("clinic") == used.status("clinic")
+    assert view.verify().whole
+    assert not [name for name in ("declare", "reserve", "reserve_sweep", "settle", "take_over") if hasattr(view, name)]
 
 
 # ---- ledgers made before

@@ -248,6 +248,26 @@ def test_the_privacy_report_states_every_field():
     assert "visits.city: kind category was inferred" in html
 
 
+def test_the_report_of_a_training_states_noise_rate_clipping_and_the_accountants_that_fit() -> None:
+    from synth_assets.privacy.accounting import spent
+    from synth_assets.privacy.crosscheck import verify
+    from synth_assets.privacy.records import SampledGaussianEvent
+
+    ran = (SampledGaussianEvent(noise_multiplier=1.25, sampling_rate=0.05, count=200),)
+    cost = spent(ran, 1e-6)
+    made = privacy(events=ran, spent=cost, crosscheck=verify(ran, cost), sampling_rate=0.05, clipping=0.5, steps=200)
+    html = render(ReportInput.model_validate(parts() | {"privacy": made}))
+    for words in (
+        "L2 norm 0.5 per unit",
+        "0.05 of the units per step",
+        "sigma 1.25 times the clipping bound",
+        "Rényi DP, conversion",
+    ):
+        assert words in html, words
+    assert "Opacus, privacy random variables" in html
+    assert "does NOT" not in html
+
+
 def test_accountants_that_disagree_are_not_reported_as_agreeing():
     off = privacy(crosscheck=privacy().crosscheck.model_copy(update={"epsilon_lower": 3.1}))
     html = render(ReportInput.model_validate(parts() | {"privacy": off}))
