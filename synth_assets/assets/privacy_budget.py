@@ -11,6 +11,7 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
+from synth_assets.privacy.records import LedgerVerdict
 from synth_assets.resources import BudgetViewResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
@@ -55,13 +56,14 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             released = stage.read(Zone.RELEASE, keys.measurements)
-            head = json.loads((stage.store.path(released) / "privacy.json").read_text())["ledger_head"]
+            head = json.loads((stage.store.path(released) / "privacy.json").read_text()).get("ledger_head")
             view = budget_view.open()
+            verdict = view.verify([head] if head else [])
             job = Job(
-                Zone.RESTRICTED, asset, {"measurements": released.content_hash}, section, VERSION,
+                Zone.RESTRICTED, asset, {"measurements": released.content_hash, "ledger": verdict.head}, section, VERSION,
                 lambda folder: _look(config.population, view, folder),
-                lambda _, info: _outcomes(info, view, head),
-                reusable=False,
+                lambda _, info: _outcomes(info, verdict),
+                gates=verdict.model_dump(mode="json"),  # a ledger that was changed is judged again, whatever its head
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
         yield from events
@@ -80,8 +82,8 @@ def _look(population: str, view: "BudgetView", folder: Path) -> dict[str, Any]:
     return {"status": json.loads(status.model_dump_json(exclude={"releases"})), "releases": len(history)}
 
 
-def _outcomes(info: dict[str, Any], view: "BudgetView", head: str | None) -> tuple[CheckOutcome, ...]:
-    verdict, status = view.verify([head] if head else []), info["status"]
+def _outcomes(info: dict[str, Any], verdict: LedgerVerdict) -> tuple[CheckOutcome, ...]:
+    status = info["status"]
     if verdict.broken is not None:
         words = f"row {verdict.broken.position} is broken: {verdict.broken.reason}"
     else:

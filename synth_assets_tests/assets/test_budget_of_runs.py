@@ -244,6 +244,15 @@ def test_the_budget_is_plotted_over_time_and_a_ledger_that_was_cut_off_blocks(tm
     assert [p.state for p in history] == ["settled", "settled"]
     assert history[0].counted < history[1].counted == open_budget(home).status("people").spent
 
+    again = chain.run(home, "people", stages=["privacy_budget"])
+    assert (again.exit_code, again.assets["privacy_budget"].reused) == (0, True)
+
+    with sqlite3.connect(home / "var" / "ledger" / "budget.db") as ledger:
+        ledger.execute("DROP TRIGGER budget_log_no_update")
+        ledger.execute("UPDATE budget_log SET at = 'then' WHERE position = 2")
+    done = chain.run(home, "people", stages=["privacy_budget"])
+    assert {(c.asset, c.check) for c in done.failed_checks} == {("privacy_budget", "ledger")}
+
     with sqlite3.connect(home / "var" / "ledger" / "budget.db") as ledger:
         ledger.execute("DROP TRIGGER budget_log_no_delete")
         ledger.execute("DELETE FROM budget_log WHERE position = (SELECT MAX(position) FROM budget_log)")

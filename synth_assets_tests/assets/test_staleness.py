@@ -16,7 +16,15 @@ CLINIC = (
     {f"raw_{t}" for t in ("patients", "encounters", "claims")}
     | {f"masked_{t}" for t in ("patients", "encounters", "claims")}
     | {f"synthetic_dp_marginals_{t}" for t in ("patients", "encounters", "claims")}
-    | {"profile", "pii_classification", "split", "dp_measurements", "model_dp_marginals", "audit_dp_marginals"}
+    | {
+        "profile",
+        "pii_classification",
+        "split",
+        "dp_measurements",
+        "privacy_budget",
+        "model_dp_marginals",
+        "audit_dp_marginals",
+    }
     | {"audit_masked", "leaderboard", "report", "export_parquet", "export_csv"}
 )
 MASKED = {a for a in CLINIC if a.startswith("masked_")}
