@@ -63,7 +63,7 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, {"measurements": released.content_hash, "ledger": verdict.head}, section, VERSION,
                 lambda folder: _look(config.population, view, folder),
                 lambda _, info: _outcomes(info, verdict),
-                gates=verdict.model_dump(mode="json", exclude={"ledger"}),  # a ledger that was changed is judged again, whatever its head
+                gates=verdict.model_dump(mode="json", exclude={"ledger"}),  # a changed ledger is judged again
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
         yield from events
