@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from synth_assets.api import open_budget
+from synth_assets.privacy.accounting import epsilon_spent
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 
@@ -260,3 +261,19 @@ def test_the_budget_is_plotted_over_time_and_a_ledger_that_was_cut_off_blocks(tm
     done = chain.run(home, "people", stages=["privacy_budget"])
     assert done.exit_code == 3
     assert {(c.asset, c.check) for c in done.failed_checks} == {("privacy_budget", "ledger")}
+
+
+def test_the_plan_of_a_dataset_that_ran_is_what_the_run_reserved(tmp_path: Path) -> None:
+    from synth_assets.api.planning import plan_privacy
+
+    home = tmp_path / "home"
+    people(home, "people", epsilon=1, budget=3)
+    file = home / "configs" / "datasets" / "people.yaml"
+    before = plan_privacy(file, home=home)
+    assert (before.columns_from, before.budget.counted) == ("configuration", 0)
+    assert chain.run(home, "people", stages=UNTIL_MEASURED).exit_code == 0
+    after = plan_privacy(file, home=home)
+    (release,) = open_budget(home).status("people").releases
+    assert after.columns_from == "last split"
+    assert epsilon_spent(after.releases[0].events, 1e-5) == release.epsilon == after.budget.counted
+    assert after.budget.counted < after.budget.after
