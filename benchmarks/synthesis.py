@@ -1,9 +1,11 @@
-"""Quality and CPU seconds of the DP marginal synthesizer, beside the figures of its peers. One thread.
+"""Quality and CPU seconds of the DP synthesizers, beside the figures of their peers. One thread.
 
     OMP_NUM_THREADS=1 python benchmarks/synthesis.py DATA [--bench DIR] [--tables adult,nist_demo] [--epsilon 1] [--runs 3]
+        [--synthesizer dp_tvae] [--from-scratch] [--share 0.1] [--steps 60]
 
 DATA holds one folder per table with train.csv, holdout.csv and schema.json (the public domain). DIR holds evaluate.py, which defines
-the scores. `--undeclared` withholds bounds and categories, so that they are measured under DP and charged.
+the scores. `--undeclared` withholds bounds and categories, so that they are measured under DP and charged. `--from-scratch` trains a
+network without a warm start; `--share` is its share of the budget for DP-SGD.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path[:] = [
+    p for p in sys.path if Path(p or ".").resolve() != Path(__file__).parent
+]  # profile.py here is not Python's
 
 # (epsilon, delta 1e-5): (mean 2-way TVD, ROC AUC, CPU seconds of the fit), November 2026, one thread; DPMM 0.1.9
 PEERS = {
@@ -40,15 +45,12 @@ PEERS = {
 
 
 def run(
-    folder: Path, *, epsilon: float, delta: float, seed: int, declared: bool, evaluate, kmarginal
+    folder: Path, *, epsilon: float, delta: float, seed: int, declared: bool, training, evaluate, kmarginal
 ) -> dict[str, float]:
     """One release of one table: CPU seconds of each step, and its scores."""
     from synth_assets.config.dataset import ColumnConfig
     from synth_assets.privacy.accounting import epsilon_spent
-    from synth_assets.privacy.mechanisms import SystemNoise
     from synth_assets.synthesis.protocol import ReleaseSpec, TableSpec
-    from synth_assets.synthesis.release import fit_release, measure_release, plan_release
-    from synth_assets.tables.engine import Engine
 
     public = json.loads((folder / "schema.json").read_text())
     with tempfile.TemporaryDirectory() as scratch:
@@ -58,11 +60,12 @@ def run(
         )
         table = TableSpec(table=schema, path=path, columns=schema.names, configs=configs, unit_column=None)
         target = (schema.name, public["target"]) if public.get("target") else None
+        spec = ReleaseSpec(tables=(table,), target=target)
         times = [time.process_time()]
-        plan = plan_release(ReleaseSpec(tables=(table,), target=target), epsilon=epsilon, delta=delta)
-        measured = measure_release(plan, engine=Engine(threads=1), noise=SystemNoise(), gate=lambda: None, seed=seed)
-        times.append(time.process_time())
-        model = fit_release(measured, seed=seed)
+        if training is None:
+            model, events = marginals(spec, times, epsilon=epsilon, delta=delta, seed=seed)
+        else:
+            model, events = trained(spec, times, training, epsilon=epsilon, delta=delta, seed=seed)
         times.append(time.process_time())
         rows = schema.row_count
         out = model.sample(rows=rows, seed=seed, out=Path(scratch) / "out")[schema.name]
@@ -74,13 +77,50 @@ def run(
             scores["k_marginal"] = round(kmarginal.score(kmarginal.read(folder / "train.csv"), kmarginal.read(csv)), 1)
     steps = [round(b - a, 2) for a, b in itertools.pairwise(times)]
     return {
-        "epsilon_spent": epsilon_spent(measured.events, delta),
+        "epsilon_spent": epsilon_spent(events, delta),
         "measure_cpu_s": steps[0],
         "fit_cpu_s": steps[1],
         "total_cpu_s": round(steps[0] + steps[1], 2),
         "sample_cpu_s": steps[2],
         **scores,
     }
+
+
+def marginals(spec, times, *, epsilon, delta, seed):
+    """dp_marginals: measure, then fit."""
+    from synth_assets.privacy.mechanisms import SystemNoise
+    from synth_assets.synthesis.release import fit_release, measure_release, plan_release
+    from synth_assets.tables.engine import Engine
+
+    plan = plan_release(spec, epsilon=epsilon, delta=delta)
+    measured = measure_release(plan, engine=Engine(threads=1), noise=SystemNoise(), gate=lambda: None, seed=seed)
+    times.append(time.process_time())
+    return fit_release(measured, seed=seed), measured.events
+
+
+def trained(spec, times, training, *, epsilon, delta, seed):
+    """A network: plan, then measure and train."""
+    from synth_assets.privacy.mechanisms import SystemNoise
+    from synth_assets.synthesis.dpsgd.options import training_options
+    from synth_assets.synthesis.dpsgd.plan import plan_training
+    from synth_assets.synthesis.dpsgd.train import train
+    from synth_assets.tables.engine import Engine
+
+    method, config = training
+    plan = plan_training(spec, method=method, epsilon=epsilon, delta=delta, options=training_options(config))
+    times.append(time.process_time())
+    done = train(plan, engine=Engine(threads=1), noise=SystemNoise(), gate=lambda: None, seed=seed)
+    return done.model, done.events
+
+
+def _training(arguments):
+    """Name and configuration of a network; None for dp_marginals."""
+    from synth_assets.config.dataset import TrainingConfig
+
+    if arguments.synthesizer == "dp_marginals":
+        return None
+    config = TrainingConfig(warm_start=not arguments.from_scratch, share=arguments.share, steps=arguments.steps)
+    return arguments.synthesizer, config
 
 
 def _config(column, config_class):
@@ -146,6 +186,10 @@ def main() -> None:
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--undeclared", action="store_true")
+    parser.add_argument("--synthesizer", choices=("dp_marginals", "dp_tvae"), default="dp_marginals")
+    parser.add_argument("--from-scratch", action="store_true")
+    parser.add_argument("--share", type=float)
+    parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
     bench = arguments.bench or arguments.data.parent / "bench"
     sys.path.insert(0, str(bench))
@@ -160,6 +204,7 @@ def main() -> None:
                 delta=arguments.delta,
                 seed=seed,
                 declared=not arguments.undeclared,
+                training=_training(arguments),
                 evaluate=evaluate,
                 kmarginal=kmarginal,
             )

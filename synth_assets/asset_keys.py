@@ -70,6 +70,15 @@ class DatasetKeys:
         """The trained model."""
         return f"model_{synthesizer}"
 
+    @property
+    def charged(self) -> tuple[str, ...]:
+        """The assets whose steps spend budget, in the order of the synthesizers; each holds the privacy report of its release."""
+        return tuple(
+            self.model(s.name) if s.trained_on_rows else self.measurements
+            for s in self.config.synthesizers
+            if s.differentially_private
+        )
+
     def synthetic(self, synthesizer: str, table: str) -> str:
         """One synthetic table."""
         return f"synthetic_{synthesizer}_{slug(table)}"

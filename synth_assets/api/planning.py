@@ -110,7 +110,9 @@ def _preview(config: DatasetConfig, settings: Settings, releases: tuple[ReleaseF
     said = config.budget
     declared = Declaration(config.unit or "row", said.epsilon, said.delta, said.per_release, said.per_dataset)
     check_budget(declared)
-    events = {f"{config.name}/{MEASUREMENTS} ({r.synthesizer})": r.events for r in releases}
+    networks = {s.name for s in config.synthesizers if s.trained_on_rows}
+    labels = {r.synthesizer: f"model_{r.synthesizer}" if r.synthesizer in networks else MEASUREMENTS for r in releases}
+    events = {f"{config.name}/{labels[r.synthesizer]} ({r.synthesizer})": r.events for r in releases}
     ledger = open_budget(settings.home) if has_ledger(settings.home) else None
     if ledger is None:
         return preview(config.population, declared, (), events)

@@ -26,7 +26,7 @@ from synth_assets.assets.wiring import Wiring
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import ConfigError
 
-BUILT_IN = frozenset({"dp_marginals"})
+BUILT_IN = frozenset({"dp_marginals", "dp_tvae"})
 
 
 def build_dataset(
@@ -69,12 +69,13 @@ def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
     yield build_masked_audit(wiring)
     yield build_split(wiring)
     for synthesizer in config.synthesizers:
-        if synthesizer.differentially_private:
+        if synthesizer.differentially_private and not synthesizer.trained_on_rows:
             yield build_measurements(wiring, synthesizer)
-            yield build_privacy_budget(wiring)
         yield build_model(wiring, synthesizer)
         yield build_synthetic(wiring, synthesizer)
         yield build_audit(wiring, synthesizer)
+    if wiring.keys.charged:
+        yield build_privacy_budget(wiring)
     yield build_leaderboard(wiring)
     yield build_report(wiring)
     for fmt in config.exports:

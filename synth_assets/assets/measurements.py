@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from synth_assets.asset_keys import DatasetKeys
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.release_spec import release_spec, section_of
@@ -24,6 +23,7 @@ from synth_assets.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from synth_assets.privacy.budget import BudgetLedger
+    from synth_assets.synthesis.charged import Charge
     from synth_assets.synthesis.protocol import ReleaseSpec
 
 VERSION = "1"
@@ -71,13 +71,15 @@ def build_measurements(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Ass
             stage = Stage(context, store, config)
             split = stage.read(Zone.RESTRICTED, keys.split)
             budget = ledger.open()
-            _same_history(stage, budget)
+            same_history(stage, budget, asset)
             job = Job(
                 Zone.RELEASE, asset, {"split": split.content_hash}, section, VERSION,
                 lambda folder: _measure(wiring, synthesizer, stage, split, budget, engine, folder),
                 lambda folder, _: _outcomes(folder, release_spec(wiring, split, stage.store.path(split)), synthesizer), gates=GATES,
             )  # fmt: skip
-            events = stage.deliver(job, lambda ref: _describe(wiring, read_privacy(stage.store.path(ref)), ref, budget))
+            events = stage.deliver(
+                job, lambda ref: describe_privacy(wiring, read_privacy(stage.store.path(ref)), ref, budget)
+            )
         yield from events
 
     return dp_measurements
@@ -100,16 +102,16 @@ def _outcomes(folder: Path, spec: "ReleaseSpec", synthesizer: SynthesizerConfig)
     return (*budget_outcomes(read_privacy(folder)), scan_outcome(scan_measurements(folder, plan), holds))
 
 
-def _same_history(stage: Stage, budget: "BudgetLedger") -> None:
-    """Refuse to go on where measurements exist and the ledger does not know of having paid for them.
+def same_history(stage: Stage, budget: "BudgetLedger", asset: str) -> None:
+    """Refuse to go on where a release of this asset exists and the ledger does not know of having paid for them.
 
     Raises:
         ReleaseRefusedError: the ledger is new, another one, or older than the release.
     """
     from synth_assets.errors import ReleaseRefusedError
 
-    name = f"{stage.config.name}/{DatasetKeys.measurements}"
-    released = stage.store.find(Zone.RELEASE, stage.config.name, DatasetKeys.measurements)
+    name = f"{stage.config.name}/{asset}"
+    released = stage.store.find(Zone.RELEASE, stage.config.name, asset)
     if released is None:
         return
     population = str(released.info["population"])
@@ -121,6 +123,25 @@ def _same_history(stage: Stage, budget: "BudgetLedger") -> None:
         )
 
 
+def charge_of(wiring: Wiring, stage: Stage, asset: str, data_version: str) -> "Charge":
+    """Who pays for what an asset's step reads."""
+    from synth_assets.synthesis.charged import Charge
+
+    config = wiring.config
+    return Charge(
+        population=config.population,
+        unit=config.unit or "row",
+        budget_epsilon=config.budget.epsilon,
+        budget_delta=config.budget.delta,
+        per_release=config.budget.per_release,
+        per_dataset=config.budget.per_dataset,
+        label=f"{config.name}/{asset}",
+        run_id=stage.context.run_id,
+        attempt=stage.context.retry_number,
+        data_version=data_version,
+    )
+
+
 def _measure(
     wiring: Wiring,
     synthesizer: SynthesizerConfig,
@@ -130,22 +151,11 @@ def _measure(
     engine: EngineResource,
     folder: Path,
 ) -> dict[str, Any]:
-    from synth_assets.synthesis.charged import Charge, measure_charged, prepare
+    from synth_assets.synthesis.charged import measure_charged, prepare
 
     config = wiring.config
     spec = release_spec(wiring, split, stage.store.path(split))
-    charge = Charge(
-        population=config.population,
-        unit=config.unit or "row",
-        budget_epsilon=config.budget.epsilon,
-        budget_delta=config.budget.delta,
-        per_release=config.budget.per_release,
-        per_dataset=config.budget.per_dataset,
-        label=f"{config.name}/{wiring.keys.measurements}",
-        run_id=stage.context.run_id,
-        attempt=stage.context.retry_number,
-        data_version=split.content_hash,
-    )
+    charge = charge_of(wiring, stage, wiring.keys.measurements, split.content_hash)
     epsilon, delta = synthesizer.epsilon, synthesizer.delta
     prepared = prepare(spec, epsilon=epsilon, delta=delta, repetitions=engine.settings().audit_repetitions)
     if not prepared.empirical.passed:
@@ -166,7 +176,8 @@ def _measure(
     }
 
 
-def _describe(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "BudgetLedger") -> dict[str, Any]:
+def describe_privacy(wiring: Wiring, report: PrivacyReport, ref: ArtifactRef, budget: "BudgetLedger") -> dict[str, Any]:
+    """What a release under differential privacy shows in Dagster."""
     status = budget.status(report.population)
     return {
         "epsilon_spent": metadata.epsilon(report.spent.epsilon),

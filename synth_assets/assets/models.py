@@ -1,4 +1,6 @@
-"""Stage 7: the trained models. A DP model has the noisy measurements as its only parent; others read the split and stay restricted."""
+"""Stage 7: the trained models. dp_marginals has the noisy measurements as its only parent, networks are trained in trained.py; what is
+not private reads the split and stays restricted.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.release_spec import release_spec, section_of
 from synth_assets.assets.split import modelled_columns, roles_of
 from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
+from synth_assets.assets.trained import build_trained
 from synth_assets.assets.wiring import Wiring
 from synth_assets.checks.budget import canary_outcome, scan_outcome
 from synth_assets.config.dataset import SynthesizerConfig
@@ -29,9 +32,10 @@ def zone_of(synthesizer: SynthesizerConfig) -> Zone:
 
 def build_model(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
     """The asset `<dataset>/model_<synthesizer>`."""
-    return (
-        _build_private(wiring, synthesizer) if synthesizer.differentially_private else _build_plain(wiring, synthesizer)
-    )
+    if synthesizer.trained_on_rows:
+        return build_trained(wiring, synthesizer)
+    build = _build_private if synthesizer.differentially_private else _build_plain
+    return build(wiring, synthesizer)
 
 
 def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:

@@ -38,13 +38,13 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
             f"What is spent, reserved and left of the privacy budget of population `{config.population}`, over all of its releases and "
             "over time. Reads the ledger, no data."
         ),
-        deps=[keys.measurements],
+        deps=keys.charged,
     )
     checks = [
         wiring.check(
             asset,
             "ledger",
-            "No row of the budget ledger was changed, removed or put in, and it knows this release's head.",
+            "No row of the budget ledger was changed, removed or put in, and it knows the heads of the releases.",
         ),
         wiring.check(asset, "within", "What is counted is within the budget."),
     ]
@@ -55,12 +55,13 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
     ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            released = stage.read(Zone.RELEASE, keys.measurements)
-            head = json.loads((stage.store.path(released) / "privacy.json").read_text()).get("ledger_head")
+            released = {name: stage.read(Zone.RELEASE, name) for name in keys.charged}
+            heads = [_head(stage, ref) for ref in released.values()]
             view = budget_view.open()
-            verdict = view.verify([head] if head else [])
+            verdict = view.verify([h for h in heads if h])
+            inputs = {name: ref.content_hash for name, ref in released.items()}
             job = Job(
-                Zone.RESTRICTED, asset, {"measurements": released.content_hash, "ledger": verdict.head}, section, VERSION,
+                Zone.RESTRICTED, asset, inputs | {"ledger": verdict.head}, section, VERSION,
                 lambda folder: _look(config.population, view, folder),
                 lambda _, info: _outcomes(info, verdict),
                 gates=verdict.model_dump(mode="json", exclude={"ledger"}),  # a changed ledger is judged again
@@ -69,6 +70,12 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
         yield from events
 
     return privacy_budget
+
+
+def _head(stage: Stage, ref: ArtifactRef) -> str | None:
+    """The head of the ledger after a release, as its privacy report tells it."""
+    head: str | None = json.loads((stage.store.path(ref) / "privacy.json").read_text()).get("ledger_head")
+    return head
 
 
 def _look(population: str, view: "BudgetView", folder: Path) -> dict[str, Any]:

@@ -76,8 +76,7 @@ def _report_parents(wiring: Wiring) -> dict[str, Zone]:
     parents = {keys.raw(t): Zone.RESTRICTED for t in config.tables}
     parents |= {keys.profile: Zone.RESTRICTED, keys.classification: Zone.RESTRICTED}
     parents |= {keys.masked(t): Zone.MASKED for t in config.tables} | {keys.masked_audit: Zone.RESTRICTED}
-    if any(s.differentially_private for s in config.synthesizers):
-        parents[keys.measurements] = Zone.RELEASE
+    parents |= dict.fromkeys(keys.charged, Zone.RELEASE)
     parents |= {keys.model(s.name): Zone.RELEASE for s in config.synthesizers if s.differentially_private}
     parents |= {keys.audit(s.name): Zone.RESTRICTED for s in config.synthesizers}
     return {**parents, keys.leaderboard: Zone.RESTRICTED}
@@ -93,7 +92,6 @@ def _render(
     def read(name: str, file: str = "public.json") -> Any:
         return json.loads((store.path(refs[name]) / file).read_text())
 
-    private = keys.measurements in refs
     data = ReportInput.model_validate(
         {
             "dataset": config.name,
@@ -110,7 +108,7 @@ def _render(
             "masks": {t: read(keys.masked(t), "summary.json") for t in config.tables},
             "mask_checks": {t: refs[keys.masked(t)].info["checks"] for t in config.tables},
             "mask_audit": read(keys.masked_audit),
-            "privacy": read(keys.measurements, "privacy.json") if private else None,
+            "privacy": [read(asset, "privacy.json") for asset in keys.charged],
             "audits": {s.name: read(keys.audit(s.name)) for s in config.synthesizers},
             "gates": {
                 s.name: [

@@ -141,6 +141,10 @@ class _Sampling:
         )
 
     def _load(self) -> "SynthesizerModel":
+        if self.synthesizer.trained_on_rows:
+            from synth_assets.synthesis.dpsgd.model import load_trained
+
+            return load_trained(self.model)
         if self.synthesizer.differentially_private:
             from synth_assets.synthesis.release import load_release
 

@@ -124,8 +124,7 @@ def summary(result: ChainRun) -> dict[str, Any]:
         for name, a in result.assets.items()
         if name.startswith("audit_") and a.state == "done"
     }
-    released = result.assets.get("dp_measurements")
-    told = {} if released is None else released.metadata
+    charged = [a for a in result.assets.values() if "epsilon_spent" in a.metadata and "budget_left" in a.metadata]
     report = result.assets.get("report")
     return {
         "run_id": result.run_id,
@@ -137,9 +136,9 @@ def summary(result: ChainRun) -> dict[str, Any]:
             for a in result.assets.values()
         ],
         "scores": scores,
-        "epsilon_spent": 0.0 if released is not None and released.reused else told.get("epsilon_spent"),
-        "epsilon_of_release": told.get("epsilon_spent"),
-        "budget_left": told.get("budget_left"),
+        "epsilon_spent": sum(0.0 if a.reused else a.metadata["epsilon_spent"] for a in charged) if charged else None,
+        "epsilon_of_release": sum(a.metadata["epsilon_spent"] for a in charged) if charged else None,
+        "budget_left": min((a.metadata["budget_left"] for a in charged), default=None),
         "report": None if report is None else report.metadata.get("report"),
         "failed_checks": [c.__dict__ for c in result.failed_checks],
         "error": error_of(result),

@@ -11,9 +11,10 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from synth_assets.errors import InputError
+from synth_assets.privacy.continuous import bernoulli, normals, summed_normals
 from synth_assets.privacy.sampling import Bits, SeededBits, SystemBits, choose, dyadic_sigma, gaussian
 
-__all__ = ["InsecureNoise", "NoiseSource", "SystemNoise", "effective_sigma"]
+__all__ = ["InsecureNoise", "NoiseSource", "StepNoise", "SystemNoise", "effective_sigma"]
 
 
 class NoiseSource(Protocol):
@@ -38,6 +39,22 @@ class NoiseSource(Protocol):
 
     def selections(self, scores: np.ndarray, *, epsilon: float, sensitivity: float, size: int) -> np.ndarray:
         """`size` independent draws of `exponential`, int64."""
+        ...
+
+
+class StepNoise(NoiseSource, Protocol):
+    """A source that also serves steps of DP-SGD (docs/mechanisms/dp_sgd.md)."""
+
+    def gaussian(self, *, sigma: float, size: int) -> np.ndarray:
+        """`size` independent normal draws of scale sigma, float64: the noise of one step."""
+        ...
+
+    def sample(self, *, rate: float, size: int) -> np.ndarray:
+        """Which of `size` units enter a step: each with probability `rate`, independently; bool."""
+        ...
+
+    def normals(self, *, size: int) -> np.ndarray:
+        """`size` standard normal draws, float64, for the randomness within a step; they hide nothing."""
         ...
 
 
@@ -99,6 +116,26 @@ class _Noise:
         """`size` independent choices of `exponential`, int64, shape (size,)."""
         scores = np.asarray(scores, dtype=np.float64)
         return choose(self._stream(), scores, epsilon=epsilon, sensitivity=sensitivity, size=size)
+
+    def gaussian(self, *, sigma: float, size: int) -> np.ndarray:
+        """Normal noise of a step of DP-SGD: half the sum of four draws.
+
+        Raises:
+            InputError: sigma is not positive and finite, or size is negative.
+        """
+        return summed_normals(self._stream(), sigma, size)
+
+    def sample(self, *, rate: float, size: int) -> np.ndarray:
+        """Poisson sample: each of `size` units with probability `rate`, independently; bool, shape (size,).
+
+        Raises:
+            InputError: the rate is not in (0, 1].
+        """
+        return bernoulli(self._stream(), rate, size)
+
+    def normals(self, *, size: int) -> np.ndarray:
+        """Standard normal draws, float64, shape (size,)."""
+        return normals(self._stream(), size)
 
 
 class SystemNoise(_Noise):

@@ -50,6 +50,11 @@ def renyi_epsilon(sampled: Sequence[SampledGaussianEvent], rho: float, delta: fl
     return max(0.0, float(bound.min()))
 
 
+def delta_at_zero(sampled: Sequence[SampledGaussianEvent]) -> float:
+    """Delta at epsilon 0 of steps alone: no test has more than (1 + delta) / 2 right guesses which neighbour was used."""
+    return min(1.0, float(_composed(tuple(sampled), 0.0, ()).get_delta_for_epsilon(0.0)) + NUMERIC_DELTA)
+
+
 def gdp_mu(sampled: Sequence[SampledGaussianEvent], slack: float) -> float:
     """The mu such that all these steps together are mu-GDP but for an event of probability `slack` (lemma 8).
 

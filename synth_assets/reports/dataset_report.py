@@ -44,8 +44,8 @@ def render(data: ReportInput, *, today: dt.date | None = None) -> str:
             weights=WEIGHTS,
             tiles=_tiles(data),
             tables=[table_card(data, name) for name in data.profiles],
-            privacy=privacy_card(data.privacy),
-            levels=level_rows(data.privacy.level if data.privacy else None),
+            releases=[privacy_card(p) for p in data.privacy],
+            levels=level_rows({p.level for p in data.privacy}),
             models=[model_card(data, row.synthesizer) for row in data.leaderboard.rows],
             modules=MODULES,
             order=ORDER,
@@ -94,17 +94,25 @@ def _tiles(data: ReportInput) -> list[tuple[str, str, str]]:
         )
         tiles.append(("Privacy risk", risk.privacy_risk_level or "not measured", note))
         tiles.append(("Overall score", _score(audit.overall_score), "privacy, fairness, fidelity; no gate"))
-    if data.privacy is not None:
-        p = data.privacy
-        tiles.append(
-            ("Epsilon", epsilon_text(p.spent.epsilon), f"{p.level}, delta {delta_text(p.spent.delta)}, per {p.unit}")
+    return tiles + _privacy_tiles(data)
+
+
+def _privacy_tiles(data: ReportInput) -> list[tuple[str, str, str]]:
+    """Epsilon of each release, and what is left of the budget after the last one."""
+    if not data.privacy:
+        return [("Epsilon", "none", "nothing here is differentially private")]
+    several = len(data.privacy) > 1
+    tiles = [
+        (
+            f"Epsilon of {p.mechanism}" if several else "Epsilon",
+            epsilon_text(p.spent.epsilon),
+            f"{p.level}, delta {delta_text(p.spent.delta)}, per {p.unit}",
         )
-        tiles.append(
-            ("Budget left", left_text(p.budget_left), f"of {p.budget_epsilon:g} for population {p.population}")
-        )
-    else:
-        tiles.append(("Epsilon", "none", "nothing here is differentially private"))
-    return tiles
+        for p in data.privacy
+    ]
+    last = min(data.privacy, key=lambda p: p.budget_left)
+    note = f"of {last.budget_epsilon:g} for population {last.population}"
+    return [*tiles, ("Budget left", left_text(last.budget_left), note)]
 
 
 def _cutoffs(data: ReportInput) -> list[tuple[str, str]]:

@@ -70,7 +70,7 @@ class ReportInput(BaseModel):
         masks: What masking did, per table.
         mask_checks: The gates of masking (leaks, keys, k-anonymity) per table.
         mask_audit: The audit of the masked tables.
-        privacy: The DP release, or None.
+        privacy: The DP releases, in the order of the synthesizers.
         audits: Audit per synthesizer.
         gates: The gates of a release per synthesizer.
         leaderboard: Synthesizers side by side.
@@ -96,7 +96,7 @@ class ReportInput(BaseModel):
     masks: Mapping[str, MaskCard]
     mask_checks: Mapping[str, tuple[CheckLine, ...]]
     mask_audit: AuditResult | None = None
-    privacy: PrivacyReport | None
+    privacy: tuple[PrivacyReport, ...]
     audits: Mapping[str, AuditResult]
     gates: Mapping[str, tuple[CheckLine, ...]]
     leaderboard: Leaderboard
@@ -110,7 +110,7 @@ class ReportInput(BaseModel):
                     remedy="Hand in the result of `.public()`.",
                 )
         self._same_names()
-        _check_claim(self.privacy, self.leaderboard)
+        _check_claims(self.privacy, self.leaderboard)
         return self
 
     def _full_forms(self) -> dict[str, bool]:
@@ -138,7 +138,7 @@ class ReportInput(BaseModel):
             raise InputError("audits, gates and leaderboard of a report do not speak of the same synthesizers.")
 
 
-def _check_claim(privacy: PrivacyReport | None, leaderboard: Leaderboard) -> None:
+def _check_claims(releases: tuple[PrivacyReport, ...], leaderboard: Leaderboard) -> None:
     """Refuse an epsilon without everything that gives it a meaning.
 
     A default is not a statement: the fields of a claim must have been given, an empty list of non-DP inputs included.
@@ -146,12 +146,16 @@ def _check_claim(privacy: PrivacyReport | None, leaderboard: Leaderboard) -> Non
     Raises:
         ReleaseRefusedError: something is missing.
     """
-    if privacy is None:
-        if any(row.epsilon is not None for row in leaderboard.rows):
-            raise ReleaseRefusedError(
-                "the leaderboard states an epsilon without a privacy report.", remedy="Hand in the privacy report."
-            )
-        return
+    told = {privacy.mechanism for privacy in releases}
+    if any(row.epsilon is not None and row.synthesizer not in told for row in leaderboard.rows):
+        raise ReleaseRefusedError(
+            "the leaderboard states an epsilon without a privacy report.", remedy="Hand in the privacy report."
+        )
+    for privacy in releases:
+        _check_claim(privacy)
+
+
+def _check_claim(privacy: PrivacyReport) -> None:
     missing = [name for name in CLAIM_FIELDS if name not in privacy.model_fields_set]
     missing += [name for name in ("unit", "contribution_bounds", "events") if not getattr(privacy, name)]
     if missing:

@@ -83,17 +83,17 @@ def summary(data: ReportInput) -> list[str]:
     )
     masks = tuple(m for card in data.masks.values() for m in card.columns)
     lines = [contents, f"In the masked tables (policy {data.policy}) {action_words(masks)}. No model reads them."]
-    if data.privacy is not None:
-        lines.append(claim_words(data.privacy))
+    lines += [claim_words(privacy) for privacy in data.privacy]
     return [*lines, _recommendation(data)]
 
 
 def claim_words(privacy: PrivacyReport) -> str:
     """The claim in plain words, with everything that gives it a meaning."""
     spent = privacy.spent
+    seen = "counts" if privacy.sampling_rate is None else "counts and noisy gradients"
     sure = math.ceil(round(100 / (1 + math.exp(-spent.epsilon)), 6))
     return (
-        f"{privacy.mechanism} was trained from noisy counts alone. The release is differentially private with epsilon "
+        f"{privacy.mechanism} was trained from noisy {seen} alone. The release is differentially private with epsilon "
         f"{epsilon_text(spent.epsilon)} at delta {delta_text(spent.delta)}, which is called {privacy.level}: with or without "
         f"{unit_words(privacy)}, the probabilities of any outcome differ by a factor of at most "
         f"{rounded_up(math.exp(spent.epsilon))}, delta left aside. Somebody who thinks it as likely as not that a certain unit is in "
@@ -169,29 +169,36 @@ def _of_masking(data: ReportInput) -> Iterator[Point]:
 
 
 def _of_release(data: ReportInput) -> Iterator[Point]:
-    privacy = data.privacy
-    if privacy is None:
+    if not data.privacy:
         yield Point("check", "No synthesizer of this dataset is differentially private.", "models")
         return
-    if not privacy.unit_is_declared:
+    if not all(privacy.unit_is_declared for privacy in data.privacy):
         yield Point("check", "No unit of privacy is declared: one row is protected, not one person.", "privacy")
+    if UNREVIEWED:
+        yield Point("know", f"The mechanisms behind the epsilon are {REVIEW}.", "privacy")
+    for number, privacy in enumerate(data.privacy, start=1):
+        whose = f"{privacy.mechanism}: " if len(data.privacy) > 1 else ""
+        for point in _of_one_release(privacy, "" if number == 1 else f"-{number}"):
+            yield Point(point.weight, whose + point.text, point.anchor)
+
+
+def _of_one_release(privacy: PrivacyReport, mark: str) -> Iterator[Point]:
+    """Points of one release; `mark` ends the anchors of its section."""
+    section = f"privacy{mark}"
     weak = [level.name for level in LEVELS].index(WEAK_FROM)
     if privacy.level in {level.name for level in LEVELS[weak:]}:
-        yield Point("check", f"The privacy level is {privacy.level}: {privacy.use_case}.", "privacy")
+        yield Point("check", f"The privacy level is {privacy.level}: {privacy.use_case}.", section)
     if privacy.non_dp_inputs:
         number = _plural(len(privacy.non_dp_inputs), "fact")
         text = f"{number} about the data went into the release without noise and nobody has confirmed them (non-DP inputs)."
-        yield Point("check", text, "non-dp")
-    if UNREVIEWED:
-        yield Point("know", f"The mechanisms behind the epsilon are {REVIEW}.", "privacy")
+        yield Point("check", text, f"non-dp{mark}")
     if privacy.epsilon_lower_bound is None:
         reason = privacy.lower_bound_reason or "no reason was recorded"
-        yield Point("know", f"No attack has put the epsilon to the test: {reason}.", "privacy")
+        yield Point("know", f"No attack has put the epsilon to the test: {reason}.", section)
     if privacy.budget_left < privacy.spent.epsilon:
         left = left_text(privacy.budget_left)
-        yield Point(
-            "know", f"Another release of this size does not fit into what is left of the budget ({left}).", "privacy"
-        )
+        text = f"Another release of this size does not fit into what is left of the budget ({left})."
+        yield Point("know", text, section)
 
 
 def _of_audits(data: ReportInput) -> Iterator[Point]:

@@ -5,6 +5,7 @@ What belongs here: wording the record of a release. What does not: accounting.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -58,6 +59,8 @@ class LevelRow:
 class PrivacyCard:
     """The privacy report as the template shows it."""
 
+    mechanism: str
+    calls: int
     claim: str
     budget: str
     gauge: Markup
@@ -68,10 +71,8 @@ class PrivacyCard:
     notes: tuple[str, ...]
 
 
-def privacy_card(privacy: PrivacyReport | None) -> PrivacyCard | None:
-    """What the report shows of the release; None where nothing was released under differential privacy."""
-    if privacy is None:
-        return None
+def privacy_card(privacy: PrivacyReport) -> PrivacyCard:
+    """What the report shows of a release under differential privacy."""
     used = privacy.budget_epsilon - privacy.budget_left
     budget = (
         f"Population {privacy.population}: {epsilon_text(used)} of {privacy.budget_epsilon:g} is used by all releases together "
@@ -79,25 +80,27 @@ def privacy_card(privacy: PrivacyReport | None) -> PrivacyCard | None:
     )
     picture = gauge(used, privacy.budget_epsilon, privacy.spent.epsilon, label=budget)
     return PrivacyCard(
+        mechanism=privacy.mechanism,
+        calls=privacy.steps,
         claim=claim_words(privacy),
         budget=budget,
         gauge=picture,
         facts=tuple(_facts(privacy).items()),
-        levels=level_rows(privacy.level),
+        levels=level_rows({privacy.level}),
         steps=tuple(_step(event) for event in privacy.events),
         non_dp_inputs=privacy.non_dp_inputs,
         notes=privacy.notes,
     )
 
 
-def level_rows(mine: str | None) -> tuple[LevelRow, ...]:
-    """The scale of privacy levels, with the one of this release marked."""
+def level_rows(mine: Collection[str]) -> tuple[LevelRow, ...]:
+    """The scale of privacy levels, with those of the releases marked."""
     return tuple(
         LevelRow(
             level.name,
             f"{level.lower:g} up to {level.upper:g}" if level.upper < float("inf") else f"{level.lower:g} and more",
             level.use_case,
-            level.name == mine,
+            level.name in mine,
         )
         for level in LEVELS
     )
@@ -111,7 +114,11 @@ def _facts(privacy: PrivacyReport) -> dict[str, str]:
     bounds = ", ".join(f"{table} {rows}" for table, rows in privacy.contribution_bounds.items())
     undeclared = "" if privacy.unit_is_declared else " (not declared: one row is protected, not one person)"
     rate = privacy.sampling_rate
-    sampling = "1 (every row within the bounds is counted)" if rate is None else f"{rate:g} of the units per step"
+    sampling = (
+        "1 (every row within the bounds is counted)"
+        if rate is None
+        else f"{rate:g}: the chance of a unit to be in a step of DP-SGD"
+    )
     clipped = {} if privacy.clipping is None else {"Gradient clipping": f"L2 norm {privacy.clipping:g} per unit"}
     return {
         "Epsilon": f"{epsilon_text(spent.epsilon)} spent, computed from the noise that was added; {asked}",

@@ -7,6 +7,7 @@ a refusal therefore happens before any data is touched. A crash in between leave
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.privacy.empirical.words import failed_words
 from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
-from synth_assets.privacy.records import Reservation
+from synth_assets.privacy.records import Event, Reservation
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.storage.hashing import hash_folder, hash_parts
 from synth_assets.synthesis.empirical import attack_plan
@@ -158,17 +159,7 @@ def measure_charged(
     prepared = prepared or prepare(spec, epsilon=epsilon, delta=delta, noise=noise, repetitions=repetitions)
     plan = prepared.plan
     require_passed(prepared.empirical)
-    if charge.keep_budget and charge.population in ledger.populations():
-        _require_same_unit(ledger, charge)
-    else:
-        ledger.declare(
-            charge.population,
-            charge.unit,
-            charge.budget_epsilon,
-            charge.budget_delta,
-            per_release=charge.per_release,
-            per_dataset=charge.per_dataset,
-        )
+    open_account(charge, ledger)
     key = key_of(spec, charge, epsilon=epsilon, delta=delta)
     reservation = ledger.reserve(
         charge.population,
@@ -181,8 +172,27 @@ def measure_charged(
 
     measured = _measured(plan, reservation, ledger, engine, noise, out)
     ledger.settle(reservation, plan.events, reference=hash_folder(out))
-    _require_small_delta(measured, delta)
+    require_small_delta(measured, delta)
     return _report(spec, prepared, measured, charge, ledger, time.perf_counter() - started)
+
+
+def open_account(charge: Charge, ledger: BudgetLedger) -> None:
+    """Declare the budget of the population that pays.
+
+    Raises:
+        InputError: the population's budget counts another unit of privacy.
+    """
+    if charge.keep_budget and charge.population in ledger.populations():
+        _require_same_unit(ledger, charge)
+    else:
+        ledger.declare(
+            charge.population,
+            charge.unit,
+            charge.budget_epsilon,
+            charge.budget_delta,
+            per_release=charge.per_release,
+            per_dataset=charge.per_dataset,
+        )
 
 
 def _require_same_unit(ledger: BudgetLedger, charge: Charge) -> None:
@@ -196,7 +206,7 @@ def _require_same_unit(ledger: BudgetLedger, charge: Charge) -> None:
         )
 
 
-def _require_small_delta(measured: ReleaseMeasurements, delta: float) -> None:
+def require_small_delta(measured: ReleaseMeasurements, delta: float) -> None:
     """Publishing one whole record at random would satisfy a delta of 1 / n."""
     units = noisy_rows(measured.tables[measured.links.root])
     if delta * units >= 1:
@@ -220,10 +230,15 @@ def key_of(spec: ReleaseSpec, charge: Charge, *, epsilon: float, delta: float) -
     return measurement_key(
         population=charge.population,
         data_version=charge.data_version,
-        domain=hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}})),
+        domain=spec_hash(spec),
         mechanism=f"{MECHANISM}/{MECHANISM_VERSION}",
         parameters={"epsilon": epsilon, "delta": delta},
     )
+
+
+def spec_hash(spec: ReleaseSpec) -> str:
+    """Hash of what a person declared: tables, columns, domain, unit and target; not where the files are."""
+    return hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}}))
 
 
 def _measured(
@@ -239,7 +254,7 @@ def _measured(
 
     try:
         measured = measure_release(plan, engine=engine, noise=noise, gate=gate)
-        _require_planned(plan, measured, reservation.label)
+        require_planned(plan.events, measured.events, plan.delta, reservation.label)
         measured.save(out)
     except Exception:
         if reading:
@@ -250,9 +265,13 @@ def _measured(
     return measured
 
 
-def _require_planned(plan: ReleasePlan, measured: ReleaseMeasurements, label: str) -> None:
-    """What ran must cost no more than what was reserved."""
-    if not covers(plan.events, measured.events, plan.delta):
+def require_planned(planned: Sequence[Event], ran: Sequence[Event], delta: float, label: str) -> None:
+    """What ran must cost no more than what was reserved.
+
+    Raises:
+        BudgetExceededError: it costs more.
+    """
+    if not covers(planned, ran, delta):
         raise BudgetExceededError(
             f"{label}: more ran than was planned; the result is thrown away.",
             key="budget.epsilon",

@@ -42,8 +42,8 @@ class NoisyStep(Frozen):
         table: Table; None for a step of the whole release.
         what: In words.
         mechanism: In words.
-        scale: Standard deviation of the noise in rows, epsilon of one choice, or delta of one threshold.
-        unit: "rows", "epsilon" or "delta".
+        scale: Standard deviation of the noise in rows or in clipping bounds, epsilon of one choice, or delta of one threshold.
+        unit: "rows", "clipping bounds", "epsilon" or "delta".
         sensitivity: Largest L2 change of one vector by one unit of privacy, in rows; None where it does not apply.
         count: How many.
     """
@@ -137,6 +137,10 @@ def forecast(
     """
     epsilon, delta = synthesizer.epsilon, synthesizer.delta
     spec = release_spec(config, schemas=schemas, modelled=modelled)
+    if synthesizer.trained_on_rows:
+        from synth_assets.synthesis.planning_training import forecast_training
+
+        return forecast_training(config, synthesizer, spec, units=units)
     plan = plan_release(spec, epsilon=epsilon, delta=delta)
     cost = spent(plan.events, delta)
     judged = validate(epsilon=epsilon, delta=delta, rows=units, plan=plan.events)
@@ -146,13 +150,13 @@ def forecast(
         delta=delta,
         spent=cost,
         crosscheck=verify(plan.events, cost),
-        noise=tuple(step for table in plan.tables for step in _noise(table)),
-        errors=tuple(error for table in plan.tables for error in _errors(table, plan, units)),
+        noise=tuple(step for table in plan.tables for step in noise_of(table)),
+        errors=tuple(error for table in plan.tables for error in errors_of(table, plan, units)),
         steps=sum(e.count for e in plan.events),
         contribution_bounds=plan.contribution_bounds,
         non_dp_inputs=plan.non_dp_inputs,
         notes=plan.notes,
-        validation=judged.model_copy(update={"warnings": (*judged.warnings, *_domain_findings(plan, config))}),
+        validation=judged.model_copy(update={"warnings": (*judged.warnings, *domain_findings(plan, config))}),
         events=plan.events,
     )
 
@@ -234,7 +238,8 @@ def _kind_of(said: ColumnConfig) -> ColumnKind:
     return ColumnKind.NUMBER if bound is not None else ColumnKind.CATEGORY
 
 
-def _noise(table: TablePlan) -> list[NoisyStep]:
+def noise_of(table: TablePlan) -> list[NoisyStep]:
+    """Every kind of noisy step of one table."""
     budget, shape = table.budget, table.budget.shape
     counts = (
         ("counts that find bounds and categories", budget.sigma_domain, shape.bounds + shape.categories),
@@ -268,7 +273,7 @@ def _noise(table: TablePlan) -> list[NoisyStep]:
     return steps
 
 
-def _errors(table: TablePlan, plan: ReleasePlan, units: int | None) -> list[ExpectedError]:
+def errors_of(table: TablePlan, plan: ReleasePlan, units: int | None) -> list[ExpectedError]:
     """Expected errors of one- and two-way tables by their noise alone."""
     budget = table.budget
     two_way = [
@@ -302,7 +307,8 @@ def _error_of(
     )
 
 
-def _domain_findings(plan: ReleasePlan, config: DatasetConfig) -> tuple[Finding, ...]:
+def domain_findings(plan: ReleasePlan, config: DatasetConfig) -> tuple[Finding, ...]:
+    """What is not declared, and what that costs."""
     found = []
     for table in plan.tables:
         unknown = [c.name for c in table.columns if c.source != "declared"]

@@ -6,6 +6,7 @@ What does not: values (marginals.sample) and the spelling of keys (keys.py). The
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_b
 from synth_assets.synthesis.release_measure import ReleaseLinks, TableLinks
 from synth_assets.tables.schema import ForeignKey
 
+Draw = Callable[..., dict[str, np.ndarray]]
 CHUNK_ROWS = 200_000
 CHUNK_PARENTS = 20_000
 
@@ -48,11 +50,12 @@ class _Made:
 
 @dataclass(frozen=True)
 class ReleaseParts:
-    """What sampling needs: relations, one model per table, and the context bins of the children."""
+    """What sampling needs: relations, one model per table, the context bins of the children, what draws rows without a parent."""
 
     links: ReleaseLinks
     models: dict[str, MarginalModel]
     context: dict[str, dict[str, np.ndarray]]
+    draw: Draw = sample_rows
 
 
 def sample_release(parts: ReleaseParts, *, rows: int | None, seed: int, out: Path) -> dict[str, Path]:
@@ -144,7 +147,7 @@ class _Sampling:
         name, model = links.table.name, self.parts.models[links.table.name]
         rng = self._rng(name, "rows", number)
         if parent is None:
-            bins = sample_rows(model, rows, rng, total=self.totals[name])
+            bins = self.parts.draw(model, rows, rng, total=self.totals[name])
         else:
             bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
         made = _Made(rows, {}, bins, root, parent)

@@ -197,7 +197,7 @@ def _of_cells(found: Measurements, table: TablePlan, plan: ReleasePlan, measured
     open_columns = 0
     for column in table.columns:
         open_columns += column.source == "categories"
-        if not _is_public(own[column.name], column):
+        if not is_public(own[column.name], column):
             yield f"column {names.index(column.name)}: its cells are neither declared nor of a public grid."
     for name, child in table.fan_outs.items():
         if own[name] != _cells(fan_out_cells(name, most_children(plan, child))):
@@ -215,7 +215,7 @@ def _cells(domain: object) -> ColumnCells:
     return ColumnCells.model_validate(domain, from_attributes=True)
 
 
-def _is_public(cells: ColumnCells, plan: ColumnPlan) -> bool:
+def is_public(cells: ColumnCells, plan: ColumnPlan) -> bool:
     """Declared as it stands there; categories only where thresholds find them; bounds only from the public grid of their kind."""
     if plan.domain is not None:
         return cells == _cells(plan.domain)

@@ -166,8 +166,19 @@ def _train(
         data_version=hash_folder(job.folder),
         keep_budget=True,
     )
+    if job.synthesizer.trained_on_rows:
+        return _trained(job, spec, charge, ledger(), engine, progress)
     progress("measuring under differential privacy")
-    measured, privacy, spent = _measure_once(job, spec, charge, ledger(), engine)
+    epsilon, delta = job.synthesizer.epsilon, job.synthesizer.delta
+    budget = ledger()
+    measured, privacy, spent = _paid_once(
+        job, "dp_measurements", key_of(spec, charge, epsilon=epsilon, delta=delta), budget,
+        lambda out: measure_charged(
+            spec, epsilon=epsilon, delta=delta, charge=charge, ledger=budget, engine=engine, out=out,
+            repetitions=job.repetitions,
+        ),
+        lambda out: scan_measurements(out, plan_release(spec, epsilon=epsilon, delta=delta)),
+    )  # fmt: skip
     progress("fitting the model")
     noisy = load_measurements(measured)
     model = fit_release(noisy, seed=child_seed(job.seed, "fit"))
@@ -182,17 +193,52 @@ def _train(
     return model, privacy.model_copy(update={"canaries": attacks}), spent
 
 
-def _measure_once(
-    job: TableRelease, spec: ReleaseSpec, charge: Charge, ledger: BudgetLedger, engine: Engine
+def _trained(
+    job: TableRelease,
+    spec: ReleaseSpec,
+    charge: Charge,
+    ledger: BudgetLedger,
+    engine: Engine,
+    progress: Callable[[str], None],
+) -> tuple[SynthesizerModel, PrivacyReport | None, float]:
+    """A network trained on the rows under differential privacy."""
+    from synth_assets.synthesis.charged_training import TrainingJob, planned, train_charged, training_key
+    from synth_assets.synthesis.dpsgd.model import load_trained
+    from synth_assets.synthesis.dpsgd.options import method_of, training_options
+    from synth_assets.synthesis.scan_training import scan_trained
+
+    chosen = job.synthesizer
+    training = TrainingJob(
+        method_of(chosen.name), spec, chosen.epsilon, chosen.delta, training_options(chosen.training),
+        child_seed(job.seed, "fit"),
+    )  # fmt: skip
+    progress("measuring under differential privacy")
+    folder, privacy, spent = _paid_once(
+        job, f"model_{chosen.name}", training_key(training, charge), ledger,
+        lambda out: train_charged(
+            training, charge=charge, ledger=ledger, engine=engine, out=out, repetitions=job.repetitions,
+            progress=lambda what, _: progress(what),
+        ),
+        lambda out: scan_trained(out, planned(training)),
+    )  # fmt: skip
+    return load_trained(folder), privacy, spent
+
+
+def _paid_once(
+    job: TableRelease,
+    what: str,
+    key: str,
+    ledger: BudgetLedger,
+    make: Callable[[Path], PrivacyReport],
+    scan: Callable[[Path], tuple[str, ...]],
 ) -> tuple[Path, PrivacyReport, float]:
-    """The stored measurement where the same one was made before, which costs nothing; else a new one, charged and stored.
+    """What is stored where the same was made before, which costs nothing; else it is made, charged, scanned and stored.
 
     Raises:
-        ReleaseRefusedError: the measurement is stored, and the ledger that counted it is not there.
+        CheckFailedError: the scan has a finding.
+        ReleaseRefusedError: it is stored, and the ledger that counted it is not there.
     """
-    epsilon, delta = job.synthesizer.epsilon, job.synthesizer.delta
-    key = key_of(spec, charge, epsilon=epsilon, delta=delta)
-    asset = f"dp_measurements_{key[:32]}"
+    asset = f"{what}_{key[:32]}"
     found = job.store.find(Zone.RELEASE, FILES, asset)
     if found is not None and ledger.find(key) is None:
         raise ReleaseRefusedError(
@@ -205,24 +251,20 @@ def _measure_once(
         now = ledger.status(job.population)
         return folder, stored.model_copy(update={"budget_epsilon": now.epsilon, "budget_left": now.left}), 0.0
     with job.store.writing(Zone.RELEASE, FILES, asset) as out:
-        privacy = measure_charged(
-            spec, epsilon=epsilon, delta=delta, charge=charge, ledger=ledger, engine=engine, out=out.folder,
-            repetitions=job.repetitions,
-        )  # fmt: skip
+        privacy = make(out.folder)
         write_text(out.folder / PRIVACY_FILE, privacy.model_dump_json(indent=1))
-        _require_scanned(out.folder, spec, epsilon, delta)
+        _require_nothing_else(scan(out.folder))
     return job.store.path(out.done()), privacy, privacy.spent.epsilon
 
 
-def _require_scanned(folder: Path, spec: ReleaseSpec, epsilon: float, delta: float) -> None:
-    """Refuse to store measurements that hold more than the public domain, the plan and noisy counts.
+def _require_nothing_else(findings: tuple[str, ...]) -> None:
+    """Refuse to store what holds more than the public domain, the plan and noisy numbers.
 
     Raises:
         CheckFailedError: names the place, not what stands there.
     """
-    findings = scan_measurements(folder, plan_release(spec, epsilon=epsilon, delta=delta))
     if findings:
         raise CheckFailedError(
-            f"the measurements hold what they must not, so they are thrown away; the budget was charged: {findings[0]}",
+            f"the release holds what it must not, so it is thrown away; the budget was charged: {findings[0]}",
             remedy="This is a fault of the method; please report it.",
         )

@@ -21,6 +21,7 @@ from synth_assets.tables.marginals import LARGEST, clique_shape, roundness, sort
 
 CLIQUES_PER_QUERY = 64
 UNITS = "\x1funits"  # no column of a table is called so
+OWNER = "\x1funit"
 _serial = itertools.count()
 
 
@@ -95,7 +96,19 @@ class ParquetTable:
 
     def marginals(self, domain: TableDomain) -> EngineMarginals:
         """See `PrivateTable`."""
-        return EngineMarginals(self._session, self._kept(), domain, gate=self._gate, max_per_unit=self.max_per_unit)
+        owner = OWNER if self.max_per_unit > 1 else None
+        return EngineMarginals(
+            self._session, self._kept(), domain, gate=self._gate, max_per_unit=self.max_per_unit, owner=owner
+        )
+
+    def rows(self, domain: TableDomain) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows that are counted, as cells; private, for steps of DP-SGD only.
+
+        Returns:
+            Cells, uint16, shape (rows, columns), in the order of the domain; and the number of the unit of each row from 0, ascending,
+            or None where each row is its own unit.
+        """
+        return self.marginals(domain).rows()
 
     def _make(self, what: str, sql: str, *, view: bool = False) -> str:
         """Create a temporary table or view once; its name."""
@@ -138,14 +151,16 @@ class ParquetTable:
         if self._unit is None and self._context is None:
             return rows
         wanted = [*self._columns, *(f.name for f in self._fan_outs)]
-        limit = ""
+        limit = owner = ""
         if self._unit is not None:
             unit = quoted(self._unit)
             limit = (
                 f" QUALIFY row_number() OVER (PARTITION BY t.{unit} ORDER BY {self._order('t')}) <= {self.max_per_unit}"
             )
+            if self.max_per_unit > 1:
+                owner = f", dense_rank() OVER (ORDER BY k.{unit}) - 1 AS {quoted(OWNER)}"
         bounded = f"SELECT t.* FROM {rows} t{limit}"
-        select = ", ".join(f"k.{quoted(c)}" for c in wanted) or "1 AS one"
+        select = (", ".join(f"k.{quoted(c)}" for c in wanted) or "1 AS one") + owner
         if self._context is None:
             return self._make("kept", f"SELECT {select} FROM ({bounded}) k")
         one, on, beside = self._parent_rows(self._context)
@@ -168,18 +183,25 @@ class EngineMarginals:
     """`MarginalSource` over a table inside the engine."""
 
     def __init__(
-        self, session: Session, table: str, domain: TableDomain, *, gate: Callable[[], None], max_per_unit: int
+        self,
+        session: Session,
+        table: str,
+        domain: TableDomain,
+        *,
+        gate: Callable[[], None],
+        max_per_unit: int,
+        owner: str | None = None,
     ) -> None:
-        self.domain, self.max_per_unit = domain, max_per_unit
+        self.domain, self.max_per_unit, self._owner = domain, max_per_unit, owner
         self._session, self._gate = session, gate
         gate()
         self._at: dict[str, str] = {}
         self._binned: dict[tuple[str, bytes], str] = {}
-        self._table = self._encode(table)
+        self._table = self._encode(table, owner)
 
-    def _encode(self, table: str) -> str:
+    def _encode(self, table: str, owner: str | None) -> str:
         name = f"m{next(_serial)}_codes"
-        units, cells, joins = ["*"], ["0 AS z"], []
+        units, cells, joins = ["*"], [f"u.{quoted(owner)}" if owner else "0 AS z"], []
         for i, column in enumerate(self.domain.columns):
             self._at[column.name] = f"c{i}"
             if column.kind == "category":
@@ -216,6 +238,16 @@ class EngineMarginals:
                 mine = found["q"] == i
                 out[i][found["k"][mine]] = found["n"][mine]
         return [flat.reshape(shape) for flat, shape in zip(out, shapes, strict=True)]
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Cells of every row, and its unit where units have several; see `ParquetTable.rows`."""
+        self._gate()
+        owner, names = self._owner, [self._at[c.name] for c in self.domain.columns]
+        unit = f", {quoted(owner)} AS unit" if owner else ""
+        order = " ORDER BY unit" if owner else ""
+        found = self._session.fetch(f"SELECT {', '.join(names)}{unit} FROM {self._table}{order}")
+        codes = np.stack([np.asarray(found[n], dtype=np.uint16) for n in names], axis=1)
+        return codes, np.asarray(found["unit"], dtype=np.int64) if owner else None
 
     def _columns(
         self, cliques: Sequence[tuple[str, ...]], bins: Mapping[str, np.ndarray]

@@ -259,6 +259,26 @@ def test_the_same_measurement_is_charged_once(synthesize: Synthesize, home: Path
     assert status.unit == "row"
 
 
+def test_a_network_is_trained_and_charged_once(
+    synthesize: Synthesize, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_assets.synthesis.dpsgd import options
+
+    quick = options.TrainingOptions(steps=3, hidden=8, latent=2, warm_rows=500, warm_epochs=1, tilt_rows=300)
+    monkeypatch.setattr(options, "training_options", lambda _config: quick)
+    told: list[str] = []
+    made = synthesize(synthesizer="dp_tvae", progress=told.append)
+    assert made.privacy is not None
+    assert made.privacy.mechanism == "dp_tvae"
+    assert made.spent == made.privacy.spent.epsilon <= 3
+    assert any("step 3 of 3, epsilon so far" in step for step in told)
+    assert isinstance(made.table, pd.DataFrame)
+    assert set(made.table["sex"]) <= {"F", "M"}
+    again = synthesize(synthesizer="dp_tvae", seed=8)
+    assert again.spent == 0
+    assert len(api.open_budget(home).status("people").releases) == 1
+
+
 def test_a_budget_that_does_not_suffice_is_refused_before_the_table_is_read(
     synthesize: Synthesize, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

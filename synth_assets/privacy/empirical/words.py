@@ -12,10 +12,10 @@ def bound_words(check: EmpiricalCheck) -> str:
     strongest = max(check.noise, key=lambda n: n.mu_lower)
     factor = strongest.least_fault
     fault = "no smaller noise would be" if factor is None else f"noise {factor:.3g} times too small is"
+    power = f"; {fault} caught in 95 of 100 checks" if strongest.steps else " of the steps of DP-SGD"
     return (
         f"at least {check.epsilon_lower:.3g} of the {check.epsilon_claimed:.4g} that are claimed (mu {check.mu_lower:.3g} of "
-        f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {check.repetitions:,} repetitions; {fault} caught in 95 of "
-        "100 checks"
+        f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {strongest.repetitions:,} repetitions{power}"
     )
 
 

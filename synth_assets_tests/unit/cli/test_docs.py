@@ -71,6 +71,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Column", config.ColumnConfig),
     ("Expectation", config.ExpectationConfig),
     ("Synthesizer", config.SynthesizerConfig),
+    ("Training", config.TrainingConfig),
     ("Thresholds", config.ThresholdConfig),
     ("Domain file", Domain),
     ("Anonymity of a table", TableAnonymity),

@@ -205,7 +205,7 @@ def parts(
         "verdicts": {t: verdicts(c) for t, c in tables.items()},
         "masks": {t: {"columns": [{"column": n, **mask} for n in c]} for t, c in tables.items()},
         "mask_checks": {t: [line] for t in tables},
-        "privacy": privacy() if private else None,
+        "privacy": [privacy()] if private else [],
         "audits": audits,
         "gates": {s: [line] for s in synthesizers},
         "leaderboard": rank(audits, costs).public(),

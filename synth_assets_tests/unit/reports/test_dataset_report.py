@@ -141,13 +141,15 @@ def test_all_text_is_escaped():
         "target": ATTACK,
         "protected": [ATTACK],
     }
-    made["privacy"] |= {
+    made["privacy"][0] |= {
         "unit": ATTACK,
         "mechanism": ATTACK,
         "non_dp_inputs": [ATTACK],
         "notes": [ATTACK],
         "lower_bound_reason": ATTACK,
     }
+    for row in made["leaderboard"]["rows"]:
+        row["epsilon"] = None  # an epsilon needs a release of that name
     made["verdicts"][ATTACK][0] |= {"entity_type": ATTACK, "hipaa_identifier": ATTACK, "confidence": 0.1}
     for line in (made["contracts"][ATTACK][0], made["mask_checks"][ATTACK][0], made["gates"]["dp_marginals"][0]):
         line |= {"name": ATTACK, "description": ATTACK, "passed": False}
@@ -256,10 +258,10 @@ def test_the_report_of_a_training_states_noise_rate_clipping_and_the_accountants
     ran = (SampledGaussianEvent(noise_multiplier=1.25, sampling_rate=0.05, count=200),)
     cost = spent(ran, 1e-6)
     made = privacy(events=ran, spent=cost, crosscheck=verify(ran, cost), sampling_rate=0.05, clipping=0.5, steps=200)
-    html = render(ReportInput.model_validate(parts() | {"privacy": made}))
+    html = render(ReportInput.model_validate(parts() | {"privacy": [made]}))
     for words in (
         "L2 norm 0.5 per unit",
-        "0.05 of the units per step",
+        "0.05: the chance of a unit to be in a step of DP-SGD",
         "sigma 1.25 times the clipping bound",
         "Rényi DP, conversion",
     ):
@@ -270,12 +272,23 @@ def test_the_report_of_a_training_states_noise_rate_clipping_and_the_accountants
 
 def test_accountants_that_disagree_are_not_reported_as_agreeing():
     off = privacy(crosscheck=privacy().crosscheck.model_copy(update={"epsilon_lower": 3.1}))
-    html = render(ReportInput.model_validate(parts() | {"privacy": off}))
+    html = render(ReportInput.model_validate(parts() | {"privacy": [off]}))
     assert "does NOT" in html
 
 
+def test_two_releases_are_told_apart_and_each_is_told_whole():
+    second = privacy(mechanism="dp_tvae", sampling_rate=0.1, budget_left=1.5)
+    html = render(ReportInput.model_validate(parts() | {"privacy": [privacy(), second]}))
+    assert "dp_marginals was trained from noisy counts alone" in html
+    assert "dp_tvae was trained from noisy counts and noisy gradients alone" in html
+    assert 'id="privacy"' in html
+    assert 'id="privacy-2"' in html
+    assert "Epsilon of dp_tvae" in html
+    assert html.count("<code>model_dp_tvae</code>") == 1
+
+
 def test_an_undeclared_unit_is_said_to_protect_one_row():
-    made = parts() | {"privacy": privacy(unit="row", unit_is_declared=False), "unit": None}
+    made = parts() | {"privacy": [privacy(unit="row", unit_is_declared=False)], "unit": None}
     html = render(ReportInput.model_validate(made))
     assert "one row is protected, not one person" in html
     assert "one single row" in html
@@ -297,6 +310,6 @@ def test_the_same_input_gives_the_same_report():
 
 
 def test_an_error_of_the_input_is_one_of_ours():
-    made = parts() | {"privacy": None}
+    made = parts() | {"privacy": []}
     with pytest.raises(SynthAssetsError):
         ReportInput.model_validate(made)

@@ -58,7 +58,7 @@ def test_an_unrounded_leaderboard_is_refused():
 @pytest.mark.parametrize("field", ["unit", "spent", "crosscheck", "events", "unit_is_declared"])
 def test_a_claim_without_one_of_its_fields_is_no_input(field):
     made = as_json(parts())
-    del made["privacy"][field]
+    del made["privacy"][0][field]
     with pytest.raises((ValidationError, ReleaseRefusedError)):
         ReportInput.model_validate(made)
 
@@ -66,7 +66,7 @@ def test_a_claim_without_one_of_its_fields_is_no_input(field):
 @pytest.mark.parametrize("field", ["non_dp_inputs", "contribution_bounds"])
 def test_a_claim_that_leaves_a_field_to_its_default_is_refused(field):
     made = as_json(parts())
-    del made["privacy"][field]
+    del made["privacy"][0][field]
     with pytest.raises(ReleaseRefusedError, match=field):
         ReportInput.model_validate(made)
 
@@ -74,26 +74,26 @@ def test_a_claim_that_leaves_a_field_to_its_default_is_refused(field):
 @pytest.mark.parametrize("delta", [0.0, 1.0, None])
 def test_a_claim_without_a_delta_is_no_input(delta):
     made = as_json(parts())
-    made["privacy"]["spent"]["delta"] = delta
+    made["privacy"][0]["spent"]["delta"] = delta
     with pytest.raises(ValidationError):
         ReportInput.model_validate(made)
 
 
 @pytest.mark.parametrize("changes", [{"unit": ""}, {"contribution_bounds": {}}, {"events": ()}])
 def test_a_claim_with_an_empty_field_is_refused(changes):
-    made = parts() | {"privacy": privacy(**changes)}
+    made = parts() | {"privacy": [privacy(**changes)]}
     with pytest.raises(ReleaseRefusedError, match=next(iter(changes))):
         ReportInput.model_validate(made)
 
 
 def test_an_epsilon_of_the_leaderboard_needs_a_privacy_report():
-    made = parts() | {"privacy": None}
+    made = parts() | {"privacy": []}
     with pytest.raises(ReleaseRefusedError, match="without a privacy report"):
         ReportInput.model_validate(made)
 
 
 def test_an_empty_list_of_non_dp_inputs_is_a_statement():
-    made = parts() | {"privacy": privacy(non_dp_inputs=())}
+    made = parts() | {"privacy": [privacy(non_dp_inputs=())]}
     assert "None: every kind, bound and category list was declared" in render(ReportInput.model_validate(made))
 
 

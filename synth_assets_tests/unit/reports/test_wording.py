@@ -122,8 +122,8 @@ def test_the_review_state_is_that_of_the_mechanism_notes():
 
 
 def test_one_level_of_the_scale_is_marked():
-    assert [row.name for row in level_rows("strong") if row.mine] == ["strong"]
-    assert [row.mine for row in level_rows(None)] == [False] * 5
+    assert [row.name for row in level_rows({"strong"}) if row.mine] == ["strong"]
+    assert [row.mine for row in level_rows(())] == [False] * 5
 
 
 def told(made: dict) -> dict[str, str]:
@@ -142,7 +142,7 @@ def test_a_reviewer_is_told_what_to_look_at():
     made["masks"]["patients"]["columns"][2]["withheld"] = True
     made["mask_checks"]["patients"][0] |= {"passed": False, "description": "an identifier is left"}
     made["gates"]["dp_marginals"][0] |= {"passed": False, "description": "privacy risk high"}
-    made["privacy"] |= {"unit_is_declared": False, "level": "weak", "budget_left": 1.0}
+    made["privacy"][0] |= {"unit_is_declared": False, "level": "weak", "budget_left": 1.0}
     found = told(made)
     assert has(found, "Direct identifiers are kept in the masked tables: patients.id", "stop")
     assert has(found, "an identifier is left", "stop")
@@ -164,7 +164,7 @@ def test_a_reviewer_is_told_what_to_look_at():
 
 def test_a_sound_release_has_no_false_alarm():
     made = as_json(parts(modules=("membership",), synthesizers=("dp_marginals",))) | {"development_key": False}
-    made["privacy"] |= {"non_dp_inputs": [], "epsilon_lower_bound": 0.5}
+    made["privacy"][0] |= {"non_dp_inputs": [], "epsilon_lower_bound": 0.5}
     assert {p.weight for p in points(ReportInput.model_validate(made))} == {"know"}
 
 

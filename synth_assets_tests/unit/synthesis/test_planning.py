@@ -122,6 +122,28 @@ def test_what_was_not_declared_is_listed_as_an_input_without_privacy() -> None:
     assert told(config()).non_dp_inputs == ("visits.ward: kind category (string) was inferred",)
 
 
+def test_a_network_is_planned_with_its_tables_and_its_steps() -> None:
+    one = {
+        "name": "people",
+        "source": {"path": "gone.csv"},
+        "primary_key": "id",
+        "columns": {"age": {"kind": "number", "lower": 0, "upper": 100}, "ill": {"categories": ["0", "1"]}},
+        "target": "ill",
+        "synthesizers": [{"name": "dp_tvae", "epsilon": 2, "training": {"steps": 40, "sampling_rate": 0.05}}],
+    }
+    dataset = DatasetConfig.model_validate(one)
+    found = told(dataset)
+    assert found.spent == spent(found.events, 1e-6)
+    assert 1.98 < found.spent.epsilon <= 2
+    assert found.sampling_rate == 0.05
+    last = found.noise[-1]
+    assert (last.what, last.unit, last.count) == ("steps of DP-SGD", "clipping bounds", 40)
+    assert found.events[-1].noise_multiplier == last.scale
+    assert found.validation.valid
+    few = told(dataset, units=200)
+    assert any(w.key == "batch" for w in few.validation.warnings)  # ten people in a step
+
+
 GRID = list(
     itertools.product((0.1, 0.5, 1, 3, 10), (1e-4, 1e-5, 1e-6, 1e-8), (3, 15, 60), (True, False), (0, 0.5, 1), (1, 10))
 )

@@ -317,6 +317,41 @@ def test_at_most_so_many_rows_of_a_unit_are_counted(most: int, tmp_path: Path, s
 
 
 @pytest.mark.parametrize("most", [1, 3])
+def test_rows_for_training_are_the_counted_ones_with_their_units(most: int, tmp_path: Path, session: Session) -> None:
+    table = units_table()
+    source = ParquetTable(
+        session, stored(table, tmp_path), columns=["g"], gate=open_gate, unit_column="_unit", max_per_unit=most, identity=["row"]
+    )  # fmt: skip
+    cells, units = source.rows(G)
+    assert np.array_equal(np.bincount(cells[:, 0], minlength=4), source.marginals(G).counts([("g",)])[0])
+    sizes = np.unique(np.array(table.column("_unit").to_pylist()), return_counts=True)[1]
+    if most == 1:
+        assert units is None
+    else:
+        assert units is not None
+        assert np.all(np.diff(units) >= 0)
+        assert sorted(np.bincount(units).tolist()) == sorted(np.minimum(sizes, most).tolist())
+
+
+def test_rows_for_training_need_an_open_reservation(tmp_path: Path, session: Session) -> None:
+    def closed() -> None:
+        raise BudgetExceededError("no reservation is open")
+
+    source = ParquetTable(session, tmp_path / "nowhere", columns=["g"], gate=closed)
+    with pytest.raises(BudgetExceededError):
+        source.rows(G)
+
+
+def test_rows_for_training_are_encoded_like_rows_in_memory(tmp_path: Path, session: Session) -> None:
+    table = pa.table({"g": ["a", None, "z", "c"], "x": pa.array([3, None, 900, -5], pa.int64())})
+    domain = TableDomain(columns=(*G.columns, number_cells("x", "int64", 0, 10)))
+    source = ParquetTable(session, stored(table, tmp_path), columns=["g", "x"], gate=open_gate)
+    cells, units = source.rows(domain)
+    assert units is None
+    assert cells.tolist() == np.stack([encode(c, table) for c in domain.columns], axis=1).tolist()
+
+
+@pytest.mark.parametrize("most", [1, 3])
 @pytest.mark.parametrize("unit", ["u0", "u7", "u39"])
 def test_removing_one_unit_changes_a_table_of_counts_by_at_most_its_bound(
     most: int, unit: str, tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch

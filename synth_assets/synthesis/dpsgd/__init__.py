@@ -1,0 +1,1 @@
+"""Neural synthesizers trained by DP-SGD: a variational autoencoder (dp_tvae)."""

@@ -1,0 +1,156 @@
+"""dp_tvae in the chain: charged by its own asset, reported, used again for nothing; a killed training is counted and leaves no model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from synth_assets.api import open_budget
+from synth_assets.errors import ConfigError
+from synth_assets.storage.artifacts import Zone
+from synth_assets_tests import chain
+
+ROWS = 700
+MODEL = "model_dp_tvae"
+UNTIL_TRAINED = ["raw", "pii_classification", "split", "model"]
+HANG = """
+import sys, time
+from pathlib import Path
+from synth_assets_tests import chain
+from synth_assets.synthesis.dpsgd.steps import PrivateSteps
+home = Path(sys.argv[1])
+real = PrivateSteps.step
+def hang(self, loss):
+    real(self, loss)
+    if self.taken == 3:
+        (home / "training").touch()
+        time.sleep(600)
+PrivateSteps.step = hang
+chain.run(home, "people", stages=sys.argv[2].split(","))
+"""
+
+
+def people(home: Path, **changes: Any) -> Path:
+    """A dataset of one table of made-up people with a declared domain."""
+    rng = np.random.default_rng(1)
+    ages = rng.integers(18, 90, ROWS)
+    lines = [f"{i},{a},{'FM'[rng.integers(2)]},{int(rng.random() < a / 90)}" for i, a in enumerate(ages.tolist())]
+    folder = home / "configs" / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "people.csv").write_text("\n".join(["person_id,age,sex,ill", *lines, ""]))
+    training = {"warm_start": False, "steps": 6}
+    config = {
+        "name": "people",
+        "source": {"path": "people.csv"},
+        "primary_key": "person_id",
+        "columns": {
+            "age": {"kind": "number", "lower": 0, "upper": 120},
+            "sex": {"kind": "category", "categories": ["F", "M"]},
+            "ill": {"kind": "category", "categories": ["0", "1"]},
+        },
+        "target": "ill",
+        "holdout": 0.4,
+        "thresholds": {"privacy_risk": "high"},
+        "budget": {"epsilon": 6, "delta": 1e-5},
+        "synthesizers": [{"name": "dp_tvae", "epsilon": 2, "training": training}],
+        "exports": ["csv"],
+    }
+    chain.write_dataset(home, config | changes)
+    return home
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a finished chain."""
+    home = people(tmp_path_factory.mktemp("trained") / "home")
+    done = chain.run(home, "people")
+    assert done.exit_code == 0, (done.error, done.failed_checks)
+    return home
+
+
+def test_the_network_reads_the_split_and_is_the_only_asset_that_can_spend(trained: Path) -> None:
+    graph = chain.definitions(trained).resolve_asset_graph()
+    key = dg.AssetKey(["people", MODEL])
+    assert {k.path[-1] for k in graph.get(key).parent_keys} == {"split"}
+    assert graph.get(key).tags["zone"] == "release"
+    names = {k.path[-1] for k in graph.get_all_asset_keys()}
+    assert "dp_measurements" not in names
+    assert {
+        n for n in names if "ledger" in graph.get(dg.AssetKey(["people", n])).assets_def.op.required_resource_keys
+    } == {MODEL}
+    checks = {(c.asset_key.path[-1], c.name) for a in graph.assets_defs for c in a.check_specs if c.blocking}
+    assert {(MODEL, name) for name in ("budget", "accountant", "empirical", "scan")} <= checks
+    assert {k.path[-1] for k in graph.get(dg.AssetKey(["people", "privacy_budget"])).parent_keys} == {MODEL}
+
+
+def test_the_training_is_charged_once_and_reported(trained: Path) -> None:
+    status = open_budget(trained).status("people")
+    assert [(r.label, r.outcome) for r in status.releases] == [(f"people/{MODEL}", "done")]
+    store = chain.store(trained)
+    folder = store.path(store.current(Zone.RELEASE, "people", MODEL))
+    privacy = json.loads((folder / "privacy.json").read_text())
+    assert privacy["mechanism"] == "dp_tvae"
+    assert 1.98 < privacy["spent"]["epsilon"] <= 2
+    assert {e["kind"] for e in privacy["events"]} == {"gaussian", "sampled_gaussian"}
+    report = store.path(store.current(Zone.RELEASE, "people", "report"))
+    html = next(report.glob("*.html")).read_text()
+    assert "dp_tvae was trained from noisy counts and noisy gradients alone" in html
+    assert "Opacus, privacy random variables" in html
+    again = chain.run(trained, "people", stages=["model", "synthetic"])
+    assert again.exit_code == 0
+    assert again.assets[MODEL].reused
+    assert len(open_budget(trained).status("people").releases) == 1
+
+
+def test_the_synthetic_table_is_whole(trained: Path) -> None:
+    store = chain.store(trained)
+    folder = store.path(store.current(Zone.RESTRICTED, "people", "synthetic_dp_tvae_people"))
+    made = pq.read_table(sorted(folder.glob("part-*.parquet")))
+    assert made.column_names == ["person_id", "age", "sex", "ill"]
+    assert 300 < made.num_rows < 560  # about 0.6 of the rows
+    assert made["person_id"].null_count == 0
+    assert len(set(made["person_id"].to_pylist())) == made.num_rows
+
+
+def test_a_killed_training_is_counted_in_full_and_leaves_no_model(tmp_path: Path) -> None:
+    home = people(tmp_path / "home")
+    environment = {**os.environ, "PYTHONPATH": str(chain.ROOT), "OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen(
+        [sys.executable, "-c", HANG, str(home), ",".join(UNTIL_TRAINED)], cwd=tmp_path, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 250
+    while not (home / "training").exists():
+        assert killed.poll() is None, killed.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    killed.kill()
+    killed.communicate()
+    status = open_budget(home).status("people")
+    assert [r.state for r in status.releases] == ["reading"]
+    assert status.reserved > 1.5  # at the delta of the budget, which is larger
+    assert chain.store(home).find(Zone.RELEASE, "people", MODEL) is None
+    released = home / "var" / "release"
+    assert not released.exists() or not [p for p in released.rglob("*") if p.is_file()]
+
+
+def test_several_tables_or_training_numbers_of_another_method_are_no_configuration(tmp_path: Path) -> None:
+    two = {"a": {"source": {"path": "people.csv"}}, "b": {"source": {"path": "people.csv"}}}
+    home = people(tmp_path / "home")
+    for changes, words in (
+        ({"tables": two, "source": None, "primary_key": [], "columns": {}, "target": None}, "models one table"),
+        ({"synthesizers": [{"name": "dp_marginals", "training": {"steps": 5}}]}, "`training` is not for dp_marginals"),
+    ):
+        people(home, **changes)
+        with pytest.raises(ConfigError, match=words):
+            chain.loaded(home, "people")
