@@ -16,7 +16,8 @@ from typing import ClassVar
 import numpy as np
 
 from synth_assets.seeds import child_seed
-from synth_assets.synthesis.marginals.fit import MarginalModel, fit
+from synth_assets.synthesis.marginals.fit import fit
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.release_measure import (
     ReleaseLinks,
     ReleaseMeasurements,

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from synth_assets.seeds import child_seed
 from synth_assets.storage import atomic
 from synth_assets.synthesis import keys
-from synth_assets.synthesis.marginals.fit import MarginalModel
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_bins, sample_rows
 from synth_assets.synthesis.release_measure import ReleaseLinks, TableLinks
 from synth_assets.tables.schema import ForeignKey

@@ -22,8 +22,9 @@ from synth_assets.privacy.report import PrivacyReport
 from synth_assets.synthesis.charged import noisy_rows
 from synth_assets.synthesis.domain import ColumnPlan, difference_cells, fan_out_cells, possible_notes
 from synth_assets.synthesis.marginals.binning import block_of
-from synth_assets.synthesis.marginals.fit import MarginalModel
 from synth_assets.synthesis.marginals.measurements import ColumnCells, Measurements, read_arrays
+from synth_assets.synthesis.marginals.model import MarginalModel
+from synth_assets.synthesis.marginals.target_model import TargetModel
 from synth_assets.synthesis.release import ReleaseModel, load_release
 from synth_assets.synthesis.release_measure import CONTEXT_BINS, ReleaseMeasurements, most_children, public_links
 from synth_assets.synthesis.release_plan import ReleasePlan, TablePlan
@@ -46,10 +47,13 @@ MEASUREMENTS = _Form(
     frozenset({"format_version", "columns", "target", "budget", "options", "pairs", "rows", "events"}),
     frozenset({"one", "block", "round", "group", "level", "target", "pair"}),
 )
+TARGET_ARRAYS = frozenset(
+    {"target/share", "target/intercept", "target/leading", "target/effect", "target/pairs", "target/pair"}
+)
 MODEL = _Form(
     "model",
     frozenset({"format_version", "columns", "target", "rows"}),
-    frozenset({"weights", "classes", "table", "group", "inside", "roundness"}),
+    frozenset({"weights", "table", "group", "inside", "roundness", *TARGET_ARRAYS}),
 )
 
 
@@ -291,8 +295,6 @@ def _of_model(model: MarginalModel, measured: Measurements) -> Iterator[str]:
     components = len(model.weights)
     if components > max(2, measured.options.components):
         yield "more components than the method has."
-    if model.classes is not None and (model.classes.shape != (components,) or model.classes.min(initial=0) < 0):
-        yield "classes: not one per component."
     positions = {c.name: i for i, c in enumerate(measured.columns)}
     for name, i in positions.items():
         groups = measured.groups[name]
@@ -309,6 +311,31 @@ def _of_model(model: MarginalModel, measured: Measurements) -> Iterator[str]:
                 yield f"{what}/{i}: no probabilities over its cells."
     if not _is_chance(model.weights, (components,)):
         yield "weights: no probabilities."
+    yield from _of_target(model.given_features, measured)
+
+
+def _of_target(model: TargetModel | None, measured: Measurements) -> Iterator[str]:
+    """Log odds over the bins of the measured tables, float32."""
+    if model is None or measured.target is None:
+        if model is not None or measured.target is not None:
+            yield "target: a model of the target without a target, or none with one."
+        return
+    bins = [int(measured.groups[name].max(initial=0)) + 1 for name in measured.features]
+    classes = int(measured.groups[measured.target].max(initial=0)) + 1
+    if not _is_chance(model.share, (classes,)):
+        yield "target/share: no probabilities."
+    pairs = {(p.a, p.b) for p in measured.pairs if p.with_target}
+    if {(q.a, q.b) for q in model.interactions} != pairs:
+        yield "target/pair: not the pairs that were measured with the target."
+        return
+    if len(set(model.leading)) < len(model.leading) or not set(model.leading) <= set(range(len(bins))):
+        yield "target/leading: no positions of features."
+    forms: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {"intercept": (model.intercept, (classes - 1,))}
+    forms |= {f"effect/{i}": (e, (classes - 1, bins[i])) for i, e in enumerate(model.effects)}
+    forms |= {f"pair/{i}": (q.values, (classes - 1, bins[q.a], bins[q.b])) for i, q in enumerate(model.interactions)}
+    for what, (array, shape) in forms.items():
+        if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
+            yield f"target/{what}: no log odds over its bins."
 
 
 def _is_chance(array: np.ndarray, shape: tuple[int, ...] | None) -> bool:

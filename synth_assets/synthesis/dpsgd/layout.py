@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from synth_assets.synthesis.marginals.fit import MarginalModel
+from synth_assets.synthesis.marginals.model import MarginalModel
 
 LEAST_SHARE = 1e-4
 
@@ -71,9 +71,9 @@ def layout_of(model: MarginalModel, target: str | None) -> Layout:
 def bin_shares(model: MarginalModel, name: str) -> np.ndarray:
     """Share of each bin of a column in a fitted model, float64, sum 1."""
     weights = model.weights.astype(np.float64)
-    if name == model.target and model.classes is not None:
-        bins = int(model.group[name].max()) + 1
-        found: np.ndarray = np.bincount(model.classes, weights=weights, minlength=bins)
+    found: np.ndarray
+    if name == model.target and model.given_features is not None:
+        found = model.given_features.share
     else:
         found = model.tables[name].astype(np.float64) @ weights
     found = np.maximum(found, LEAST_SHARE / len(found))

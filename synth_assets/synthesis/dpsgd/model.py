@@ -18,9 +18,9 @@ from synth_assets.storage.hashing import hash_file
 from synth_assets.synthesis.dpsgd.layout import bin_shares, layout_of
 from synth_assets.synthesis.dpsgd.options import Method, TrainingOptions
 from synth_assets.synthesis.dpsgd.tvae import Vae
-from synth_assets.synthesis.marginals.fit import MarginalModel
 from synth_assets.synthesis.marginals.measurements import FORMAT_VERSION, read_arrays, read_record, write_arrays
 from synth_assets.synthesis.marginals.mixture import choose_device
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.release_measure import ReleaseLinks, load_links, save_links
 from synth_assets.synthesis.release_sample import ReleaseParts, sample_release
 
@@ -123,7 +123,6 @@ def values_of(model: MarginalModel) -> MarginalModel:
         target=None,
         rows=model.rows,
         weights=np.ones(1, dtype=np.float32),
-        classes=None,
         tables={c.name: bin_shares(model, c.name)[:, None].astype(np.float32) for c in model.columns},
         group=model.group,
         inside=model.inside,

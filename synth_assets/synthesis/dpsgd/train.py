@@ -21,8 +21,9 @@ from synth_assets.synthesis.dpsgd.model import TrainedModel, make_network, value
 from synth_assets.synthesis.dpsgd.plan import TrainingPlan
 from synth_assets.synthesis.dpsgd.steps import PrivateRows, PrivateSteps
 from synth_assets.synthesis.dpsgd.tvae import Vae
-from synth_assets.synthesis.marginals.fit import MarginalModel, fit
+from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.measurements import ColumnCells
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.sample import sample_bins
 from synth_assets.synthesis.release_measure import ReleaseMeasurements, measure_release, open_sources
 from synth_assets.tables.cells import ColumnDomain, TableDomain

@@ -1,115 +1,25 @@
 """Fit: from stored measurements alone to a model that can be sampled and stored. Spends nothing, may be repeated.
 
-What belongs here: the fit and the model's record. What does not: data (this module must not import `tables`), sampling (sample.py).
+What belongs here: the steps of the fit. What does not: the model's record (model.py), data (this module must not import `tables`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
-from synth_assets.storage import atomic
+from synth_assets.seeds import child_seed
 from synth_assets.synthesis.marginals.binning import one_way, roundness_shares, stored_bins
-from synth_assets.synthesis.marginals.measurements import (
-    FORMAT_VERSION,
-    ColumnCells,
-    Measurements,
-    read_arrays,
-    read_record,
-    write_arrays,
-)
+from synth_assets.synthesis.marginals.features import sample_features
+from synth_assets.synthesis.marginals.measurements import Measurements
 from synth_assets.synthesis.marginals.mixture import choose_device
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.problem import Problem
+from synth_assets.synthesis.marginals.target_fit import fit_target
 
-ARRAYS = "model.safetensors"
-RECORD = "model.json"
 PARTS = 10
-
-
-@dataclass(frozen=True)
-class MarginalModel:
-    """A fitted model of one table.
-
-    Attributes:
-        columns: Modelled columns in order; those that are `given` belong to the parent.
-        target: The column that each component fixes, or None.
-        rows: Noisy number of rows.
-        weights: Of the components, shape (components,), float32, sum 1.
-        classes: Bin of the target in each component, shape (components,); None without a target.
-        tables: Per feature, probability of each bin in each component, shape (bins, components), float32.
-        group: Bin of each cell, per column.
-        inside: Probability of each cell within its bin, per column.
-        roundness: Share of each step, per column with steps.
-    """
-
-    columns: tuple[ColumnCells, ...]
-    target: str | None
-    rows: int
-    weights: np.ndarray
-    classes: np.ndarray | None
-    tables: dict[str, np.ndarray]
-    group: dict[str, np.ndarray]
-    inside: dict[str, np.ndarray]
-    roundness: dict[str, np.ndarray]
-
-    def column(self, name: str) -> ColumnCells:
-        """One column by name (KeyError where there is none)."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
-
-    def save(self, folder: Path) -> None:
-        """Write `model.safetensors` and `model.json`; same content, same bytes."""
-        names = [c.name for c in self.columns]
-        arrays: dict[str, np.ndarray] = {"weights": self.weights}
-        if self.classes is not None:
-            arrays["classes"] = self.classes
-        for what, tables in (
-            ("table", self.tables),
-            ("group", self.group),
-            ("inside", self.inside),
-            ("roundness", self.roundness),
-        ):
-            arrays |= {f"{what}/{names.index(name)}": values for name, values in tables.items()}
-        record = {
-            "format_version": FORMAT_VERSION,
-            "columns": [c.model_dump(mode="json") for c in self.columns],
-            "target": self.target,
-            "rows": self.rows,
-        }
-        write_arrays(folder / ARRAYS, arrays)
-        atomic.write_text(folder / RECORD, json.dumps(record, indent=1, sort_keys=True))
-
-    @classmethod
-    def load(cls, folder: Path) -> MarginalModel:
-        """Read what `save` wrote.
-
-        Raises:
-            MissingArtifactError: a file is not there.
-            InputError: the files are of another format version.
-        """
-        record, arrays = read_record(folder / RECORD), read_arrays(folder / ARRAYS)
-        columns = tuple(ColumnCells.model_validate(c) for c in record["columns"])
-
-        def tables(what: str) -> dict[str, np.ndarray]:
-            return {c.name: arrays[f"{what}/{i}"] for i, c in enumerate(columns) if f"{what}/{i}" in arrays}
-
-        return cls(
-            columns=columns,
-            target=record["target"],
-            rows=record["rows"],
-            weights=arrays["weights"],
-            classes=arrays.get("classes"),
-            tables=tables("table"),
-            group=tables("group"),
-            inside=tables("inside"),
-            roundness=tables("roundness"),
-        )
 
 
 def fit(
@@ -119,7 +29,7 @@ def fit(
     device: str = "auto",
     progress: Callable[[str, float], None] | None = None,
 ) -> MarginalModel:
-    """Fit the mixture to all noisy tables.
+    """Fit the mixture to all noisy tables, then the target given the other columns.
 
     Args:
         measurements: The noisy tables; nothing else is read.
@@ -153,12 +63,11 @@ def fit(
     tables = {
         c: probabilities[mixture.offsets[i] : mixture.offsets[i + 1]] for i, c in enumerate(measurements.features)
     }
-    return MarginalModel(
+    model = MarginalModel(
         columns=measurements.columns,
         target=measurements.target,
         rows=round(one.rows),
         weights=mixture.weights.cpu().numpy(),
-        classes=mixture.classes.astype(np.int64) if measurements.target else None,
         tables=tables,
         group={name: b.group for name, b in bins.items()},
         inside={name: b.inside for name, b in bins.items()},
@@ -166,6 +75,11 @@ def fit(
             name: roundness_shares(counts, budget.sigma_round or 0.0) for name, counts in measurements.rounds.items()
         },
     )
+    if measurements.target is None:
+        return model
+    rng = np.random.default_rng(child_seed(seed, "target"))
+    drawn = sample_features(model, options.target_rows, rng)
+    return replace(model, given_features=fit_target(measurements, drawn))
 
 
 def _no_columns(measurements: Measurements) -> MarginalModel:
@@ -175,7 +89,6 @@ def _no_columns(measurements: Measurements) -> MarginalModel:
         target=None,
         rows=max(0, measurements.rows or 0),
         weights=np.ones(1, dtype=np.float32),
-        classes=None,
         tables={},
         group={},
         inside={},

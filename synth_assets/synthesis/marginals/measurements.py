@@ -214,8 +214,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path, version: int = FORMAT_VERSION, *, remedy: str = "Measure or fit again.") -> dict[str, Any]:
     """Read the JSON beside the arrays.
+
+    Args:
+        path: The file.
+        version: The version that this package writes.
+        remedy: What to do about another one.
 
     Raises:
         MissingArtifactError: the file is not there.
@@ -224,8 +229,6 @@ def read_record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingArtifactError("a file of the model or its measurements is missing.", file=str(path))
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("format_version") != FORMAT_VERSION:
-        raise InputError(
-            "the file was written by another version of the package.", file=str(path), remedy="Measure or fit again."
-        )
+    if record.get("format_version") != version:
+        raise InputError("the file was written by another version of the package.", file=str(path), remedy=remedy)
     return record

@@ -41,6 +41,8 @@ class MarginalOptions(Record):
         stage_steps: Steps of the fit after each round of selection.
         warm_steps: Steps of the fit to one-way tables, before the first round.
         final_steps: Steps of the fit from stored measurements, at the noise per row of the tuning; see `Problem.final_steps`.
+        target_rows: Rows drawn from the model of the features for the fit of the target.
+        interaction_scale: Prior standard deviation of what a cell of a pair of columns adds to the log odds of the target.
     """
 
     share_domain: float = Field(default=0.20, gt=0, lt=1)
@@ -68,3 +70,5 @@ class MarginalOptions(Record):
     stage_steps: int = 200
     warm_steps: int = 60
     final_steps: int = 900
+    target_rows: int = 20_000
+    interaction_scale: float = Field(default=0.07, gt=0)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from synth_assets.synthesis.marginals.fit import MarginalModel
+from synth_assets.synthesis.marginals.model import MarginalModel
 
 MOST_ROWS = 100_000
 WORK = 150_000_000
@@ -32,12 +32,12 @@ def polish(
 
     Args:
         model: The model that the rows were drawn from.
-        bins: Bins of every column, shape (rows,), drawn without conditions.
+        bins: Bins of every feature, shape (rows,), drawn without conditions.
         component: Component of each row.
         rng: Source of randomness.
 
     Returns:
-        The bins; one-way tables, and tables of one column with the component (hence with the target), are those of the input.
+        The bins; one-way tables, and tables of one column with the component, are those of the input.
     """
     names = [name for name in model.tables if len(model.tables[name]) > 1]
     rows = len(component)

@@ -13,21 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.synthesis.marginals.binning import number_scale, signed_exp, signed_log
-from synth_assets.synthesis.marginals.fit import MarginalModel
+from synth_assets.synthesis.marginals.conditions import sample_given_target, with_target
+from synth_assets.synthesis.marginals.features import components, sample_features, stratified
 from synth_assets.synthesis.marginals.measurements import ColumnCells
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.polish import MOST_ROWS, polish
 
 DEFAULT_DECIMALS = 2
-CONDITION_CELLS = 20_000_000
 
 
 def sample_bins(
     model: MarginalModel, rows: int, rng: np.random.Generator, *, given: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Bins of every column for `rows` rows.
+    """Bins of every column for `rows` rows, under conditions on any of them.
 
-    Without conditions the draw is stratified by component, which lowers its variance. With conditions every row's component is drawn
-    from the exact posterior (weight times the probabilities of the given bins), and the other columns from that component.
+    The features are drawn from the mixture (under conditions on features: from its exact posterior), the target given the features.
+    Under a condition on the target, rows are drawn until enough of each class were found.
 
     Args:
         model: A fitted model.
@@ -37,113 +38,14 @@ def sample_bins(
 
     Returns:
         int64 array per column; the given columns as they were given.
+
+    Raises:
+        InputError: a class of the target is next to impossible under the other conditions.
     """
-    given = given or {}
-    if not model.columns:
-        return {}
-    weights = model.weights.astype(np.float64)
-    if given:
-        component = _posterior_draw(model, rows, rng, given)
-        order = np.argsort(component, kind="stable")
-        starts = np.searchsorted(component[order], np.arange(len(weights) + 1))
-    else:
-        starts = _starts(weights, rows)
-        order = np.arange(rows)
-    out = {name: np.asarray(bins, dtype=np.int64) for name, bins in given.items()}
-    for name, table in model.tables.items():
-        if name in out:
-            continue
-        bins = np.empty(rows, dtype=np.int64)
-        bins[order] = _inverse(table, starts, rng)
-        out[name] = bins
-    if model.target is not None and model.classes is not None and model.target not in out:
-        target = np.empty(rows, dtype=np.int64)
-        target[order] = np.repeat(model.classes, np.diff(starts))
-        out[model.target] = target
-    return out
-
-
-def components(model: MarginalModel, rows: int) -> np.ndarray:
-    """Component of each row that `sample_bins` draws without conditions, ascending, shape (rows,)."""
-    return np.repeat(np.arange(len(model.weights)), np.diff(_starts(model.weights.astype(np.float64), rows)))
-
-
-def _starts(weights: np.ndarray, rows: int) -> np.ndarray:
-    """First row of each component, and the end of the last: the rounded shares of the rows."""
-    out: np.ndarray = np.rint(np.concatenate([[0.0], np.cumsum(weights / weights.sum())]) * rows).astype(np.int64)
-    return out
-
-
-def _inverse(table: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bins of rows that stand in blocks of one component each, stratified within each block."""
-    size = np.diff(starts)
-    component = np.repeat(np.arange(len(size)), size)
-    return _search(np.cumsum(table.astype(np.float64), axis=0).T, component, _stratified(component, size, rng))
-
-
-def _search(cumulative: np.ndarray, row: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """The entry of its row of cumulative weights in which each u of [0, 1) falls; one search for all: row r occupies [r, r + 1)."""
-    last = cumulative.shape[1] - 1
-    scale = np.maximum(cumulative[:, -1:], 1e-300)
-    flat = (np.minimum(cumulative / scale, 1.0) + np.arange(len(cumulative))[:, None]).ravel()
-    found = np.searchsorted(flat, row + np.minimum(u, 1 - 1e-9), side="right")
-    out: np.ndarray = np.clip(found - row * (last + 1), 0, last)
-    return out
-
-
-def _stratified(group: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uniform numbers in [0, 1), one per stratum of width 1 / (rows of the group), in random order within each group.
-
-    Args:
-        group: Group of each row, shape (rows,), in any order.
-        size: Rows of each group.
-        rng: Source of randomness.
-    """
-    rows = len(group)
-    shuffled = rng.permutation(rows)
-    short = group.astype(np.int16) if len(size) < 2**15 else group  # numpy sorts short integers by radix
-    order = shuffled[np.argsort(short[shuffled], kind="stable")]
-    start = np.concatenate([[0], np.cumsum(size)[:-1]])
-    rank = np.arange(rows) - np.repeat(start, size)
-    out = np.empty(rows)
-    out[order] = (rank + np.repeat(rng.random(len(size)), size)) / np.repeat(size, size)
-    return out
-
-
-def posterior(model: MarginalModel, given: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Probability of each component under each row of conditions, shape (rows, components)."""
-    log = np.log(np.maximum(model.weights.astype(np.float64), 1e-300))[None, :]
-    for name, bins in given.items():
-        if name == model.target and model.classes is not None:
-            log = log + np.where(model.classes[None, :] == np.asarray(bins)[:, None], 0.0, -700.0)
-        else:
-            log = log + np.log(np.maximum(model.tables[name].astype(np.float64), 1e-300))[np.asarray(bins)]
-    log = log - log.max(axis=1, keepdims=True)
-    p = np.exp(log)
-    out: np.ndarray = p / p.sum(axis=1, keepdims=True)
-    return out
-
-
-def _posterior_draw(
-    model: MarginalModel, rows: int, rng: np.random.Generator, given: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """One component per row; rows with equal conditions share one posterior, and are stratified among themselves."""
-    names = list(given)
-    table = np.stack([np.asarray(given[n], dtype=np.int64) for n in names], axis=1)
-    distinct, where = np.unique(table, axis=0, return_inverse=True)
-    order = np.argsort(where.ravel(), kind="stable")
-    ends = np.cumsum(np.bincount(where.ravel(), minlength=len(distinct)))
-    out = np.empty(rows, dtype=np.int64)
-    step = max(1, CONDITION_CELLS // len(model.weights))
-    for first in range(0, len(distinct), step):
-        some = distinct[first : first + step]
-        cumulative = np.cumsum(posterior(model, {n: some[:, i] for i, n in enumerate(names)}), axis=1)
-        begin = int(ends[first - 1]) if first else 0
-        rows_here = order[begin : int(ends[min(first + step, len(distinct)) - 1])]
-        group = where.ravel()[rows_here] - first
-        u = _stratified(group, np.bincount(group, minlength=len(some)), rng)
-        out[rows_here] = _search(cumulative, group, u)
-    return out
+    given = dict(given or {})
+    if model.target is not None and model.target in given:
+        return sample_given_target(model, rng, given)
+    return with_target(model, sample_features(model, rows, rng, given=given), rng)
 
 
 def values(
@@ -180,7 +82,7 @@ def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.rand
     share = inside[cells]
     last = np.maximum.reduceat(np.where(share > 0, np.arange(len(cells)), 0), begin)
     before = np.concatenate([[0.0], np.cumsum(share)])
-    u = _stratified(bins, np.bincount(bins, minlength=len(width)), rng)
+    u = stratified(bins, np.bincount(bins, minlength=len(width)), rng)
     at = before[begin][bins] + u * (before[end] - before[begin])[bins]
     found = np.searchsorted(before, at, side="right") - 1
     out = cells[np.clip(found, begin[bins], last[bins])]
@@ -205,8 +107,8 @@ def _category_shares(model: MarginalModel, column: ColumnCells) -> np.ndarray:
     """Share of each listed category in the model."""
     name, group = column.name, model.group[column.name]
     mass: np.ndarray
-    if name == model.target and model.classes is not None:
-        mass = np.bincount(model.classes, weights=model.weights, minlength=int(group.max()) + 1)
+    if name == model.target and model.given_features is not None:
+        mass = model.given_features.share
     else:
         mass = np.asarray(model.tables[name], dtype=np.float64) @ model.weights
     out: np.ndarray = (mass[group] * model.inside[name])[: column.value_cells]
@@ -320,11 +222,11 @@ def sample_rows(model: MarginalModel, rows: int, rng: np.random.Generator, *, to
         total: Rows of all chunks. Samples of up to `MOST_ROWS` are polished; in larger ones the error of sampling is small beside the
             noise.
     """
-    bins = sample_bins(model, rows, rng)
+    bins = sample_features(model, rows, rng)
     if bins and total <= MOST_ROWS:
         bins = polish(model, bins, components(model, rows), rng)
     order = rng.permutation(rows)
-    return {name: b[order] for name, b in bins.items()}
+    return {name: b[order] for name, b in with_target(model, bins, rng).items()}
 
 
 def decode(

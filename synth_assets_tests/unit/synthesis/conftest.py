@@ -38,7 +38,7 @@ def zero_noise() -> ZeroNoise:
 @pytest.fixture
 def quick() -> MarginalOptions:
     """Little effort, for tests of plumbing."""
-    return MarginalOptions(components=60, stage_steps=10, warm_steps=10, final_steps=30, stages=2)
+    return MarginalOptions(components=60, stage_steps=10, warm_steps=10, final_steps=30, stages=2, target_rows=2000)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from synth_assets.privacy.accounting import compose, epsilon_spent
 from synth_assets.privacy.mechanisms import InsecureNoise, SystemNoise
 from synth_assets.privacy.records import ExponentialEvent, GaussianEvent
 from synth_assets.synthesis.marginals.budget import TableBudget
-from synth_assets.synthesis.marginals.fit import MarginalModel, fit
+from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.measurements import Measurements
+from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.options import MarginalOptions
 from synth_assets.synthesis.marginals.sample import sample_table
 from synth_assets.synthesis.marginals.select_measure import join_axis, measure
@@ -274,7 +275,8 @@ def test_any_column_or_none_can_be_the_target(people: pa.Table, target: str | No
     model = fit(measured, seed=0, device="cpu")
     if target is not None:
         assert measured.groups[target].max() < quick.target_bins
-        assert model.classes is not None
+        assert model.given_features is not None
+        assert model.given_features.classes == measured.groups[target].max() + 1
     assert sample_table(model, 100, np.random.default_rng(0)).column_names == list(DOMAIN.names)
 
 

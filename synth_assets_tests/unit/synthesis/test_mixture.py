@@ -9,10 +9,12 @@ import pyarrow as pa
 import pytest
 import torch  # noqa: TID253  a test of torch code
 
-from synth_assets.synthesis.marginals.fit import MarginalModel
+from synth_assets.synthesis.marginals.features import posterior
 from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.mixture import Mixture, PairTable
-from synth_assets.synthesis.marginals.sample import decode, posterior, sample_bins, sample_table, values
+from synth_assets.synthesis.marginals.model import MarginalModel
+from synth_assets.synthesis.marginals.sample import decode, sample_bins, sample_table, values
+from synth_assets.synthesis.marginals.target_model import TargetModel
 
 SIZES = [3, 4, 2]
 LEVELS = [np.array([[0, 1, 2], [0, 0, 1]]), np.array([[0, 1, 2, 3], [0, 0, 1, 1]]), np.array([[0, 1], [0, 1]])]
@@ -122,36 +124,52 @@ def test_two_runs_with_one_seed_give_equal_models() -> None:
 
 
 def hand_model() -> MarginalModel:
-    """Two components: (a, x) with weight 0.6 and mostly (b, y) with weight 0.4; the target is 0 in the first and 1 in the second."""
+    """Two components: mostly (a, x) with weight 0.6, mostly (b, y) with 0.4; log odds of the target -1, +2 for b, +0.5 for y."""
     columns = (
         ColumnCells(name="c", kind="category", dtype="string", categories=("a", "b")),
         ColumnCells(name="d", kind="category", dtype="string", categories=("x", "y")),
         ColumnCells(name="t", kind="category", dtype="bool", categories=("false", "true")),
+    )
+    given_features = TargetModel(
+        features=("c", "d"),
+        share=np.array([0.5, 0.5]),
+        intercept=np.array([-1.0], dtype=np.float32),
+        effects=(np.array([[0.0, 2.0, 0.0]], dtype=np.float32), np.array([[0.0, 0.5, 0.0]], dtype=np.float32)),
+        interactions=(),
+        leading=(0, 1),
     )
     return MarginalModel(
         columns=columns,
         target="t",
         rows=100,
         weights=np.array([0.6, 0.4], dtype=np.float32),
-        classes=np.array([0, 1]),
         tables={
             "c": np.array([[0.9, 0.2], [0.1, 0.8], [0.0, 0.0]], dtype=np.float32),
             "d": np.array([[0.7, 0.1], [0.3, 0.9], [0.0, 0.0]], dtype=np.float32),
         },
-        group={"c": np.arange(3), "d": np.arange(3), "t": np.arange(3)},
-        inside={"c": np.ones(3), "d": np.ones(3), "t": np.ones(3)},
+        group={"c": np.arange(3), "d": np.arange(3), "t": np.array([0, 1, 0])},
+        inside={"c": np.ones(3), "d": np.ones(3), "t": np.array([1.0, 1.0, 0.0])},
         roundness={},
+        given_features=given_features,
     )
+
+
+# P(c, d) of the hand model, and P(t = 1 | c, d)
+JOINT = np.array(
+    [
+        [0.6 * 0.9 * 0.7 + 0.4 * 0.2 * 0.1, 0.6 * 0.9 * 0.3 + 0.4 * 0.2 * 0.9],
+        [0.6 * 0.1 * 0.7 + 0.4 * 0.8 * 0.1, 0.6 * 0.1 * 0.3 + 0.4 * 0.8 * 0.9],
+    ]
+)
+TRUE = 1 / (1 + np.exp(1.0 - np.array([[0.0, 0.5], [2.0, 2.5]])))
 
 
 def test_the_posterior_is_the_rule_of_bayes() -> None:
     # P(1 | c=b) = .6 * .1 / (.6 * .1 + .4 * .8); with d=x as well: .06 * .7 / (.06 * .7 + .32 * .1)
     one = posterior(hand_model(), {"c": np.array([1])})
     two = posterior(hand_model(), {"c": np.array([1]), "d": np.array([0])})
-    given_class = posterior(hand_model(), {"t": np.array([1])})
     assert one[0, 0] == pytest.approx(0.06 / 0.38, rel=1e-5)
     assert two[0, 0] == pytest.approx(0.042 / (0.042 + 0.032), rel=1e-5)
-    assert given_class[0].tolist() == pytest.approx([0, 1])
 
 
 def test_sampling_under_conditions_follows_the_conditional_distribution() -> None:
@@ -159,25 +177,25 @@ def test_sampling_under_conditions_follows_the_conditional_distribution() -> Non
     given = {"c": np.repeat([0, 1], rows // 2)}
     bins = sample_bins(hand_model(), rows, np.random.default_rng(0), given=given)
     np.testing.assert_array_equal(bins["c"], given["c"])
-    for value, share in ((0, (0.54, 0.08)), (1, (0.06, 0.32))):
-        weight = np.array(share) / sum(share)
-        expected = weight @ [0.3, 0.9]  # P(d = y | c)
-        assert np.mean(bins["d"][given["c"] == value] == 1) == pytest.approx(expected, abs=0.012)
-        assert np.mean(bins["t"][given["c"] == value] == 1) == pytest.approx(weight[1], abs=0.012)
+    for value in (0, 1):
+        expected = JOINT[value] / JOINT[value].sum()  # P(d | c)
+        assert np.mean(bins["d"][given["c"] == value] == 1) == pytest.approx(expected[1], abs=0.012)
+        assert np.mean(bins["t"][given["c"] == value] == 1) == pytest.approx(expected @ TRUE[value], abs=0.012)
 
 
 def test_conditions_that_are_interleaved_stay_with_their_rows() -> None:
     given = {"c": np.tile([0, 1], 5000)}
     bins = sample_bins(hand_model(), 10_000, np.random.default_rng(3), given=given)
-    assert np.mean(bins["t"][given["c"] == 1] == 1) == pytest.approx(0.32 / 0.38, abs=0.02)
-    assert np.mean(bins["t"][given["c"] == 0] == 1) == pytest.approx(0.08 / 0.62, abs=0.02)
+    for value in (0, 1):
+        expected = JOINT[value] @ TRUE[value] / JOINT[value].sum()
+        assert np.mean(bins["t"][given["c"] == value] == 1) == pytest.approx(expected, abs=0.02)
 
 
 def test_sampling_without_conditions_has_the_shares_of_the_model() -> None:
     table = sample_table(hand_model(), 10_000, np.random.default_rng(0))
     assert table.schema == pa.schema([("c", pa.string()), ("d", pa.string()), ("t", pa.bool_())])
     assert np.mean(np.array(table.column("c").to_pylist()) == "a") == pytest.approx(0.6 * 0.9 + 0.4 * 0.2, abs=0.002)
-    assert np.mean(table.column("t").to_pylist()) == pytest.approx(0.4, abs=0.001)
+    assert np.mean(table.column("t").to_pylist()) == pytest.approx((JOINT * TRUE).sum(), abs=0.005)
 
 
 def test_one_seed_gives_one_sample_and_another_seed_another() -> None:
@@ -199,7 +217,6 @@ def one_column(column: ColumnCells, *, roundness: np.ndarray | None = None) -> M
         target=None,
         rows=100,
         weights=np.ones(1, dtype=np.float32),
-        classes=None,
         tables={column.name: np.ones((1, 1), dtype=np.float32)},
         group={column.name: np.zeros(cells, dtype=np.int64)},
         inside={column.name: inside},

@@ -195,6 +195,17 @@ IN_MODELS: dict[str, Callable[[Path], None]] = {
     ),
     "other bins": lambda f: edit_arrays(arrays_of(f), lambda a: a.update({"group/1": a["group/1"] * 0})),
     "the exact number of rows": lambda f: edit_json(record_of(f), lambda r: r.update(rows=r["rows"] + 1)),
+    "rows as effects on the target": lambda f: edit_arrays(
+        arrays_of(f), lambda a: a.update({"target/effect/0": np.zeros((1, 2000), np.float32)})
+    ),
+    "an effect that is no number": lambda f: edit_arrays(
+        arrays_of(f), lambda a: a.update({"target/effect/0": a["target/effect/0"] * np.float32(np.nan)})
+    ),
+    "a pair that was not measured": lambda f: edit_arrays(
+        arrays_of(f),
+        lambda a: a.update({"target/pairs": np.array([[0, 0]]), "target/pair/0": np.zeros((1, 2, 2), np.float32)}),
+    ),
+    "shares beyond 1": lambda f: edit_arrays(arrays_of(f), lambda a: a.update({"target/share": a["target/share"] + 1})),
 }
 
 
