@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ibis.expr.types as ir
@@ -38,6 +38,10 @@ from synth_assets.storage import atomic
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.relations import route
+
+IN_SQL = frozenset(
+    {"keep", "drop", "redact", "partial", "generalise", "round", "truncate", "top_code"}
+)  # actions without Python
 
 __all__ = ["MaskInput", "mask_tables"]
 _PSEUDONYMS = frozenset({"pseudonym", "format_preserving", "tokenise"})
@@ -86,7 +90,12 @@ def mask_tables(
         )
     secret = release_key(key, release_domain)
     summaries = {}
-    with withhold_values("masking"), separate_steps(), engine.session() as session, ExitStack() as scratch:
+    with (
+        withhold_values("masking"),
+        separate_steps(),
+        _threaded(engine, tables).session() as session,
+        ExitStack() as scratch,
+    ):
         ring = KeyRing(session, secret)
         told = {name: tables[name] for name in _told(tables, out)}
         tokens = tokens_of(session, ring, told, vault=vault, release=secret, release_domain=release_domain)
@@ -106,6 +115,15 @@ def mask_tables(
             if target.suffix != ".parquet":
                 atomic.write_text(target / "schema.json", summaries[name].output_schema.model_dump_json(indent=1))
     return summaries
+
+
+def _threaded(engine: Engine, tables: Mapping[str, MaskInput]) -> Engine:
+    """One thread where columns are masked by Python functions, unless the settings name a number.
+
+    The functions share one interpreter: further threads take a fifth to a third more CPU time and finish no earlier.
+    """
+    actions = {column.rule.action for table in tables.values() for column in table.plan.columns}
+    return engine if engine.threads or actions <= IN_SQL else replace(engine, threads=1)
 
 
 def _told(tables: Mapping[str, MaskInput], out: Mapping[str, Path]) -> list[str]:
