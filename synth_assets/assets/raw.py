@@ -24,7 +24,7 @@ VERSION = "1"
 
 def section_of(wiring: Wiring, table: str) -> dict[str, Any]:
     """The part of the YAML that this table's content depends on; its contract is a gate."""
-    unread = {"columns", "max_per_unit", "description", "contract"}
+    unread = {"columns", "max_per_unit", "sequence_order", "description", "contract"}
     config = wiring.config.tables[table].model_dump(mode="json", exclude=unread)
     seed = wiring.config.seed if wiring.config.tables[table].source.generate else None
     return {

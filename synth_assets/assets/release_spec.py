@@ -27,6 +27,7 @@ def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]
         "tables": {
             name: {
                 "max_per_unit": table.max_per_unit,
+                **({"sequence_order": table.sequence_order} if table.sequence_order else {}),
                 "orders": declared_orders(table),
                 "columns": wiring.declared(name, DOMAIN_KEYS),
             }
@@ -63,6 +64,7 @@ def release_spec(wiring: Wiring, split: ArtifactRef, folder: Path) -> ReleaseSpe
             columns=roles[name].modelled,
             configs=config.tables[name].columns,
             max_per_unit=config.tables[name].max_per_unit,
+            sequence_order=config.tables[name].sequence_order,
             orders=tuple(o for o in declared_orders(config.tables[name]) if set(o) <= set(roles[name].modelled)),
         )
         for name in config.tables

@@ -120,11 +120,21 @@ class TableConfig(Config):
     max_per_unit: int | None = Field(
         default=None, ge=1, le=10_000, description="Contribution bound: rows per unit of privacy."
     )
+    sequence_order: str | None = Field(
+        default=None, description="Column that orders the rows of one unit or parent in time."
+    )
     null_values: tuple[str, ...] = Field(default=(), description="Texts that mean missing, besides the empty cell.")
     anonymity: TableAnonymity | None = Field(
         default=None, description="Quasi-identifiers to coarsen together; k, l, t in place of the policy's."
     )
     description: str | None = None
+
+    @model_validator(mode="after")
+    def _order_is_ordered(self) -> TableConfig:
+        kind = self.columns.get(self.sequence_order, ColumnConfig()).kind if self.sequence_order else None
+        if kind not in {None, "number", "date", "datetime"}:
+            raise ValueError("`sequence_order` names a column that is no number, date or datetime")
+        return self
 
 
 class BudgetConfig(Config):

@@ -179,6 +179,7 @@ def release_spec(
                 columns=columns,
                 configs=table.columns,
                 max_per_unit=table.max_per_unit,
+                sequence_order=table.sequence_order,
                 orders=tuple(o for o in declared_orders(table.contract) if set(o) <= set(columns)),
             )
         )

@@ -33,6 +33,7 @@ class TableSpec(Frozen):
         max_per_unit: Rows of one unit of privacy that are counted. None: 1, but 10 where the unit's own table has several rows per
             unit. A table below its parent needs no more: how many children a parent has is counted apart, over all of them.
         unit_column: Column of `path` that identifies the unit of a row; None: each row is its own unit.
+        sequence_order: Column that orders the rows of one unit or parent in time; None: their order means nothing.
         orders: Declared pairs (low, high) of date or number columns with low <= high; the second is modelled as a difference.
     """
 
@@ -42,6 +43,7 @@ class TableSpec(Frozen):
     configs: Mapping[str, ColumnConfig] = Field(default_factory=dict)
     max_per_unit: int | None = Field(default=None, ge=1, le=10_000)
     unit_column: str | None = "_unit"
+    sequence_order: str | None = None
     orders: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -101,3 +101,16 @@ def test_a_day_that_no_calendar_has_is_an_error_with_its_line(load):
     with pytest.raises(ConfigError, match="no such day") as caught:
         load(SHORT + "columns:\n  born: {kind: date, lower: 2024-13-01}\n")
     assert caught.value.row == 6
+
+
+SEQUENCE = "name: x\ntables:\n  visits:\n    source: {path: a}\n    sequence_order: day\n    columns: {day: {kind: KIND}}\n"
+
+
+@pytest.mark.parametrize("kind", ["date", "datetime", "number"])
+def test_a_sequence_is_ordered_by_a_column_that_has_an_order(load, kind):
+    assert load(SEQUENCE.replace("KIND", kind)).tables["visits"].sequence_order == "day"
+
+
+def test_a_category_orders_no_sequence(load):
+    with pytest.raises(ConfigError, match="no number, date or datetime"):
+        load(SEQUENCE.replace("KIND", "category"))
