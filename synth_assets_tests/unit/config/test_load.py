@@ -103,7 +103,9 @@ def test_a_day_that_no_calendar_has_is_an_error_with_its_line(load):
     assert caught.value.row == 6
 
 
-SEQUENCE = "name: x\ntables:\n  visits:\n    source: {path: a}\n    sequence_order: day\n    columns: {day: {kind: KIND}}\n"
+SEQUENCE = (
+    "name: x\ntables:\n  visits:\n    source: {path: a}\n    sequence_order: day\n    columns: {day: {kind: KIND}}\n"
+)
 
 
 @pytest.mark.parametrize("kind", ["date", "datetime", "number"])
