@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from synth_assets import __version__
-from synth_assets.cli import budget, chain, files, home, judge, people, privacy, unmask
+from synth_assets.cli import budget, chain, files, home, judge, people, privacy, synthesis, unmask
 from synth_assets.cli.output import bind, emit_error, errors, libraries_silenced
 from synth_assets.errors import InputError, SynthAssetsError, withhold_values
 
@@ -41,7 +41,7 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, judge, budget, home):
+for group in (chain, files, people, unmask, synthesis, judge, budget, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 
