@@ -107,7 +107,7 @@ def trained(spec, times, training, *, epsilon, delta, seed):
     from synth_assets.tables.engine import Engine
 
     method, config = training
-    plan = plan_training(spec, method=method, epsilon=epsilon, delta=delta, options=training_options(config))
+    plan = plan_training(spec, method=method, epsilon=epsilon, delta=delta, options=training_options(method, config))
     times.append(time.process_time())
     done = train(plan, engine=Engine(threads=1), noise=SystemNoise(), gate=lambda: None, seed=seed)
     return done.model, done.events
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--undeclared", action="store_true")
-    parser.add_argument("--synthesizer", choices=("dp_marginals", "dp_tvae"), default="dp_marginals")
+    parser.add_argument("--synthesizer", choices=("dp_marginals", "dp_tvae", "dp_ctgan"), default="dp_marginals")
     parser.add_argument("--from-scratch", action="store_true")
     parser.add_argument("--share", type=float)
     parser.add_argument("--steps", type=int)

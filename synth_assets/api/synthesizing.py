@@ -78,7 +78,7 @@ def synthesize(
     Args:
         table: File or frame.
         out: File to write; a frame is returned when None.
-        synthesizer: dp_marginals, dp_tvae (a network trained by DP-SGD) or gaussian_copula (not private).
+        synthesizer: dp_marginals, dp_tvae or dp_ctgan (networks trained by DP-SGD) or gaussian_copula (not private).
         epsilon: Total epsilon of this release, charged to the population.
         delta: Its delta.
         rows: Rows to sample (default: the noisy number of rows of the source).

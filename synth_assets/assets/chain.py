@@ -26,7 +26,7 @@ from synth_assets.assets.wiring import Wiring
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import ConfigError
 
-BUILT_IN = frozenset({"dp_marginals", "dp_tvae"})
+BUILT_IN = frozenset({"dp_marginals", "dp_tvae", "dp_ctgan"})
 
 
 def build_dataset(

@@ -91,12 +91,13 @@ def _job(wiring: Wiring, synthesizer: SynthesizerConfig, stage: Stage, split: Ar
     from synth_assets.synthesis.charged_training import TrainingJob
     from synth_assets.synthesis.dpsgd.options import method_of, training_options
 
+    method = method_of(synthesizer.name)
     return TrainingJob(
-        method=method_of(synthesizer.name),
+        method=method,
         spec=release_spec(wiring, split, stage.store.path(split)),
         epsilon=synthesizer.epsilon,
         delta=synthesizer.delta,
-        options=training_options(synthesizer.training),
+        options=training_options(method, synthesizer.training),
         seed=child_seed(wiring.config.seed, wiring.keys.model(synthesizer.name)),
     )
 

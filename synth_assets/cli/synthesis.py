@@ -29,7 +29,7 @@ def synthesize(
     file: FileArgument,
     out: OutOption,
     synthesizer: Annotated[
-        str, typer.Option(metavar="NAME", help="dp_marginals, dp_tvae, or gaussian_copula (not private).")
+        str, typer.Option(metavar="NAME", help="dp_marginals, dp_tvae, dp_ctgan, or gaussian_copula (not private).")
     ] = "dp_marginals",
     epsilon: Annotated[float, typer.Option(metavar="E", help="Total epsilon of this release.")] = 1.0,
     delta: Annotated[float, typer.Option(metavar="D", help="Its delta.")] = 1e-6,

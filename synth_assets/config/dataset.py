@@ -158,14 +158,17 @@ class BudgetConfig(Config):
 
 
 class TrainingConfig(Config):
-    """Training of dp_tvae by DP-SGD. All numbers are public: none may be chosen by a look at the data."""
+    """Training of dp_tvae and dp_ctgan by DP-SGD. All numbers are public: none may be chosen by a look at the data."""
 
     warm_start: bool = Field(default=True, description="Train first on samples of noisy marginals, which is free.")
     share: float | None = Field(
         default=None, gt=0, lt=1, description="Share of the budget for DP-SGD: 0.1, or 0.97 without a warm start."
     )
     steps: int | None = Field(
-        default=None, ge=1, le=100_000, description="Steps of DP-SGD: 60, or 200 without a warm start."
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Steps of DP-SGD: 60; without a warm start 200 for dp_tvae, 300 for dp_ctgan.",
     )
     sampling_rate: float = Field(default=0.1, gt=0, le=1, description="Chance of a unit of privacy to be in a step.")
     clip: float = Field(default=1.0, gt=0, le=1000, description="Bound of a unit's gradient in L2 norm.")
@@ -174,13 +177,15 @@ class TrainingConfig(Config):
 class SynthesizerConfig(Config):
     """One synthesizer of the dataset, its privacy parameters and how many rows to make."""
 
-    name: Literal["dp_marginals", "dp_tvae", "gaussian_copula"]
+    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula"]
     epsilon: float = Field(default=1.0, gt=0, le=100)
     delta: float = Field(default=1e-6, gt=0, lt=1e-2)
     rows: int | None = Field(
         default=None, ge=1, description="Rows of the root table; the (noisy) number of the source when absent."
     )
-    training: TrainingConfig | None = Field(default=None, description="Of dp_tvae; its defaults when absent.")
+    training: TrainingConfig | None = Field(
+        default=None, description="Of dp_tvae and dp_ctgan; their defaults when absent."
+    )
 
     @property
     def differentially_private(self) -> bool:
@@ -190,7 +195,7 @@ class SynthesizerConfig(Config):
     @property
     def trained_on_rows(self) -> bool:
         """Whether it is a network trained by DP-SGD: on the rows, in place of noisy tables alone."""
-        return self.name == "dp_tvae"
+        return self.name in {"dp_tvae", "dp_ctgan"}
 
     @model_validator(mode="after")
     def _only_networks_train(self) -> SynthesizerConfig:

@@ -164,7 +164,11 @@ def training_key(job: TrainingJob, charge: Charge) -> str:
         data_version=charge.data_version,
         domain=spec_hash(job.spec),
         mechanism=f"{job.method}/{VERSION}",
-        parameters={"epsilon": job.epsilon, "delta": job.delta, **job.options.model_dump(mode="json")},
+        parameters={
+            "epsilon": job.epsilon,
+            "delta": job.delta,
+            **job.options.model_dump(mode="json", exclude_none=True),
+        },
     )
 
 

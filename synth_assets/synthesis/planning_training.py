@@ -31,12 +31,13 @@ def forecast_training(
     Raises:
         ConfigError: several tables, or the configuration contradicts itself.
     """
+    method = method_of(synthesizer.name)
     plan = plan_training(
         spec,
-        method=method_of(synthesizer.name),
+        method=method,
         epsilon=synthesizer.epsilon,
         delta=synthesizer.delta,
-        options=training_options(synthesizer.training),
+        options=training_options(method, synthesizer.training),
     )
     cost = spent(plan.events, plan.delta)
     judged = _judged(plan, units)

@@ -1,6 +1,6 @@
 """The scan of a stored network: public cells, bins and shares over them, weights of the planned shapes, and nothing else.
 
-What belongs here: the form of dp_tvae's folder. What does not: the forms of dp_marginals, and how bytes are compared (scan.py).
+What belongs here: the form of a network's folder. What does not: the forms of dp_marginals, and how bytes are compared (scan.py).
 """
 
 from __future__ import annotations

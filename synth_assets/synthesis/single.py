@@ -207,9 +207,9 @@ def _trained(
     from synth_assets.synthesis.dpsgd.options import method_of, training_options
     from synth_assets.synthesis.scan_training import scan_trained
 
-    chosen = job.synthesizer
+    chosen, method = job.synthesizer, method_of(job.synthesizer.name)
     training = TrainingJob(
-        method_of(chosen.name), spec, chosen.epsilon, chosen.delta, training_options(chosen.training),
+        method, spec, chosen.epsilon, chosen.delta, training_options(method, chosen.training),
         child_seed(job.seed, "fit"),
     )  # fmt: skip
     progress("measuring under differential privacy")

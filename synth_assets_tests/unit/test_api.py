@@ -259,22 +259,26 @@ def test_the_same_measurement_is_charged_once(synthesize: Synthesize, home: Path
     assert status.unit == "row"
 
 
+@pytest.mark.parametrize("method", ["dp_tvae", "dp_ctgan"])
 def test_a_network_is_trained_and_charged_once(
-    synthesize: Synthesize, home: Path, monkeypatch: pytest.MonkeyPatch
+    synthesize: Synthesize, home: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     from synth_assets.synthesis.dpsgd import options
 
-    quick = options.TrainingOptions(steps=3, hidden=8, latent=2, warm_rows=500, warm_epochs=1, tilt_rows=300)
-    monkeypatch.setattr(options, "training_options", lambda _config: quick)
+    small = {"steps": 3, "hidden": 8, "latent": 2, "warm_rows": 500, "warm_epochs": 1, "tilt_rows": 300}
+    usual = options.training_options
+    monkeypatch.setattr(
+        options, "training_options", lambda method, config: usual(method, config).model_copy(update=small)
+    )
     told: list[str] = []
-    made = synthesize(synthesizer="dp_tvae", progress=told.append)
+    made = synthesize(synthesizer=method, progress=told.append)
     assert made.privacy is not None
-    assert made.privacy.mechanism == "dp_tvae"
+    assert made.privacy.mechanism == method
     assert made.spent == made.privacy.spent.epsilon <= 3
-    assert any("step 3 of 3, epsilon so far" in step for step in told)
+    assert any("step 3 of 3, epoch 0.3 of 0.3, epsilon so far" in step for step in told)
     assert isinstance(made.table, pd.DataFrame)
     assert set(made.table["sex"]) <= {"F", "M"}
-    again = synthesize(synthesizer="dp_tvae", seed=8)
+    again = synthesize(synthesizer=method, seed=8)
     assert again.spent == 0
     assert len(api.open_budget(home).status("people").releases) == 1
 

@@ -1,1 +1,1 @@
-"""Neural synthesizers trained by DP-SGD: a variational autoencoder (dp_tvae)."""
+"""Neural synthesizers trained by DP-SGD: a variational autoencoder (dp_tvae), a GAN (dp_ctgan)."""

@@ -1,7 +1,7 @@
 """A trained network with what turns its bins into values: sampled, stored and loaded without the data.
 
 What belongs here: the stored form (safetensors and JSON, with a hash) and sampling through the release's own writer. What does not:
-training (train.py), layers (tvae.py).
+training (train.py), layers (tvae.py, ctgan.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 from synth_assets.errors import InputError
 from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_file
+from synth_assets.synthesis.dpsgd.ctgan import Gan
 from synth_assets.synthesis.dpsgd.layout import bin_shares, layout_of
+from synth_assets.synthesis.dpsgd.network import Network
 from synth_assets.synthesis.dpsgd.options import Method, TrainingOptions
 from synth_assets.synthesis.dpsgd.tvae import Vae
 from synth_assets.synthesis.marginals.measurements import FORMAT_VERSION, read_arrays, read_record, write_arrays
@@ -45,7 +47,7 @@ class TrainedModel:
     method: Method
     links: ReleaseLinks
     values: MarginalModel
-    network: Vae
+    network: Network
     target: str | None
     options: TrainingOptions
 
@@ -66,7 +68,7 @@ class TrainedModel:
             "format_version": FORMAT_VERSION,
             "method": self.method,
             "target": self.target,
-            "options": self.options.model_dump(mode="json"),
+            "options": self.options.model_dump(mode="json", exclude_none=True),
             "sha256": hash_file(folder / ARRAYS),
         }
         atomic.write_text(folder / RECORD, json.dumps(record, indent=1, sort_keys=True))
@@ -85,8 +87,6 @@ def load_trained(folder: Path, *, device: str = "auto") -> TrainedModel:
         MissingArtifactError: a file is not there.
         InputError: the files are of another format version, or the weights are not those that were saved.
     """
-    import torch
-
     record, arrays = read_record(folder / RECORD), read_arrays(folder / ARRAYS)
     if hash_file(folder / ARRAYS) != record["sha256"]:
         raise InputError(
@@ -98,22 +98,22 @@ def load_trained(folder: Path, *, device: str = "auto") -> TrainedModel:
     values = MarginalModel.load(folder / VALUES)
     options = TrainingOptions.model_validate(record["options"])
     network = make_network(values, record["target"], options, seed=0, device=device)
-    network.layers.load_state_dict({n: torch.from_numpy(np.array(a)) for n, a in arrays.items()})
+    network.layers.load_state_dict({n: network.put(a) for n, a in arrays.items()})
     return TrainedModel(record["method"], links, values, network, record["target"], options)
 
 
 def make_network(
     values: MarginalModel, target: str | None, options: TrainingOptions, *, seed: int, device: str = "auto"
-) -> Vae:
-    """A network with fresh weights, for bins and noisy shares of a marginal model."""
+) -> Network:
+    """A network with fresh weights, for bins and noisy shares of a marginal model; a GAN where the options have its numbers."""
+    layout, chosen = layout_of(values, target), choose_device(device)
+    if options.gan is not None:
+        return Gan(
+            layout, hidden=options.hidden, latent=options.latent, gan=options.gan, seed=seed, device=chosen
+        )  # fmt: skip
     return Vae(
-        layout_of(values, target),
-        hidden=options.hidden,
-        latent=options.latent,
-        beta=options.beta,
-        seed=seed,
-        device=choose_device(device),
-    )
+        layout, hidden=options.hidden, latent=options.latent, beta=options.beta, seed=seed, device=chosen
+    )  # fmt: skip
 
 
 def values_of(model: MarginalModel) -> MarginalModel:

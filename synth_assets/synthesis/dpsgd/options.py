@@ -5,6 +5,7 @@ What belongs here: constants. What does not: anything learned from data. Where t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, cast, get_args
 
 from pydantic import Field
@@ -13,10 +14,28 @@ from synth_assets.config.dataset import TrainingConfig
 from synth_assets.errors import InputError
 from synth_assets.privacy.records import Record
 
-Method = Literal["dp_tvae"]
-STEPS_WARM, STEPS_COLD = 60, 200
-RATE_WARM, RATE_COLD = 3e-4, 1e-2
+Method = Literal["dp_tvae", "dp_ctgan"]
 SHARE_WARM, SHARE_COLD = 0.1, 0.97
+
+
+class GanOptions(Record):
+    """Numbers of the game between generator and critic.
+
+    Attributes:
+        critic: Width of the critic's hidden layers: noise falls on each of its weights.
+        generator_rate: Step size of the generator's Adam under DP-SGD; `TrainingOptions.rate` is the critic's.
+        generator_steps: Steps of the generator after each of the critic.
+        fakes: Rows that the generator makes in each.
+        penalty: Weight of the squared slope of the critic at made-up rows.
+        average: Memory of the running average of the generator's weights, per step.
+    """
+
+    critic: int = Field(default=32, ge=1)
+    generator_rate: float = Field(default=1e-3, gt=0)
+    generator_steps: int = Field(default=1, ge=1)
+    fakes: int = Field(default=1000, ge=1)
+    penalty: float = Field(default=0.5, ge=0)
+    average: float = Field(default=0.99, ge=0, lt=1)
 
 
 class TrainingOptions(Record):
@@ -31,21 +50,22 @@ class TrainingOptions(Record):
         rate: Step size of Adam under DP-SGD.
         hidden: Width of hidden layers.
         latent: Width of the latent vector.
-        beta: Weight of the latent term.
+        beta: Weight of the latent term of dp_tvae.
         warm_rows: Rows that are sampled from the marginal model.
         warm_epochs: Passes over them.
         warm_batch: Rows of one step on them.
         warm_rate: Step size of Adam on them, falling to 0.
         tilt_rounds: Rounds in which the decoder's shares are brought to the noisy ones.
         tilt_rows: Rows that are drawn in each.
+        gan: Of dp_ctgan alone.
     """
 
     warm_start: bool = True
     share: float = Field(default=SHARE_WARM, gt=0, lt=1)
-    steps: int = Field(default=STEPS_WARM, ge=1, le=100_000)
+    steps: int = Field(default=60, ge=1, le=100_000)
     sampling_rate: float = Field(default=0.1, gt=0, le=1)
     clip: float = Field(default=1.0, gt=0)
-    rate: float = Field(default=RATE_WARM, gt=0)
+    rate: float = Field(default=3e-4, gt=0)
     hidden: int = Field(default=128, ge=1)
     latent: int = Field(default=32, ge=1)
     beta: float = Field(default=1.0, gt=0)
@@ -55,6 +75,17 @@ class TrainingOptions(Record):
     warm_rate: float = Field(default=2e-3, gt=0)
     tilt_rounds: int = Field(default=4, ge=0)
     tilt_rows: int = Field(default=30_000, ge=1)
+    gan: GanOptions | None = None
+
+
+DEFAULTS: Mapping[tuple[Method, bool], TrainingOptions] = {  # by method and warm start
+    ("dp_tvae", True): TrainingOptions(),
+    ("dp_tvae", False): TrainingOptions(warm_start=False, share=SHARE_COLD, steps=200, rate=1e-2),
+    ("dp_ctgan", True): TrainingOptions(rate=2e-4, latent=64, gan=GanOptions(generator_rate=2e-4)),
+    ("dp_ctgan", False): TrainingOptions(
+        warm_start=False, share=SHARE_COLD, steps=300, rate=2e-3, latent=64, gan=GanOptions()
+    ),
+}
 
 
 def method_of(name: str) -> Method:
@@ -69,15 +100,15 @@ def method_of(name: str) -> Method:
     raise InputError(f"{name!r} is not trained by DP-SGD.", key="synthesizer")
 
 
-def training_options(config: TrainingConfig | None) -> TrainingOptions:
-    """The numbers for what a person declared."""
+def training_options(method: Method, config: TrainingConfig | None) -> TrainingOptions:
+    """The numbers for what a person declared; the defaults of the method for the rest."""
     config = config or TrainingConfig()
-    warm = config.warm_start
-    return TrainingOptions(
-        warm_start=warm,
-        share=config.share if config.share is not None else SHARE_WARM if warm else SHARE_COLD,
-        steps=config.steps if config.steps is not None else STEPS_WARM if warm else STEPS_COLD,
-        sampling_rate=config.sampling_rate,
-        clip=config.clip,
-        rate=RATE_WARM if warm else RATE_COLD,
+    usual = DEFAULTS[method, config.warm_start]
+    return usual.model_copy(
+        update={
+            "share": usual.share if config.share is None else config.share,
+            "steps": usual.steps if config.steps is None else config.steps,
+            "sampling_rate": config.sampling_rate,
+            "clip": config.clip,
+        }
     )

@@ -1,7 +1,7 @@
 """One step of DP-SGD: Poisson sample of units, gradients clipped per unit, noise, division by a public number. Counted by itself.
 
-What belongs here: the only code that turns private rows into a gradient. What does not: the networks and their loss (tvae.py), and how
-the gradient is used. Norms of per-row gradients by Opacus' ghost clipping. Derivation and limits: docs/mechanisms/dp_sgd.md.
+What belongs here: the only code that turns private rows into a gradient. What does not: losses (tvae.py, ctgan.py) and what a gradient
+is for. Norms of per-row gradients by Opacus' ghost clipping. Derivation and limits: docs/mechanisms/dp_sgd.md.
 
 Source: Abadi et al., "Deep Learning with Differential Privacy", 2016, algorithm 1.
 """
@@ -54,7 +54,6 @@ class PrivateSteps:
         expected: Public number that the noisy sum is divided by: about sampling rate * units.
         noise: Source of noise, samples and the randomness within the loss.
         inside: Normal numbers that the loss of one row takes.
-        device: Of the layers.
     """
 
     def __init__(
@@ -67,12 +66,13 @@ class PrivateSteps:
         expected: float,
         noise: StepNoise,
         inside: int,
-        device: str,
     ) -> None:
         self.rows, self.plan, self.clip, self.expected, self.noise = rows, plan, clip, expected, noise
-        self.inside, self.device, self.taken = inside, device, 0
+        self.inside, self.taken = inside, 0
         self.parameters: list[Parameter] = [p for p in layers.parameters() if p.requires_grad]
+        self.device = self.parameters[0].device
         self._hooked = _hooked(layers, clip)
+        self._hooked.disable_hooks()  # the same layers may be used beside the steps
 
     @property
     def events(self) -> tuple[SampledGaussianEvent, ...]:
@@ -133,17 +133,17 @@ class PrivateSteps:
                 return
             losses, norms = self._norms(codes, inside, loss)
         weights = (bound / norms.clamp(min=1e-12)).clamp(max=1.0)
-        self._hooked.disable_hooks()
         gradients = torch.autograd.grad((losses * weights).sum(), self.parameters)
-        self._hooked.enable_hooks()
         for total, gradient in zip(totals, gradients, strict=True):
             total.add_(gradient)
 
     def _norms(self, codes: Tensor, inside: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
         """Loss of each row, with its graph, and the norm of each row's gradient over all parameters."""
+        self._hooked.enable_hooks()
         losses = loss(codes, inside)
         losses.sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
         norms: Tensor = self._hooked.get_norm_sample()
+        self._hooked.disable_hooks()
         for parameter in self.parameters:
             parameter.grad = None
         return losses, norms

@@ -18,9 +18,9 @@ from synth_assets.privacy.mechanisms import StepNoise
 from synth_assets.privacy.records import Event
 from synth_assets.seeds import child_seed
 from synth_assets.synthesis.dpsgd.model import TrainedModel, make_network, values_of
+from synth_assets.synthesis.dpsgd.network import Network
 from synth_assets.synthesis.dpsgd.plan import TrainingPlan
 from synth_assets.synthesis.dpsgd.steps import PrivateRows, PrivateSteps
-from synth_assets.synthesis.dpsgd.tvae import Vae
 from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.model import MarginalModel
@@ -90,59 +90,47 @@ def train(
     if plan.options.warm_start:
         warm_up(network, marginal, plan, seed=child_seed(seed, "warm"), report=report)
     steps = PrivateSteps(
-        network.layers,
+        network.private,
         _rows(plan, marginal, network, engine, gate),
         plan.steps,
         clip=plan.options.clip,
         expected=max(1.0, plan.steps.sampling_rate * marginal.rows / plan.table.max_per_unit),
         noise=noise,
-        inside=network.latent,
-        device=network.device,
+        inside=network.inside,
     )
-    descend(network, steps, plan, measured.events, report)
+    descend(network, steps, plan, measured.events, seed=child_seed(seed, "descent"), report=report)
     network.tilt(plan.options.tilt_rounds, plan.options.tilt_rows, np.random.default_rng(child_seed(seed, "tilt")))
     model = TrainedModel(plan.method, measured.links, values_of(marginal), network, plan.target, plan.options)
     return Training(model, measured, (*measured.events, *steps.events))
 
 
-def warm_up(network: Vae, marginal: MarginalModel, plan: TrainingPlan, *, seed: int, report: Report) -> None:
+def warm_up(network: Network, marginal: MarginalModel, plan: TrainingPlan, *, seed: int, report: Report) -> None:
     """Train on samples of the model of noisy tables: post-processing, which needs no noise and costs nothing."""
-    import torch
-
     o, rng = plan.options, np.random.default_rng(child_seed(seed, "rows"))
     drawn = sample_bins(marginal, o.warm_rows, rng)
-    codes = torch.from_numpy(np.stack([drawn[n] for n in network.layout.order], axis=1)).to(network.device)
+    codes = network.put(np.stack([drawn[n] for n in network.layout.order], axis=1))
     total = max(1, o.warm_epochs * o.warm_rows // o.warm_batch)
-    optimiser = torch.optim.Adam(network.layers.parameters(), lr=o.warm_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
-    clock = _Clock(total)
+    learn, clock = network.warm(o, total, rng), _Clock(total)
     for step in range(total):
-        some = torch.from_numpy(rng.integers(0, o.warm_rows, o.warm_batch)).to(network.device)
-        normal = torch.from_numpy(rng.standard_normal((o.warm_batch, network.latent), dtype=np.float32))
-        loss = network.losses(codes[some], normal.to(network.device)).mean()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+        learn(codes[network.put(rng.integers(0, o.warm_rows, o.warm_batch))])
         if clock.due(step):
             epoch = 1 + step * o.warm_batch // o.warm_rows
             report(f"warm start, epoch {epoch} of {o.warm_epochs}, {clock.left(step)}", (step + 1) / total)
 
 
-def descend(network: Vae, steps: PrivateSteps, plan: TrainingPlan, before: tuple[Event, ...], report: Report) -> None:
-    """All steps of DP-SGD, always: nothing that is seen on the way ends them."""
-    import torch
-
-    optimiser = torch.optim.Adam(network.layers.parameters(), lr=plan.options.rate)
-    total = plan.steps.count
-    clock = _Clock(total)
+def descend(
+    network: Network, steps: PrivateSteps, plan: TrainingPlan, before: tuple[Event, ...], *, seed: int, report: Report
+) -> None:
+    """All steps of DP-SGD, always: nothing that is seen on the way ends them. The seed is of what follows on a step."""
+    total, rate = plan.steps.count, plan.steps.sampling_rate
+    learn, clock = network.descent(plan.options, np.random.default_rng(seed)), _Clock(total)
     for step in range(total):
-        steps.step(network.losses)
-        optimiser.step()
+        learn(steps)
         if clock.due(step):
             epsilon = epsilon_spent((*before, *steps.events), plan.delta)
             report(
-                f"DP-SGD, step {step + 1} of {total}, epsilon so far {epsilon:.3f}, {clock.left(step)}",
+                f"DP-SGD, step {step + 1} of {total}, epoch {(step + 1) * rate:.3g} of {total * rate:.3g}, "
+                f"epsilon so far {epsilon:.3f}, {clock.left(step)}",
                 (step + 1) / total,
             )
 
@@ -163,7 +151,7 @@ class _Clock:
 
 
 def _rows(
-    plan: TrainingPlan, marginal: MarginalModel, network: Vae, engine: Engine, gate: Callable[[], None]
+    plan: TrainingPlan, marginal: MarginalModel, network: Network, engine: Engine, gate: Callable[[], None]
 ) -> PrivateRows:
     """The private rows as bins, in the order of the network's blocks: what each becomes depends on itself and public facts alone."""
     domain = TableDomain(columns=tuple(_domain(c) for c in marginal.columns))

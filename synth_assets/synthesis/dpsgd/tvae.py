@@ -1,7 +1,7 @@
-"""The networks of dp_tvae: a variational autoencoder of one-hot bins whose decoder is conditioned on the target.
+"""The network of dp_tvae: a variational autoencoder of one-hot bins whose decoder is conditioned on the target.
 
-What belongs here: layers, the loss of one row, and bins drawn from the decoder. What does not: privacy (steps.py), files (model.py).
-No normalisation over a batch, no statistic of the data: the loss of a row depends on that row alone.
+What belongs here: layers, the loss of one row, and how they learn from it. What does not: privacy (steps.py), files (model.py), bins
+drawn from the decoder (network.py). No statistic of the data or of a batch: the loss of a row depends on that row alone.
 
 Source: Xu, Skoularidou, Cuesta-Infante, Veeramachaneni, "Modeling Tabular Data using Conditional GAN", 2019, section 4.5 (TVAE).
 Changes: numbers are bins of noisy one-way tables in place of a mixture fitted to the data; the decoder starts at the noisy one-way
@@ -10,22 +10,26 @@ shares; the declared target is no output but a condition, drawn from its noisy s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synth_assets.synthesis.dpsgd.layout import Layout
+from synth_assets.synthesis.dpsgd.network import Network, beside
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import ModuleDict
+    from torch.nn import Linear
 
-CHUNK_ROWS = 16_384
+    from synth_assets.synthesis.dpsgd.options import TrainingOptions
+    from synth_assets.synthesis.dpsgd.steps import PrivateSteps
+
 LAYERS = ("encoder_in", "encoder_out", "decoder_in", "decoder_middle", "decoder_out")
+START = 0.1
 
 
-class Vae:
+class Vae(Network):
     """Encoder and decoder.
 
     Args:
@@ -42,6 +46,7 @@ class Vae:
         from torch import nn
 
         self.layout, self.latent, self.beta, self.device = layout, latent, beta, device
+        self.inside = latent
         width, classes = layout.width, layout.classes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed % 2**63)
@@ -50,119 +55,65 @@ class Vae:
             self.decoder_in = nn.Linear(latent + classes, hidden)
             self.decoder_middle = nn.Linear(hidden, hidden)
             self.decoder_out = nn.Linear(hidden + classes, width)
-        self.layers: ModuleDict = nn.ModuleDict({name: getattr(self, name) for name in LAYERS})
-        self._start()
-        self.layers.to(device)
-        self._offsets = torch.from_numpy(layout.offsets[:-1]).to(device)
+        self._start(START)
+        self.layers = nn.ModuleDict({name: getattr(self, name) for name in LAYERS}).to(device)
+        self.private = self.layers
 
-    def _start(self) -> None:
-        """The decoder starts at the noisy shares, whatever it is given."""
-        import torch
-
-        shares = np.concatenate([np.log(s) for s in self.layout.shares[: len(self.layout.names)]])
-        with torch.no_grad():
-            self.decoder_out.weight.mul_(0.1)
-            self.decoder_out.bias.copy_(torch.from_numpy(shares.astype(np.float32)))
+    @property
+    def last(self) -> Linear:
+        """See `Network`."""
+        return self.decoder_out
 
     def losses(self, codes: Tensor, normal: Tensor) -> Tensor:
-        """Negative evidence lower bound of each row.
-
-        Args:
-            codes: Bins, int64, shape (rows, columns): the features, then the target.
-            normal: Standard normal numbers, shape (rows, latent).
-
-        Returns:
-            Shape (rows,).
-        """
+        """Negative evidence lower bound of each row; see `Network`."""
         import torch
         from torch.nn import functional as F  # noqa: N812  the usual name
 
-        d = len(self.layout.names)
-        label = self._label(codes[:, d]) if self.layout.classes else None
-        hot = torch.zeros(len(codes), self.layout.width, device=self.device)
-        at = codes[:, :d] + self._offsets
-        hot.scatter_(1, at, 1.0)
-        hidden = F.elu(self.encoder_in(_beside(hot, label)))
+        hot, label = self.hot(codes)
+        hidden = F.elu(self.encoder_in(beside(hot, label)))
         mean, spread = self.encoder_out(hidden).chunk(2, dim=1)
         spread = 3.0 * torch.tanh(spread / 3.0)
         logits = self.logits(mean + torch.exp(spread) * normal, label)
-        told = torch.stack([b.logsumexp(1) for b in self._blocks(logits)], 1)
-        missed = (told - logits.gather(1, at)).sum(1)
+        told = sum(b.logsumexp(1) for b in self.blocks(logits))
+        missed = told - (logits * hot).sum(1)
         latent = 0.5 * (mean**2 + torch.exp(2 * spread) - 1 - 2 * spread).sum(1)
         loss: Tensor = missed + self.beta * latent
         return loss
 
     def logits(self, z: Tensor, label: Tensor | None) -> Tensor:
-        """Unnormalised logarithms of all bins, shape (rows, width)."""
+        """See `Network`."""
         from torch.nn import functional as F  # noqa: N812  the usual name
 
-        hidden = F.elu(self.decoder_in(_beside(z, label)))
+        hidden = F.elu(self.decoder_in(beside(z, label)))
         hidden = F.elu(self.decoder_middle(hidden))
-        out: Tensor = self.decoder_out(_beside(hidden, label))
+        out: Tensor = self.decoder_out(beside(hidden, label))
         return out
 
-    def _blocks(self, logits: Tensor) -> tuple[Tensor, ...]:
-        """One block per column."""
+    def warm(self, options: TrainingOptions, total: int, rng: np.random.Generator) -> Callable[[Tensor], None]:
+        """Plain Adam, its step size falling to 0; see `Network`."""
         import torch
 
-        return torch.split(logits, list(self.layout.sizes), dim=1)
+        optimiser = torch.optim.Adam(self.layers.parameters(), lr=options.warm_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
 
-    def _label(self, classes: Tensor) -> Tensor:
-        from torch.nn import functional as F  # noqa: N812  the usual name
+        def learn(codes: Tensor) -> None:
+            normal = self.put(rng.standard_normal((len(codes), self.latent), dtype=np.float32))
+            loss = self.losses(codes, normal).mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
 
-        label: Tensor = F.one_hot(classes, self.layout.classes).float()
-        return label
+        return learn
 
-    def draw(self, rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Bins of every column for `rows` new rows; same generator state, same bins on one device."""
-        out = {name: np.empty(rows, dtype=np.int64) for name in self.layout.order}
-        if self.layout.target:
-            out[self.layout.target] = self._classes(rows, rng)
-        for start in range(0, rows, CHUNK_ROWS):
-            piece = slice(start, min(start + CHUNK_ROWS, rows))
-            for name, bins in self._piece(out, piece, rng):
-                out[name][piece] = bins
-        return out
-
-    def _classes(self, rows: int, rng: np.random.Generator) -> np.ndarray:
-        """Bins of the target by its noisy shares, stratified."""
-        share = np.cumsum(self.layout.shares[-1])
-        u = rng.permutation((np.arange(rows) + rng.random()) / max(rows, 1))
-        found = np.searchsorted(share, u * share[-1], side="right")
-        return np.asarray(np.minimum(found, self.layout.classes - 1))
-
-    def _piece(
-        self, out: dict[str, np.ndarray], piece: slice, rng: np.random.Generator
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """Bins of the features of some rows, for the classes that these have."""
+    def descent(self, options: TrainingOptions, rng: np.random.Generator) -> Callable[[PrivateSteps], None]:  # noqa: ARG002
+        """Adam on the noisy gradient; see `Network`."""
         import torch
 
-        rows, label = piece.stop - piece.start, None
-        with torch.no_grad():
-            if self.layout.target:
-                label = self._label(torch.from_numpy(out[self.layout.target][piece]).to(self.device))
-            z = torch.from_numpy(rng.standard_normal((rows, self.latent), dtype=np.float32)).to(self.device)
-            for name, block in zip(self.layout.names, self._blocks(self.logits(z, label)), strict=True):
-                cumulative = block.softmax(1).cumsum(1)
-                u = torch.from_numpy(rng.random((rows, 1), dtype=np.float32)).to(self.device) * cumulative[:, -1:]
-                yield name, (cumulative <= u).sum(1).clamp(max=block.shape[1] - 1).cpu().numpy()
+        optimiser = torch.optim.Adam(self.private.parameters(), lr=options.rate)
 
-    def tilt(self, rounds: int, rows: int, rng: np.random.Generator) -> None:
-        """Bring the shares of single bins, over many rows, to the noisy ones: the decoder's last offsets move, nothing else."""
-        import torch
+        def learn(steps: PrivateSteps) -> None:
+            steps.step(self.losses)
+            optimiser.step()
 
-        bias = self.decoder_out.bias
-        for _ in range(rounds):
-            drawn = self.draw(rows, rng)
-            for i, (name, size) in enumerate(zip(self.layout.names, self.layout.sizes, strict=True)):
-                found = (np.bincount(drawn[name], minlength=size) + 1) / (rows + size)
-                move = np.clip(np.log(self.layout.shares[i] / found), -1, 1)
-                first = int(self.layout.offsets[i])
-                with torch.no_grad():
-                    bias[first : first + size] += torch.from_numpy(move.astype(np.float32)).to(self.device)
-
-
-def _beside(x: Tensor, label: Tensor | None) -> Tensor:
-    import torch
-
-    return x if label is None else torch.cat([x, label], dim=1)
+        return learn

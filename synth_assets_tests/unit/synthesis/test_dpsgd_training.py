@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from synth_assets.config.dataset import ColumnConfig, TrainingConfig
 from synth_assets.errors import (
@@ -36,7 +37,7 @@ from synth_assets.synthesis.charged import Charge
 from synth_assets.synthesis.charged_training import TrainingJob, train_charged, training_key
 from synth_assets.synthesis.dpsgd import train as train_module
 from synth_assets.synthesis.dpsgd.model import TrainedModel, load_trained
-from synth_assets.synthesis.dpsgd.options import TrainingOptions, method_of, training_options
+from synth_assets.synthesis.dpsgd.options import GanOptions, Method, TrainingOptions, method_of, training_options
 from synth_assets.synthesis.dpsgd.plan import TrainingPlan, plan_training
 from synth_assets.synthesis.dpsgd.steps import PrivateSteps
 from synth_assets.synthesis.dpsgd.train import Training, train
@@ -51,6 +52,13 @@ CANARY = "canary@example.org"
 QUICK = TrainingOptions(
     steps=3, hidden=12, latent=3, warm_rows=600, warm_epochs=1, warm_batch=100, tilt_rounds=1, tilt_rows=500
 )
+METHODS: tuple[Method, ...] = ("dp_tvae", "dp_ctgan")
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> Method:
+    """Every network."""
+    return method_of(request.param)
 
 
 def open_gate() -> None:
@@ -63,9 +71,15 @@ def spec(make_spec: Callable[..., TableSpec], people: pa.Table, people_configs: 
     return ReleaseSpec(tables=(table,), target=("people", "outcome"))
 
 
-def planned(spec: ReleaseSpec, quick: MarginalOptions, epsilon: float = 8.0, **changes: Any) -> TrainingPlan:
-    options = QUICK.model_copy(update=changes)
-    return plan_training(spec, method="dp_tvae", epsilon=epsilon, delta=1e-6, options=options, marginals=quick)
+def quick_options(method: Method, **changes: Any) -> TrainingOptions:
+    return QUICK.model_copy(update={"gan": GanOptions(fakes=50) if method == "dp_ctgan" else None, **changes})
+
+
+def planned(
+    spec: ReleaseSpec, quick: MarginalOptions, epsilon: float = 8.0, method: Method = "dp_tvae", **changes: Any
+) -> TrainingPlan:
+    options = quick_options(method, **changes)
+    return plan_training(spec, method=method, epsilon=epsilon, delta=1e-6, options=options, marginals=quick)
 
 
 def trained(plan: TrainingPlan, seed: int = 1, **options: Any) -> Training:
@@ -78,10 +92,10 @@ def trained(plan: TrainingPlan, seed: int = 1, **options: Any) -> Training:
 @pytest.mark.parametrize("warm", [True, False])
 @pytest.mark.parametrize("epsilon", [0.5, 3.0])
 def test_tables_and_steps_together_cost_the_target_and_no_more(
-    spec: ReleaseSpec, quick: MarginalOptions, epsilon: float, warm: bool
+    spec: ReleaseSpec, quick: MarginalOptions, epsilon: float, warm: bool, method: Method
 ) -> None:
-    options = training_options(TrainingConfig(warm_start=warm))
-    plan = plan_training(spec, method="dp_tvae", epsilon=epsilon, delta=1e-6, options=options, marginals=quick)
+    options = training_options(method, TrainingConfig(warm_start=warm))
+    plan = plan_training(spec, method=method, epsilon=epsilon, delta=1e-6, options=options, marginals=quick)
     cost = spent(plan.events, 1e-6)
     assert 0.995 * epsilon <= cost.epsilon <= epsilon
     assert verify(plan.events, cost).accountant == "opacus.prv"
@@ -110,9 +124,11 @@ def test_a_table_without_a_column_to_learn_is_refused(make_spec: Callable[..., T
 
 
 def test_what_is_declared_wins_over_the_defaults() -> None:
-    cold = training_options(TrainingConfig(warm_start=False, steps=7, share=0.5, clip=2.0, sampling_rate=0.2))
+    cold = training_options(
+        "dp_tvae", TrainingConfig(warm_start=False, steps=7, share=0.5, clip=2.0, sampling_rate=0.2)
+    )
     assert (cold.warm_start, cold.steps, cold.share, cold.clip, cold.sampling_rate) == (False, 7, 0.5, 2.0, 0.2)
-    assert training_options(None) == TrainingOptions()
+    assert training_options("dp_tvae", None) == TrainingOptions()
     with pytest.raises(InputError):
         method_of("gaussian_copula")
 
@@ -144,9 +160,10 @@ def test_neighbours_start_from_the_same_bytes_and_only_steps_carry_data(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     warm: bool,
+    method: Method,
 ) -> None:
     """Equal noisy tables, and one row more that is missing, extreme or ordinary: encoder, weights, divisor and model are the same bytes."""
-    plan = planned(spec, quick, warm_start=warm)
+    plan = planned(spec, quick, warm_start=warm, method=method)
     measured = trained(plan).measured
     seen = silenced(monkeypatch, measured)
     folder, hashes = spec.tables[0].path, []
@@ -166,10 +183,25 @@ def test_neighbours_start_from_the_same_bytes_and_only_steps_carry_data(
     assert all(seen[i : i + QUICK.steps] == first for i in range(0, len(seen), QUICK.steps))
 
 
-def test_two_trainings_with_one_seed_differ_since_noise_takes_none(spec: ReleaseSpec, quick: MarginalOptions) -> None:
-    plan = planned(spec, quick)
-    one, two = (trained(plan, seed=1).model.network.encoder_in.weight.detach().numpy() for _ in range(2))
-    assert not np.array_equal(one, two)
+def test_two_trainings_with_one_seed_differ_since_noise_takes_none(
+    spec: ReleaseSpec, quick: MarginalOptions, method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(spec, quick, method=method)
+    measured = trained(plan).measured
+    monkeypatch.setattr(train_module, "measure_release", lambda *args, **options: measured)
+    one, two = (trained(plan, seed=1).model.network.layers.state_dict() for _ in range(2))
+    assert not any(np.array_equal(one[name].numpy(), two[name].numpy()) for name in one)
+
+
+def test_the_critic_alone_takes_noisy_gradients_and_is_not_stored(
+    spec: ReleaseSpec, quick: MarginalOptions, tmp_path: Path
+) -> None:
+    network = trained(planned(spec, quick, method="dp_ctgan")).model
+    network.save(tmp_path)
+    names = load_file(tmp_path / "network.safetensors").keys()
+    assert {n.split("_")[0] for n in names} == {"generator"}
+    assert all(name.startswith("critic_") for name in network.network.private)
+    assert network.network.inside == 0
 
 
 def test_what_ran_is_what_was_planned(spec: ReleaseSpec, quick: MarginalOptions) -> None:
@@ -184,12 +216,14 @@ def test_repeatable_noise_is_refused_for_a_release(spec: ReleaseSpec, quick: Mar
         train(planned(spec, quick), engine=ENGINE, noise=zero_noise, gate=open_gate, seed=1)
 
 
-def test_progress_names_step_epsilon_and_time_but_no_loss(spec: ReleaseSpec, quick: MarginalOptions) -> None:
+def test_progress_names_step_epsilon_and_time_but_no_loss(
+    spec: ReleaseSpec, quick: MarginalOptions, method: Method
+) -> None:
     told: list[tuple[str, float]] = []
-    trained(planned(spec, quick), progress=lambda what, part: told.append((what, part)))
+    trained(planned(spec, quick, method=method), progress=lambda what, part: told.append((what, part)))
     words = [what for what, _ in told]
     assert any("epoch 1 of 1" in w and "s left" in w for w in words)
-    assert any("step 3 of 3, epsilon so far" in w for w in words)
+    assert any("step 3 of 3, epoch 0.3 of 0.3, epsilon so far" in w for w in words)
     assert not any("loss" in w for w in words)
     spent_so_far = [float(w.split("so far ")[1].split(",")[0]) for w in words if "so far" in w]
     assert spent_so_far == sorted(spent_so_far)
@@ -225,8 +259,8 @@ def test_persons_with_several_rows_are_bounded_and_drawn_whole(
 
 
 @pytest.fixture
-def model(spec: ReleaseSpec, quick: MarginalOptions) -> TrainedModel:
-    return trained(planned(spec, quick)).model
+def model(spec: ReleaseSpec, quick: MarginalOptions, method: Method) -> TrainedModel:
+    return trained(planned(spec, quick, method=method)).model
 
 
 def test_a_stored_model_samples_the_same_in_a_fresh_process(model: TrainedModel, tmp_path: Path) -> None:
@@ -265,8 +299,8 @@ def test_rows_are_made_as_wanted_and_by_default_about_as_many_as_there_were(
     assert 1900 < about < 2100
 
 
-def test_shares_of_the_sample_are_the_noisy_ones(spec: ReleaseSpec, quick: MarginalOptions, tmp_path: Path) -> None:
-    made = trained(planned(spec, quick, tilt_rounds=6, tilt_rows=4000)).model
+def test_shares_of_the_sample_are_the_noisy_ones(spec: ReleaseSpec, quick: MarginalOptions, method: Method) -> None:
+    made = trained(planned(spec, quick, method=method, tilt_rounds=6, tilt_rows=4000)).model
     drawn = made.network.draw(8000, np.random.default_rng(2))
     for name, noisy in zip(made.network.layout.order, made.network.layout.shares, strict=True):
         found = np.bincount(drawn[name], minlength=len(noisy)) / 8000
@@ -274,12 +308,12 @@ def test_shares_of_the_sample_are_the_noisy_ones(spec: ReleaseSpec, quick: Margi
 
 
 def test_no_value_of_a_single_row_is_in_any_file_or_note(
-    make_spec: Callable[..., TableSpec], people: pa.Table, quick: MarginalOptions, tmp_path: Path
+    make_spec: Callable[..., TableSpec], people: pa.Table, quick: MarginalOptions, tmp_path: Path, method: Method
 ) -> None:
     group = [CANARY, *people["group"].to_pylist()[1:]]
     score = [987654321, *people["score"].to_pylist()[1:]]
     rows = people.set_column(0, "group", pa.array(group)).set_column(1, "score", pa.array(score))
-    done = trained(planned(ReleaseSpec(tables=(make_spec("people", rows),)), quick))
+    done = trained(planned(ReleaseSpec(tables=(make_spec("people", rows),)), quick, method=method))
     done.model.save(tmp_path / "model")
     done.model.sample(seed=1, out=tmp_path / "model" / "sample")
     for file in (p for p in (tmp_path / "model").rglob("*") if p.is_file() and p.suffix != ".parquet"):
@@ -291,12 +325,12 @@ def test_no_value_of_a_single_row_is_in_any_file_or_note(
 
 
 def test_a_stored_model_is_its_plan_and_noisy_numbers_and_nothing_else(
-    spec: ReleaseSpec, quick: MarginalOptions, tmp_path: Path
+    spec: ReleaseSpec, quick: MarginalOptions, tmp_path: Path, method: Method
 ) -> None:
-    plan, folder = planned(spec, quick), tmp_path / "model"
+    plan, folder = planned(spec, quick, method=method), tmp_path / "model"
     trained(plan).model.save(folder)
     assert scan_trained(folder, plan) == ()
-    assert any("plan" in w for w in scan_trained(folder, planned(spec, quick, steps=4)))
+    assert any("plan" in w for w in scan_trained(folder, planned(spec, quick, method=method, steps=4)))
     (folder / "rows.csv").write_text("a,1")
     assert len(scan_trained(folder, plan)) == 1
     (folder / "rows.csv").unlink()
@@ -319,18 +353,21 @@ def charge(budget: float = 10.0) -> Charge:
     return Charge("people", "row", budget, 1e-5, "people/model_dp_tvae", "run-1", 0, "a" * 64)
 
 
-def job(spec: ReleaseSpec, epsilon: float = 2.0, **changes: Any) -> TrainingJob:
-    options = QUICK.model_copy(update={"warm_start": False, **changes})
-    return TrainingJob("dp_tvae", spec, epsilon, 1e-6, options, 3)
+def job(spec: ReleaseSpec, epsilon: float = 2.0, method: Method = "dp_tvae", **changes: Any) -> TrainingJob:
+    options = quick_options(method, **{"warm_start": False, **changes})
+    return TrainingJob(method, spec, epsilon, 1e-6, options, 3)
 
 
-def test_a_training_is_reserved_settled_and_reported(spec: ReleaseSpec, ledger: BudgetLedger, tmp_path: Path) -> None:
+def test_a_training_is_reserved_settled_and_reported(
+    spec: ReleaseSpec, ledger: BudgetLedger, tmp_path: Path, method: Method
+) -> None:
+    chosen = job(spec, method=method)
     report = train_charged(
-        job(spec), charge=charge(), ledger=ledger, engine=ENGINE, out=tmp_path / "out", repetitions=10_000
+        chosen, charge=charge(), ledger=ledger, engine=ENGINE, out=tmp_path / "out", repetitions=10_000
     )
     release = ledger.status("people").releases[0]
     assert (release.state, release.outcome) == ("settled", "done")
-    assert report.mechanism == "dp_tvae"
+    assert report.mechanism == method
     assert report.sampling_rate == 0.1
     assert 0.99 * 2 < report.spent.epsilon <= 2
     assert report.crosscheck.epsilon_lower <= report.spent.epsilon <= report.crosscheck.epsilon_upper * 1.01
@@ -338,7 +375,7 @@ def test_a_training_is_reserved_settled_and_reported(spec: ReleaseSpec, ledger: 
     assert report.empirical is not None
     assert report.empirical.passed
     assert 0 < report.epsilon_lower_bound <= report.spent.epsilon
-    found = ledger.find(training_key(job(spec), charge()))
+    found = ledger.find(training_key(chosen, charge()))
     assert found is not None
     assert found.reference == hash_folder(tmp_path / "out")
 
@@ -397,6 +434,7 @@ def test_another_seed_is_the_same_measurement_and_other_numbers_are_not(spec: Re
     assert training_key(TrainingJob("dp_tvae", spec, 2.0, 1e-6, job(spec).options, 99), charge()) == key
     assert training_key(job(spec, steps=4), charge()) != key
     assert training_key(job(spec, epsilon=2.5), charge()) != key
+    assert training_key(job(spec, method="dp_ctgan"), charge()) != key
 
 
 # the attack before it reads
