@@ -81,7 +81,7 @@ class TrainingOptions(Record):
 DEFAULTS: Mapping[tuple[Method, bool], TrainingOptions] = {  # by method and warm start
     ("dp_tvae", True): TrainingOptions(),
     ("dp_tvae", False): TrainingOptions(warm_start=False, share=SHARE_COLD, steps=200, rate=1e-2),
-    ("dp_ctgan", True): TrainingOptions(rate=2e-4, latent=64, gan=GanOptions(generator_rate=2e-4)),
+    ("dp_ctgan", True): TrainingOptions(rate=1e-4, latent=64, warm_epochs=8, gan=GanOptions(generator_rate=1e-4)),
     ("dp_ctgan", False): TrainingOptions(
         warm_start=False, share=SHARE_COLD, steps=300, rate=2e-3, latent=64, gan=GanOptions()
     ),
