@@ -22,7 +22,7 @@ from synth_assets.api.reading import (
     verdicts_of,
 )
 from synth_assets.api.spending import open_budget
-from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
+from synth_assets.config.dataset import TRAINED, ColumnConfig, SynthesizerConfig
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.opening import open_store
@@ -69,6 +69,7 @@ def synthesize(
     target: str | None = None,
     seed: int = 7,
     population: str | None = None,
+    from_scratch: bool = False,
     fresh: bool = False,
     home: Path | None = None,
     progress: Progress = silent,
@@ -87,6 +88,7 @@ def synthesize(
         target: Column that the model serves first (default: the one that the domain names).
         seed: Seed of initial weights and sampling; the noise never takes a seed.
         population: Whose budget pays (default: the file's stem).
+        from_scratch: Train a network from random weights, without a warm start on samples of noisy marginals.
         fresh: Measure and pay again although the same measurement is stored.
         home: Home folder with the budget ledger; the nearest one when None.
         progress: Called with the name of each step as it begins.
@@ -95,13 +97,13 @@ def synthesize(
         BudgetExceededError: the budget does not suffice. No data was read.
         CheckFailedError: an attack on the mechanism contradicts its claim. No data was read.
         ConfigError: the domain file has a mistake, or the table lacks a declared column or the target.
-        InputError: an unknown synthesizer, epsilon or delta out of range, a place that cannot be written.
+        InputError: an unknown synthesizer, one that has no `from_scratch`, epsilon or delta out of range, a place that cannot be written.
     """
     from synth_assets.exports.formats import write_table
     from synth_assets.synthesis.single import TableRelease, release_table
 
     path, settings = destination(out, table), settings_of(home)
-    method, warnings = _method(synthesizer, epsilon, delta, rows)
+    method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch)
     declared, aim = _domain(domain, columns, target)
     progress("reading")
     with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
@@ -138,7 +140,7 @@ def synthesize(
 
 
 def _method(
-    synthesizer: str, epsilon: float, delta: float, rows: int | None
+    synthesizer: str, epsilon: float, delta: float, rows: int | None, from_scratch: bool
 ) -> tuple[SynthesizerConfig, tuple[str, ...]]:
     """The checked parameters, and warnings.
 
@@ -152,6 +154,11 @@ def _method(
         raise InputError(
             f"there is no synthesizer {synthesizer!r}.", key="synthesizer", remedy=f"Use {' or '.join(known)}."
         )
+    if from_scratch and synthesizer not in TRAINED:
+        raise InputError(
+            f"{synthesizer} has no weights to start from.", key="from_scratch",
+            remedy=f"It is for the networks: {' and '.join(TRAINED)}.",
+        )  # fmt: skip
     if rows is not None and rows < 1:
         raise InputError("the number of rows must be at least 1.", key="rows")
     if not synthesizer.startswith("dp_"):
@@ -168,6 +175,8 @@ def _method(
             remedy="Recommended: delta 1e-06.",
         )  # fmt: skip
     config = {"name": synthesizer, "epsilon": epsilon, "delta": delta, "rows": rows}
+    if from_scratch:
+        config |= {"training": {"warm_start": False}}
     return SynthesizerConfig.model_validate(config), tuple(w.message for w in judged.warnings)
 
 

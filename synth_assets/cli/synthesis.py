@@ -49,6 +49,9 @@ def synthesize(
     population: Annotated[
         str | None, typer.Option(metavar="NAME", help="Whose budget pays (default: the file's stem).")
     ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Networks: from random weights, without a warm start.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure and pay again although the same measurement is stored.")
     ] = False,
@@ -68,7 +71,7 @@ def synthesize(
         made = api.synthesize(
             source, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
             domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
-            fresh=fresh, home=base, progress=progress,
+            from_scratch=from_scratch, fresh=fresh, home=base, progress=progress,
         )  # fmt: skip
     if as_json:
         told = {"out": str(made.table), "rows": made.rows, "epsilon_spent": made.spent, "privacy": made.privacy}

@@ -157,6 +157,9 @@ class BudgetConfig(Config):
         return self
 
 
+TRAINED = ("dp_tvae", "dp_ctgan")  # networks trained by DP-SGD
+
+
 class TrainingConfig(Config):
     """Training of dp_tvae and dp_ctgan by DP-SGD. All numbers are public: none may be chosen by a look at the data."""
 
@@ -195,7 +198,7 @@ class SynthesizerConfig(Config):
     @property
     def trained_on_rows(self) -> bool:
         """Whether it is a network trained by DP-SGD: on the rows, in place of noisy tables alone."""
-        return self.name in {"dp_tvae", "dp_ctgan"}
+        return self.name in TRAINED
 
     @model_validator(mode="after")
     def _only_networks_train(self) -> SynthesizerConfig:

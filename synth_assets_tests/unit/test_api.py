@@ -283,6 +283,25 @@ def test_a_network_is_trained_and_charged_once(
     assert len(api.open_budget(home).status("people").releases) == 1
 
 
+def test_a_network_may_start_from_random_weights(
+    synthesize: Synthesize, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_assets.synthesis.dpsgd import options
+
+    usual = options.training_options
+    monkeypatch.setattr(
+        options, "training_options",
+        lambda method, config: usual(method, config).model_copy(update={"steps": 2, "hidden": 8, "tilt_rows": 300}),
+    )  # fmt: skip
+    made = synthesize(synthesizer="dp_tvae", from_scratch=True)
+    assert made.privacy is not None
+    assert any("2 steps from random weights" in note for note in made.privacy.notes)
+    with pytest.raises(InputError, match="dp_marginals has no weights") as caught:
+        synthesize(from_scratch=True)
+    assert caught.value.key == "from_scratch"
+    assert len(api.open_budget(home).status("people").releases) == 1
+
+
 def test_a_budget_that_does_not_suffice_is_refused_before_the_table_is_read(
     synthesize: Synthesize, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
