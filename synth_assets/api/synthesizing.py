@@ -97,7 +97,8 @@ def synthesize(
         BudgetExceededError: the budget does not suffice. No data was read.
         CheckFailedError: an attack on the mechanism contradicts its claim. No data was read.
         ConfigError: the domain file has a mistake, or the table lacks a declared column or the target.
-        InputError: an unknown synthesizer, one that has no `from_scratch`, epsilon or delta out of range, a place that cannot be written.
+        InputError: an unknown synthesizer, no network to train from scratch, epsilon or delta out of range, a place that cannot be
+            written.
     """
     from synth_assets.exports.formats import write_table
     from synth_assets.synthesis.single import TableRelease, release_table

@@ -81,9 +81,15 @@ class TrainingOptions(Record):
 DEFAULTS: Mapping[tuple[Method, bool], TrainingOptions] = {  # by method and warm start
     ("dp_tvae", True): TrainingOptions(),
     ("dp_tvae", False): TrainingOptions(warm_start=False, share=SHARE_COLD, steps=200, rate=1e-2),
-    ("dp_ctgan", True): TrainingOptions(rate=1e-4, latent=64, warm_epochs=8, gan=GanOptions(generator_rate=1e-4)),
+    ("dp_ctgan", True): TrainingOptions(
+        rate=1e-4,
+        latent=64,
+        warm_epochs=12,
+        tilt_rounds=12,
+        gan=GanOptions(critic=128, penalty=0.2, generator_rate=5e-5),
+    ),
     ("dp_ctgan", False): TrainingOptions(
-        warm_start=False, share=SHARE_COLD, steps=300, rate=2e-3, latent=64, gan=GanOptions()
+        warm_start=False, share=SHARE_COLD, steps=300, rate=2e-3, latent=64, tilt_rounds=12, gan=GanOptions()
     ),
 }
 
