@@ -23,6 +23,7 @@ from synth_assets.api.reading import (
 )
 from synth_assets.api.spending import open_budget
 from synth_assets.config.dataset import TRAINED, ColumnConfig, SynthesizerConfig
+from synth_assets.config.plain import NETWORKS
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.opening import open_store
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = (10.0, 1e-5)
 MOST_EPSILON, MOST_DELTA = 100.0, 1e-2
+MOST_EPOCHS = 100_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def synthesize(
     population: str | None = None,
     from_scratch: bool = False,
     fresh: bool = False,
+    epochs: int | None = None,
     home: Path | None = None,
     progress: Progress = silent,
 ) -> Synthesis:
@@ -79,7 +82,7 @@ def synthesize(
     Args:
         table: File or frame.
         out: File to write; a frame is returned when None.
-        synthesizer: dp_marginals, dp_tvae or dp_ctgan (networks trained by DP-SGD) or gaussian_copula (not private).
+        synthesizer: dp_marginals; dp_tvae, dp_ctgan, networks trained by DP-SGD; not private: gaussian_copula, ctgan, tvae, copulagan
         epsilon: Total epsilon of this release, charged to the population.
         delta: Its delta.
         rows: Rows to sample (default: the noisy number of rows of the source).
@@ -90,6 +93,7 @@ def synthesize(
         population: Whose budget pays (default: the file's stem).
         from_scratch: Train a network from random weights, without a warm start on samples of noisy marginals.
         fresh: Measure and pay again although the same measurement is stored.
+        epochs: Of ctgan, tvae and copulagan (default: 300).
         home: Home folder with the budget ledger; the nearest one when None.
         progress: Called with the name of each step as it begins.
 
@@ -104,7 +108,7 @@ def synthesize(
     from synth_assets.synthesis.single import TableRelease, release_table
 
     path, settings = destination(out, table), settings_of(home)
-    method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch)
+    method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch, epochs)
     declared, aim = _domain(domain, columns, target)
     progress("reading")
     with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
@@ -141,7 +145,7 @@ def synthesize(
 
 
 def _method(
-    synthesizer: str, epsilon: float, delta: float, rows: int | None, from_scratch: bool
+    synthesizer: str, epsilon: float, delta: float, rows: int | None, from_scratch: bool, epochs: int | None
 ) -> tuple[SynthesizerConfig, tuple[str, ...]]:
     """The checked parameters, and warnings.
 
@@ -162,8 +166,10 @@ def _method(
         )  # fmt: skip
     if rows is not None and rows < 1:
         raise InputError("the number of rows must be at least 1.", key="rows")
+    _check_epochs(synthesizer, epochs)
     if not synthesizer.startswith("dp_"):
-        return SynthesizerConfig.model_validate({"name": synthesizer, "rows": rows}), ()
+        network = None if epochs is None else {"epochs": epochs}
+        return SynthesizerConfig.model_validate({"name": synthesizer, "rows": rows, "network": network}), ()
     judged = validate(epsilon=epsilon, delta=delta)
     for finding in judged.errors:
         value = judged.recommended[finding.key]
@@ -179,6 +185,18 @@ def _method(
     if from_scratch:
         config |= {"training": {"warm_start": False}}
     return SynthesizerConfig.model_validate(config), tuple(w.message for w in judged.warnings)
+
+
+def _check_epochs(synthesizer: str, epochs: int | None) -> None:
+    """Raise where a synthesizer has no epochs, or there are none."""
+    if epochs is None:
+        return
+    if synthesizer not in NETWORKS:
+        raise InputError(
+            f"{synthesizer} is not trained in epochs.", key="epochs", remedy=f"For {', '.join(sorted(NETWORKS))} only."
+        )
+    if not 1 <= epochs <= MOST_EPOCHS:
+        raise InputError(f"the number of epochs must be 1 to {MOST_EPOCHS:,}.", key="epochs")
 
 
 def _domain(

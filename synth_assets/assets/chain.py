@@ -51,7 +51,10 @@ def _installed(dataset: LoadedDataset) -> LoadedDataset:
     here = tuple(s for s in config.synthesizers if s.name in BUILT_IN or importlib.util.find_spec("sdv") is not None)
     if len(here) == len(config.synthesizers):
         return dataset
-    reason = f"dataset {config.name}: gaussian_copula is left out, since SDV is not installed (pip install 'synth-assets[sdv]')"
+    absent = ", ".join(s.name for s in config.synthesizers if s not in here)
+    reason = (
+        f"dataset {config.name}: {absent} is left out, since SDV is not installed (pip install 'synth-assets[sdv]')"
+    )
     if not here:
         raise ConfigError(f"{reason}; no other synthesizer is named.", file=str(dataset.file), key="synthesizers")
     logging.getLogger("dagster").warning(reason)

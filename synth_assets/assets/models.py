@@ -17,11 +17,13 @@ from synth_assets.assets.trained import build_trained
 from synth_assets.assets.wiring import Wiring
 from synth_assets.checks.budget import canary_outcome, scan_outcome
 from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.config.plain import NETWORKS
 from synth_assets.resources import StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 
 VERSION = "1"
+PLAIN_VERSION = "2"
 GATES = "scan, canaries"
 
 
@@ -112,9 +114,11 @@ def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDef
         stage="model",
         zone=Zone.RESTRICTED,
         section=section,
-        version=VERSION,
-        kinds={"python", "pandas"},
-        description="SDV Gaussian copula. Not differentially private: the model is as good as the raw rows and stays restricted.",
+        version=PLAIN_VERSION,
+        kinds={"python", "pytorch" if synthesizer.name in NETWORKS else "pandas"},
+        description=(
+            f"{synthesizer.name} of SDV. Not differentially private: the model is as good as the raw rows and stays restricted."
+        ),
         deps=[keys.split],
     )
 
@@ -124,8 +128,8 @@ def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDef
             stage = Stage(context, store, config)
             source = stage.read(Zone.RESTRICTED, keys.split)
             job = Job(
-                Zone.RESTRICTED, asset, {"split": source.content_hash}, section, VERSION,
-                lambda folder: _fit_plain(wiring, source, stage.store.path(source), folder),
+                Zone.RESTRICTED, asset, {"split": source.content_hash}, section, PLAIN_VERSION,
+                lambda folder: _fit_plain(wiring, synthesizer, stage, source, folder),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(ref, keys.key(keys.split)))
         yield from events
@@ -133,11 +137,16 @@ def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDef
     return model
 
 
-def _fit_plain(wiring: Wiring, split: ArtifactRef, source: Path, folder: Path) -> dict[str, Any]:
-    from synth_assets.synthesis.sdv_models import GaussianCopula
+def _fit_plain(
+    wiring: Wiring, synthesizer: SynthesizerConfig, stage: Stage, split: ArtifactRef, folder: Path
+) -> dict[str, Any]:
+    from synth_assets.synthesis.sdv_options import plain_synthesizer
 
-    model = GaussianCopula().fit(
-        release_spec(wiring, split, source), seed=child_seed(wiring.config.seed, "model_gaussian_copula")
+    spec = release_spec(wiring, split, stage.store.path(split))
+    model = plain_synthesizer(synthesizer).fit(
+        spec,
+        seed=child_seed(wiring.config.seed, wiring.keys.model(synthesizer.name)),
+        report=lambda what, fraction: stage.context.log.info("%s (%.0f %%)", what, 100 * fraction),
     )
     model.save(folder)
     return {"columns": modelled_columns(roles_of(split))}

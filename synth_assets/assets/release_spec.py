@@ -21,7 +21,9 @@ DOMAIN_KEYS = ("kind", "categories", "lower", "upper", "inferred")
 def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]:
     """What measuring or fitting depends on: the synthesizer's parameters, declared domains, contribution bounds, unit and target."""
     return {
-        "synthesizer": synthesizer.model_dump(mode="json", exclude={"rows"}),
+        "synthesizer": synthesizer.model_dump(
+            mode="json", exclude={"rows"} | ({"network"} - synthesizer.model_fields_set)
+        ),
         "unit": wiring.config.unit,
         "target": wiring.config.target,
         "tables": {

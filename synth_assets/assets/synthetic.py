@@ -149,9 +149,9 @@ class _Sampling:
             from synth_assets.synthesis.release import load_release
 
             return load_release(self.model)
-        from synth_assets.synthesis.sdv_models import GaussianCopula
+        from synth_assets.synthesis.sdv_options import plain_synthesizer
 
-        return GaussianCopula().load(self.model)
+        return plain_synthesizer(self.synthesizer).load(self.model)
 
 
 def _describe(wiring: Wiring, synthesizer: SynthesizerConfig, roles: ColumnRoles, ref: ArtifactRef) -> dict[str, Any]:

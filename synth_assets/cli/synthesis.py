@@ -24,13 +24,13 @@ from synth_assets.cli.output import emit_json, note, path_line, show, steps
 if TYPE_CHECKING:
     from synth_assets.api import Synthesis
 
+METHODS = "dp_marginals, dp_tvae, dp_ctgan, or, not private, gaussian_copula, ctgan, tvae, copulagan."
+
 
 def synthesize(
     file: FileArgument,
     out: OutOption,
-    synthesizer: Annotated[
-        str, typer.Option(metavar="NAME", help="dp_marginals, dp_tvae, dp_ctgan, or gaussian_copula (not private).")
-    ] = "dp_marginals",
+    synthesizer: Annotated[str, typer.Option(metavar="NAME", help=METHODS)] = "dp_marginals",
     epsilon: Annotated[float, typer.Option(metavar="E", help="Total epsilon of this release.")] = 1.0,
     delta: Annotated[float, typer.Option(metavar="D", help="Its delta.")] = 1e-6,
     rows: Annotated[
@@ -55,6 +55,9 @@ def synthesize(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure and pay again although the same measurement is stored.")
     ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Epochs of ctgan, tvae and copulagan (default: 300).", min=1)
+    ] = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
@@ -71,7 +74,7 @@ def synthesize(
         made = api.synthesize(
             source, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
             domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
-            from_scratch=from_scratch, fresh=fresh, home=base, progress=progress,
+            from_scratch=from_scratch, fresh=fresh, epochs=epochs, home=base, progress=progress,
         )  # fmt: skip
     if as_json:
         told = {"out": str(made.table), "rows": made.rows, "epsilon_spent": made.spent, "privacy": made.privacy}

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
+from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -180,7 +181,7 @@ class TrainingConfig(Config):
 class SynthesizerConfig(Config):
     """One synthesizer of the dataset, its privacy parameters and how many rows to make."""
 
-    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula"]
+    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula", "ctgan", "tvae", "copulagan"]
     epsilon: float = Field(default=1.0, gt=0, le=100)
     delta: float = Field(default=1e-6, gt=0, lt=1e-2)
     rows: int | None = Field(
@@ -188,6 +189,9 @@ class SynthesizerConfig(Config):
     )
     training: TrainingConfig | None = Field(
         default=None, description="Of dp_tvae and dp_ctgan; their defaults when absent."
+    )
+    network: NetworkConfig | None = Field(
+        default=None, description="Of ctgan, tvae and copulagan; its defaults when absent."
     )
 
     @property
@@ -204,6 +208,8 @@ class SynthesizerConfig(Config):
     def _only_networks_train(self) -> SynthesizerConfig:
         if self.training is not None and not self.trained_on_rows:
             raise ValueError(f"`training` is not for {self.name}")
+        if (fault := network_fault(self.name, self.network)) is not None:
+            raise ValueError(fault)
         return self
 
 
@@ -330,6 +336,17 @@ class DatasetConfig(Config):
                 raise ValueError(
                     f"`synthesizers`: {synthesizer.name} models one table; use dp_marginals for related tables"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _plain_synthesizers_can_take_the_tables(self) -> DatasetConfig:
+        parents = {
+            name: frozenset(reference.partition(".")[0] for reference in table.foreign_keys.values()) - {name}
+            for name, table in self.tables.items()
+        }
+        for synthesizer in self.synthesizers:
+            if (fault := tables_fault(synthesizer.name, parents)) is not None:
+                raise ValueError(f"`synthesizers`: {fault}")
         return self
 
     def locate(self, reference: str, key: str = "reference") -> tuple[str, str]:

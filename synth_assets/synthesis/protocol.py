@@ -6,7 +6,7 @@ differentially private synthesizer is trained from `ReleaseMeasurements`, SDV fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
@@ -111,8 +111,10 @@ class Synthesizer(Protocol[Training_contra]):
     name: ClassVar[str]
     differentially_private: ClassVar[bool]
 
-    def fit(self, training: Training_contra, *, seed: int) -> SynthesizerModel:
-        """Train on what the method is allowed to see."""
+    def fit(
+        self, training: Training_contra, *, seed: int, report: Callable[[str, float], None] = ...
+    ) -> SynthesizerModel:
+        """Train on what the method is allowed to see; `report` is called with what is being done and the fraction done."""
         ...
 
     def load(self, folder: Path) -> SynthesizerModel:

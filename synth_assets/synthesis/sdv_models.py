@@ -1,12 +1,12 @@
-"""SDV behind the protocol: the Gaussian copula, for one table or related tables. Not private: raw-equivalent, restricted zone only.
+"""SDV's models of one table behind the protocol: Gaussian copula, CTGAN, TVAE, CopulaGAN. Not private: restricted zone only.
 
-Related tables: parents first. A parent's model has one more column per child table, the number of its children; a child's model holds
-the parent's columns too, and each synthetic parent takes children drawn near it in those columns (docs/adr/0007). SDV is BUSL-1.1.
+The Gaussian copula takes related tables as well, parents first. A parent's model has one more column per child table, the number of its
+children; a child's model holds the parent's columns too, and each synthetic parent takes children drawn near it in those columns
+(docs/adr/0007). SDV is BUSL-1.1.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,104 +15,177 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from synth_assets.errors import InputError, ServiceUnavailableError
+from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
-from synth_assets.storage import atomic
 from synth_assets.synthesis.protocol import ReleaseSpec, TableSpec
+from synth_assets.synthesis.sdv_frames import as_differences, from_differences, read_rows, sdtype_of, write_rows
+from synth_assets.synthesis.sdv_keys import PARENT_ROW, key_columns, leading_key, with_keys
+from synth_assets.synthesis.sdv_options import NetworkOptions
+from synth_assets.synthesis.sdv_running import Report, at_work, require_sdv, silent
+from synth_assets.synthesis.sdv_state import as_stored, load_state, save_state
 from synth_assets.tables.relations import parents_first
-from synth_assets.tables.schema import ColumnKind, ForeignKey, TableSchema
+from synth_assets.tables.schema import ForeignKey, TableSchema
 
 COUNT_PREFIX = "_children:"
 PARENT_PREFIX = "_parent:"
 NEAREST = 5
 MAX_FIT_ROWS = 200_000
+MOST_CATEGORIES = 2_000  # of all columns that a network sees one by one
 TABLE = "table"
 
 
-def require_sdv() -> None:
-    """Raise where the optional package is absent.
+class _TableByTable:
+    """One SDV model per table, as a `Synthesizer[ReleaseSpec]`."""
 
-    Raises:
-        ServiceUnavailableError: SDV is not installed.
-    """
-    if importlib.util.find_spec("sdv") is None:
-        raise ServiceUnavailableError(
-            "the synthesizer gaussian_copula needs SDV, which is not installed.",
-            remedy="Run: pip install 'synth-assets[sdv]'",
-        )
-
-
-class GaussianCopula:
-    """SDV's Gaussian copula as a `Synthesizer[ReleaseSpec]`."""
-
-    name: ClassVar[str] = "gaussian_copula"
+    name: ClassVar[str]
     differentially_private: ClassVar[bool] = False
+    wide: ClassVar[bool] = False  # whether each category is an input of its own
 
-    def fit(self, training: ReleaseSpec, *, seed: int) -> GaussianCopulaModel:
-        """Fit one copula per table.
+    def __init__(self, options: NetworkOptions | None = None) -> None:
+        self.options = options or NetworkOptions.of(self.name)
+
+    def make(self, metadata: Any) -> Any:
+        """SDV's synthesizer, not yet fitted."""
+        raise NotImplementedError
+
+    def fit(self, training: ReleaseSpec, *, seed: int, report: Report = silent) -> PlainModel:
+        """Fit one model per table.
+
+        Args:
+            training: Tables; several only for the Gaussian copula.
+            seed: Same rows and seed, same model (on one kind of device).
+            report: Hears the epochs.
 
         Raises:
             ServiceUnavailableError: SDV is not installed.
-            InputError: a table has no row to learn from.
+            InputError: a table has no row to learn from, or a network would have too many inputs.
         """
-        require_sdv()
+        require_sdv(self.name)
         schemas = {t.name: t.table for t in training.tables}
         order = parents_first(schemas)
-        frames = {t.name: _read(t) for t in training.tables}
-        parents = {name: _leading_key(schemas[name], schemas) for name in order}
+        frames = {t.name: read_rows(t) for t in training.tables}
+        parents = {name: leading_key(schemas[name], schemas) for name in order}
         models, infos = {}, {}
         for name in order:
-            frame = _with_counts(frames, parents, name, training.table(name))
+            spec = training.table(name)
+            frame = _with_counts(frames, parents, name, spec)
             frame = _with_parent(frame, frames, name, parents[name], training)
-            models[name] = _fit_one(frame, training.table(name), child_seed(seed, "gaussian_copula", name))
-            infos[name] = {"rows": len(frames[name]), "columns": list(training.table(name).columns)}
+            frame, medians = as_differences(frame, spec.table, spec.orders)
+            with at_work(f"training {self.name}", seed=child_seed(seed, self.name, name), report=report):
+                models[name] = as_stored(self._fit_one(frame, spec, training))
+            infos[name] = {
+                "rows": len(frames[name]), "columns": list(spec.columns), "orders": spec.orders, "medians": medians,
+            }  # fmt: skip
         record = {
+            "synthesizer": self.name,
             "order": list(order),
             "tables": infos,
             "schemas": {n: json.loads(s.model_dump_json()) for n, s in schemas.items()},
         }
-        return GaussianCopulaModel(models, record)
+        return PlainModel(models, record)
 
-    def load(self, folder: Path) -> GaussianCopulaModel:
-        """Load what `save` wrote; SDV's own format, so only from the restricted zone."""
-        require_sdv()
-        from sdv.utils import load_synthesizer
+    def _fit_one(self, frame: pd.DataFrame, spec: TableSpec, training: ReleaseSpec) -> Any:
+        from sdv.metadata import Metadata
 
-        record = json.loads((folder / "model.json").read_text())
-        names = record["order"]
-        return GaussianCopulaModel({n: load_synthesizer(str(folder / f"{i}.sdv")) for i, n in enumerate(names)}, record)
+        if len(frame) == 0:
+            raise InputError(f"table {spec.name!r} has no row with a parent to learn from.")
+        if len(frame) > MAX_FIT_ROWS and not self.wide:
+            frame = frame.sample(MAX_FIT_ROWS).reset_index(drop=True)
+        if not len(frame.columns):
+            frame = pd.DataFrame({"_rows": np.arange(len(frame)) % 2})
+        columns = {c: {"sdtype": _sdtype(c, spec, training)} for c in frame.columns}
+        if self.wide:
+            _require_narrow(self.name, frame, columns)
+        metadata = Metadata.load_from_dict({"tables": {TABLE: {"columns": columns}}, "relationships": []})
+        model = self.make(metadata)
+        model.fit({TABLE: frame})
+        return model
+
+    def load(self, folder: Path) -> PlainModel:
+        """Load what `save` wrote; its hashes are checked first, and no code of the file is run."""
+        require_sdv(self.name)
+        with at_work(f"loading of {self.name}", seed=0):
+            return PlainModel(*load_state(folder))
+
+
+class GaussianCopula(_TableByTable):
+    """SDV's Gaussian copula, for one table or related tables."""
+
+    name: ClassVar[str] = "gaussian_copula"
+
+    def make(self, metadata: Any) -> Any:
+        """See `_TableByTable`."""
+        from sdv.single_table import GaussianCopulaSynthesizer
+
+        return GaussianCopulaSynthesizer(metadata)
+
+
+class Ctgan(_TableByTable):
+    """SDV's CTGAN. Source: Xu, Skoularidou, Cuesta-Infante, Veeramachaneni 2019, Modeling Tabular Data using Conditional GAN."""
+
+    name: ClassVar[str] = "ctgan"
+    wide: ClassVar[bool] = True
+
+    def make(self, metadata: Any) -> Any:
+        """See `_TableByTable`."""
+        from sdv.single_table import CTGANSynthesizer
+
+        return CTGANSynthesizer(metadata, epochs=self.options.epochs, batch_size=self.options.batch_size)
+
+
+class Tvae(_TableByTable):
+    """SDV's TVAE, of the same paper as CTGAN."""
+
+    name: ClassVar[str] = "tvae"
+    wide: ClassVar[bool] = True
+
+    def make(self, metadata: Any) -> Any:
+        """See `_TableByTable`."""
+        from sdv.single_table import TVAESynthesizer
+
+        return TVAESynthesizer(metadata, epochs=self.options.epochs, batch_size=self.options.batch_size)
+
+
+class CopulaGan(_TableByTable):
+    """SDV's CopulaGAN: CTGAN on numbers that a fitted distribution has made normal."""
+
+    name: ClassVar[str] = "copulagan"
+    wide: ClassVar[bool] = True
+
+    def make(self, metadata: Any) -> Any:
+        """See `_TableByTable`."""
+        from sdv.single_table import CopulaGANSynthesizer
+
+        return CopulaGANSynthesizer(metadata, epochs=self.options.epochs, batch_size=self.options.batch_size)
 
 
 @dataclass
-class GaussianCopulaModel:
-    """Fitted copulas, parents first."""
+class PlainModel:
+    """Fitted models, parents first."""
 
     models: Mapping[str, Any]
     record: Mapping[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write SDV's files and `model.json`."""
-        for i, name in enumerate(self.record["order"]):
-            with atomic.replacing(folder / f"{i}.sdv") as path:
-                self.models[name].save(str(path))
-        atomic.write_text(folder / "model.json", json.dumps(self.record, indent=1))
+        """Write JSON and safetensors under a hash (sdv_state.py); no pickle."""
+        save_state(folder, self.models, self.record)
 
     def sample(self, *, rows: int | None, seed: int, out: Path) -> dict[str, Path]:
         """Sample every table, parents first; see `SynthesizerModel.sample`."""
         schemas = {n: TableSchema.model_validate(s) for n, s in self.record["schemas"].items()}
-        parents = {n: _leading_key(s, schemas) for n, s in schemas.items()}
+        parents = {n: leading_key(s, schemas) for n, s in schemas.items()}
         done: dict[str, pd.DataFrame] = {}
         folders = {}
         for name in self.record["order"]:
+            info = self.record["tables"][name]
             rng = np.random.default_rng(child_seed(seed, "sample", name))
-            wanted = rows if rows is not None and parents[name] is None else int(self.record["tables"][name]["rows"])
+            wanted = rows if rows is not None and parents[name] is None else int(info["rows"])
             frame = self._draw(name, parents[name], done, wanted, rng)
-            frame = _with_keys(frame, schemas, name, parents[name], done, rng)
-            done[name] = frame
-            folders[name] = _write(frame, schemas[name], self.record["tables"][name]["columns"], out / name)
+            frame = from_differences(frame, schemas[name], info["orders"], info["medians"])
+            done[name] = with_keys(frame, schemas, name, parents[name], done, rng)
+            columns = [*info["columns"], *key_columns(schemas[name], schemas)]
+            folders[name] = write_rows(done[name], schemas[name], columns, out / name, info["orders"])
         return folders
 
     def _draw(
@@ -136,36 +209,42 @@ class GaussianCopulaModel:
             .drop(columns=shared)
             .reset_index(drop=True)
         )
-        chosen["_parent_row"] = slots
+        chosen[PARENT_ROW] = slots
         return chosen
 
     def _sample(self, name: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
-        model = self.models[name]
-        model._set_random_state(np.random.RandomState(int(rng.integers(2**31))))  # noqa: SLF001  SDV has no public way
-        frame = pd.DataFrame(model.sample(num_rows=rows)[TABLE])
+        with at_work(f"sampling {self.record['synthesizer']}", seed=int(rng.integers(2**63))):
+            frame = pd.DataFrame(self.models[name].sample(num_rows=rows)[TABLE])
         frame.index = pd.RangeIndex(len(frame))
         return frame
 
 
-def _read(spec: TableSpec) -> pd.DataFrame:
-    """Modelled columns and keys of the train part, as pandas."""
-    keys = [*spec.table.primary_key, *(c for fk in spec.table.foreign_keys for c in fk.columns)]
-    columns = list(dict.fromkeys([*spec.columns, *keys]))
-    files = sorted(spec.path.glob("part-*.parquet")) if spec.path.is_dir() else [spec.path]
-    frame: pd.DataFrame = pa.concat_tables([pq.read_table(f, columns=columns) for f in files]).to_pandas()
-    if len(frame) == 0:
-        raise InputError(f"table {spec.name!r} has no row to learn from.")
-    for column in spec.columns:
-        if spec.table.column(column).kind in {ColumnKind.DATE, ColumnKind.DATETIME}:
-            frame[column] = pd.to_datetime(frame[column])
-    return frame
+def _sdtype(column: str, spec: TableSpec, training: ReleaseSpec) -> str:
+    """Counts of children are categories; a parent's column is what it is there; a difference is a number."""
+    if column in {high for _, high in spec.orders}:
+        return "numerical"
+    if column in spec.columns:
+        return sdtype_of(spec.table, column)
+    key = leading_key(spec.table, {t.name: t.table for t in training.tables})
+    if column.startswith(PARENT_PREFIX) and key is not None:
+        return sdtype_of(training.table(key.parent_table).table, column.removeprefix(PARENT_PREFIX))
+    return "categorical"
 
 
-def _leading_key(schema: TableSchema, schemas: Mapping[str, TableSchema]) -> ForeignKey | None:
-    """The reference that a table's rows are grouped by: the first one to another table."""
-    return next(
-        (fk for fk in schema.foreign_keys if fk.parent_table in schemas and fk.parent_table != schema.name), None
-    )
+def _require_narrow(name: str, frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> None:
+    """Each category is an input and an output of the network.
+
+    Raises:
+        InputError: there are too many of them; names the column with most.
+    """
+    distinct = {c: int(frame[c].nunique()) for c, d in columns.items() if d["sdtype"] in {"categorical", "boolean"}}
+    if sum(distinct.values()) > MOST_CATEGORIES:
+        widest = max(distinct, key=lambda c: distinct[c])
+        raise InputError(
+            f"{name} makes an input of every category, and here are more than {MOST_CATEGORIES:,} of them.",
+            column=widest,
+            remedy="Declare the column with most categories as a number or an id, or use gaussian_copula or dp_marginals.",
+        )
 
 
 def _with_counts(
@@ -203,32 +282,6 @@ def _with_parent(
     return out
 
 
-def _fit_one(frame: pd.DataFrame, spec: TableSpec, seed: int) -> Any:
-    from sdv.metadata import Metadata
-    from sdv.single_table import GaussianCopulaSynthesizer
-
-    if len(frame) == 0:
-        raise InputError(f"table {spec.name!r} has no row with a parent to learn from.")
-    if len(frame) > MAX_FIT_ROWS:
-        frame = frame.sample(MAX_FIT_ROWS, random_state=seed % 2**32).reset_index(drop=True)
-    if not len(frame.columns):
-        frame = pd.DataFrame({"_rows": np.arange(len(frame)) % 2})
-    counts = [c for c in frame.columns if c.startswith(COUNT_PREFIX)]
-    columns = {c: {"sdtype": "categorical" if c in counts else _sdtype(frame[c])} for c in frame.columns}
-    metadata = Metadata.load_from_dict({"tables": {TABLE: {"columns": columns}}, "relationships": []})
-    model = GaussianCopulaSynthesizer(metadata)
-    model.fit({TABLE: frame})
-    return model
-
-
-def _sdtype(values: pd.Series[Any]) -> str:
-    if pd.api.types.is_bool_dtype(values):
-        return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "datetime"
-    return "numerical" if pd.api.types.is_numeric_dtype(values) else "categorical"
-
-
 def _match(slots: pd.DataFrame, drawn: pd.DataFrame, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
     """For each parent slot one of the drawn rows nearest in the parent's columns (mixed types, scaled to 0..1)."""
     if slots.empty or not len(slots.columns):
@@ -239,7 +292,7 @@ def _match(slots: pd.DataFrame, drawn: pd.DataFrame, rng: np.random.Generator) -
     parts: list[np.ndarray[Any, Any]] = []
     for column in both.columns:
         values = both[column]
-        if _sdtype(values) == "categorical":
+        if values.dtype == object or isinstance(values.dtype, pd.CategoricalDtype):
             parts.append(pd.get_dummies(pd.Categorical(values).codes.clip(max=30)).to_numpy(np.float32) * 0.7)
             continue
         numbers = pd.to_numeric(values, errors="coerce").astype(float).rank(pct=True).fillna(-0.5)
@@ -253,95 +306,3 @@ def _match(slots: pd.DataFrame, drawn: pd.DataFrame, rng: np.random.Generator) -
     )
     chosen: np.ndarray[Any, np.dtype[np.int64]] = near[np.arange(len(slots)), rng.integers(0, k, len(slots))]
     return chosen
-
-
-def _with_keys(
-    frame: pd.DataFrame,
-    schemas: Mapping[str, TableSchema],
-    name: str,
-    leading: ForeignKey | None,
-    done: Mapping[str, pd.DataFrame],
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    """Fresh primary keys, and foreign keys that point at synthetic parents.
-
-    A reference that the leading parent holds as well (a claim's patient, beside its encounter's patient) is taken from that parent.
-    """
-    frame, schema = frame.copy(), schemas[name]
-    above = None if leading is None else done[leading.parent_table].iloc[frame["_parent_row"].to_numpy()]
-    for key in schema.foreign_keys:
-        parent = None if key.parent_table == name else done.get(key.parent_table)
-        if parent is None or parent.empty:
-            continue
-        source, columns = parent, key.parent_columns
-        if above is not None and leading is not None and key == leading:
-            source = above
-        elif (
-            above is not None
-            and leading is not None
-            and (same := _shared_reference(schemas[leading.parent_table], key)) is not None
-        ):
-            source, columns = above, same
-        rows = np.arange(len(frame)) if source is above else rng.integers(0, len(source), len(frame))
-        for column, origin in zip(key.columns, columns, strict=True):
-            frame[column] = source[origin].to_numpy()[rows]
-    for column in schema.primary_key:
-        if any(column in key.columns for key in schema.foreign_keys):
-            continue
-        text = schema.column(column).dtype == "string"
-        frame[column] = (
-            [f"{schema.name}-{i:09d}" for i in range(1, len(frame) + 1)] if text else np.arange(1, len(frame) + 1)
-        )
-    return _with_own_references(frame, schema, rng)
-
-
-def _with_own_references(frame: pd.DataFrame, schema: TableSchema, rng: np.random.Generator) -> pd.DataFrame:
-    """References to the own table point at any of its rows; references to a table that is not there are missing."""
-    for key in schema.foreign_keys:
-        rows = rng.integers(0, max(len(frame), 1), len(frame))
-        for column, origin in zip(key.columns, key.parent_columns, strict=True):
-            if column in frame.columns:
-                continue
-            own = key.parent_table == schema.name and origin in frame.columns
-            frame[column] = frame[origin].to_numpy()[rows] if own else None
-    return frame
-
-
-def _shared_reference(parent: TableSchema, key: ForeignKey) -> tuple[str, ...] | None:
-    """The parent's own columns that refer to the same columns of the same table."""
-    found = (
-        k.columns
-        for k in parent.foreign_keys
-        if (k.parent_table, k.parent_columns) == (key.parent_table, key.parent_columns)
-    )
-    return next(found, None)
-
-
-def _write(frame: pd.DataFrame, schema: TableSchema, columns: list[str], folder: Path) -> Path:
-    """Write modelled columns and keys in the types of the schema."""
-    keys = {*schema.primary_key, *(c for fk in schema.foreign_keys for c in fk.columns)}
-    names = [c for c in schema.names if (c in columns or c in keys) and c in frame.columns]
-    arrays = []
-    for name in names:
-        dtype = (
-            pa.type_for_alias(schema.column(name).dtype.split("[", maxsplit=1)[0])
-            if "[" not in schema.column(name).dtype
-            else None
-        )
-        dtype = dtype or {"date32[day]": pa.date32(), "timestamp[us]": pa.timestamp("us")}[schema.column(name).dtype]
-        arrays.append(_array(frame[name], dtype, schema.column(name).decimals))
-    with atomic.replacing(folder / "part-00000.parquet") as path:
-        pq.write_table(pa.table(dict(zip(names, arrays, strict=True))), path, compression="zstd")
-    return folder
-
-
-def _array(values: pd.Series[Any], dtype: pa.DataType, decimals: int | None) -> pa.Array:
-    if pa.types.is_integer(dtype):
-        values = pd.to_numeric(values, errors="coerce").round().astype("Int64")
-    elif pa.types.is_floating(dtype) and decimals is not None:
-        values = pd.to_numeric(values, errors="coerce").round(decimals)
-    elif pa.types.is_date(dtype):
-        values = pd.to_datetime(values).dt.date
-    elif pa.types.is_string(dtype):
-        values = values.astype(object).where(values.notna(), None)
-    return pa.Array.from_pandas(values, type=dtype)

@@ -151,10 +151,13 @@ def _train(
 ) -> tuple[SynthesizerModel, PrivacyReport | None, float]:
     """The model, its privacy report, and what was charged now."""
     if not job.synthesizer.differentially_private:
-        from synth_assets.synthesis.sdv_models import GaussianCopula
+        from synth_assets.synthesis.sdv_options import plain_synthesizer
 
         progress(f"training {job.synthesizer.name}")
-        return GaussianCopula().fit(spec, seed=child_seed(job.seed, "fit")), None, 0.0
+        model = plain_synthesizer(job.synthesizer).fit(
+            spec, seed=child_seed(job.seed, "fit"), report=lambda what, _: progress(what)
+        )
+        return model, None, 0.0
     charge = Charge(
         population=job.population,
         unit="row",

@@ -151,7 +151,7 @@ FAULTS = {
     "the split": ("split", "synth_assets.tables.split", "split_tables"),
     "measuring": ("dp_measurements", "synth_assets.synthesis.charged", "measure_release"),
     "fitting": ("model", "synth_assets.synthesis.release", "fit_release"),
-    "SDV": ("model", "synth_assets.synthesis.sdv_models", "GaussianCopula"),
+    "SDV": ("model", "synth_assets.synthesis.sdv_models", "as_stored"),
     "completing": ("synthetic", "synth_assets.synthesis.complete", "complete_release"),
     "the audit": ("audit", "synth_assets.audit.dataset", "audit_dataset"),
     "the report": ("report", "synth_assets.reports.dataset_report", "render"),

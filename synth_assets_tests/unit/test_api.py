@@ -406,6 +406,28 @@ def test_the_copula_spends_nothing_and_opens_no_ledger(synthesize: Synthesize, h
     assert not (home / "var" / "ledger").exists()
 
 
+@pytest.mark.parametrize("name", ["ctgan", "tvae", "copulagan"])
+def test_a_network_that_is_not_private_spends_nothing_and_tells_its_epochs(
+    frame: pd.DataFrame, home: Path, name: str
+) -> None:
+    pytest.importorskip("sdv", reason="the optional package SDV is not installed")
+    heard: list[str] = []
+    made = api.synthesize(frame, synthesizer=name, rows=40, epochs=2, target="readmitted", progress=heard.append)
+    assert (made.rows, made.privacy, made.spent) == (40, None, 0.0)
+    assert isinstance(made.table, pd.DataFrame)
+    assert list(made.table.columns) == list(frame.columns)
+    assert set(made.table["sex"].dropna()) <= set(frame["sex"])
+    assert f"training {name}: epoch 2 of 2, 0 s left" in heard
+    assert not (home / "var" / "ledger").exists()
+
+
+def test_epochs_are_for_networks_only(frame: pd.DataFrame, home: Path) -> None:
+    with pytest.raises(InputError, match=r"dp_marginals is not trained in epochs.*ctgan"):
+        api.synthesize(frame, epochs=3)
+    with pytest.raises(InputError, match="must be 1 to 100,000"):
+        api.synthesize(frame, synthesizer="tvae", epochs=0)
+
+
 def test_audit_takes_frames(frame: pd.DataFrame) -> None:
     result = api.audit(frame, frame, target="readmitted", protected=["sex"])
     copies = result.findings("privacy", "exact_copies")

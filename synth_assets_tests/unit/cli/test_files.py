@@ -292,6 +292,17 @@ def test_synthesize_takes_a_yaml_domain_and_makes_the_rows_that_are_asked_for(
     assert cli("budget", "--home", "h", "--json").json == []
 
 
+def test_synthesize_trains_a_network_that_is_not_private(cli: Command, people: Path) -> None:
+    pytest.importorskip("sdv", reason="the optional package SDV is not installed")
+    call = ["synthesize", "people.csv", "-o", "made.csv", "--home", "h", "--synthesizer", "tvae", "--epochs", "1"]
+    answer = cli(*call, "--rows", "21")
+    assert answer.code == 0, answer.err
+    assert "not differentially private" in answer.out
+    assert cli("profile", "made.csv", "--json").json["row_count"] == 21
+    told = cli(*call[:-4], "--epochs", "1", "--json").json
+    assert told["error"]["remedy"].startswith("For copulagan, ctgan")
+
+
 def test_warnings_about_privacy_parameters_are_shown(cli: Command, people: Path, domain: Path) -> None:
     answer = cli(
         "synthesize", "people.csv", "-o", "made.csv", "--domain", domain, "--epsilon", "0.05", "--population", "weak"

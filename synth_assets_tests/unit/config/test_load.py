@@ -103,6 +103,18 @@ def test_a_day_that_no_calendar_has_is_an_error_with_its_line(load):
     assert caught.value.row == 6
 
 
+RELATED = (
+    "name: x\ntables:\n  a: {source: {path: a}, primary_key: i}\n  b: {source: {path: b}, foreign_keys: {i: a.i}}\n"
+)
+
+
+@pytest.mark.parametrize("name", ["ctgan", "tvae", "copulagan"])
+def test_a_network_of_one_table_takes_no_related_tables(load, name):
+    with pytest.raises(ConfigError, match=f"{name} models one table; use gaussian_copula"):
+        load(RELATED + f"synthesizers: [{{name: {name}}}]\n")
+    assert load(SHORT + f"synthesizers: [{{name: {name}}}]\n").synthesizers[0].name == name
+
+
 SEQUENCE = (
     "name: x\ntables:\n  visits:\n    source: {path: a}\n    sequence_order: day\n    columns: {day: {kind: KIND}}\n"
 )
