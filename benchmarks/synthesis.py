@@ -1,11 +1,11 @@
-"""Quality and CPU seconds of the DP synthesizers, beside the figures of their peers. One thread.
+"""Quality and CPU seconds of the synthesizers, beside the figures of their peers. One thread.
 
     OMP_NUM_THREADS=1 python benchmarks/synthesis.py DATA [--bench DIR] [--tables adult,nist_demo] [--epsilon 1] [--runs 3]
-        [--synthesizer dp_tvae] [--from-scratch] [--share 0.1] [--steps 60]
+        [--synthesizer dp_tvae] [--from-scratch] [--share 0.1] [--steps 60] [--epochs 10]
 
 DATA holds one folder per table with train.csv, holdout.csv and schema.json (the public domain). DIR holds evaluate.py, which defines
 the scores. `--undeclared` withholds bounds and categories, so that they are measured under DP and charged. `--from-scratch` trains a
-network without a warm start; `--share` is its share of the budget for DP-SGD.
+network without a warm start; `--share` is its share of the budget for DP-SGD. Plain synthesizers (SDV) have no epsilon; `--epochs` is for their networks.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ PEERS = {
 }
 
 
+PLAIN = ("gaussian_copula", "ctgan", "tvae", "copulagan")
+
+
 def run(
     folder: Path, *, epsilon: float, delta: float, seed: int, declared: bool, training, evaluate, kmarginal
 ) -> dict[str, float]:
@@ -64,6 +67,8 @@ def run(
         times = [time.process_time()]
         if training is None:
             model, events = marginals(spec, times, epsilon=epsilon, delta=delta, seed=seed)
+        elif training[0] in PLAIN:
+            model, events = plain(spec, times, training, seed=seed)
         else:
             model, events = trained(spec, times, training, epsilon=epsilon, delta=delta, seed=seed)
         times.append(time.process_time())
@@ -77,7 +82,7 @@ def run(
             scores["k_marginal"] = round(kmarginal.score(kmarginal.read(folder / "train.csv"), kmarginal.read(csv)), 1)
     steps = [round(b - a, 2) for a, b in itertools.pairwise(times)]
     return {
-        "epsilon_spent": epsilon_spent(events, delta),
+        "epsilon_spent": None if events is None else epsilon_spent(events, delta),
         "measure_cpu_s": steps[0],
         "fit_cpu_s": steps[1],
         "total_cpu_s": round(steps[0] + steps[1], 2),
@@ -113,12 +118,24 @@ def trained(spec, times, training, *, epsilon, delta, seed):
     return done.model, done.events
 
 
+def plain(spec, times, training, *, seed):
+    """A synthesizer that is not private: no measurement, no event."""
+    from synth_assets.config.dataset import SynthesizerConfig
+    from synth_assets.synthesis.sdv_options import plain_synthesizer
+
+    name, network = training
+    times.append(time.process_time())
+    return plain_synthesizer(SynthesizerConfig(name=name, network=network)).fit(spec, seed=seed), None
+
+
 def _training(arguments):
-    """Name and configuration of a network; None for dp_marginals."""
+    """Name and configuration of a network, or of a plain synthesizer; None for dp_marginals."""
     from synth_assets.config.dataset import TrainingConfig
 
     if arguments.synthesizer == "dp_marginals":
         return None
+    if arguments.synthesizer in PLAIN:
+        return arguments.synthesizer, None if arguments.epochs is None else {"epochs": arguments.epochs}
     config = TrainingConfig(warm_start=not arguments.from_scratch, share=arguments.share, steps=arguments.steps)
     return arguments.synthesizer, config
 
@@ -163,16 +180,18 @@ def _module(path: Path):
 
 
 def _summary(table: str, epsilon: float, results: list[dict[str, float]]) -> None:
+    """One line of means, and the ratios to the peers of a private release."""
+
     def mean(key: str) -> float:
         return statistics.fmean(r[key] for r in results)
 
     tvd, auc, cpu = mean("tvd2"), mean("tstr_auc"), mean("total_cpu_s")
-    print(
-        f"{table}, epsilon {epsilon:g}, {len(results)} runs: TVD2 {tvd:.4f}, AUC {auc:.4f}, measure + fit {cpu:.1f} CPU s"
-    )
+    private = results[0]["epsilon_spent"] is not None
+    claim = f"epsilon {epsilon:g}" if private else "not private"
+    print(f"{table}, {claim}, {len(results)} runs: TVD2 {tvd:.4f}, AUC {auc:.4f}, measure + fit {cpu:.1f} CPU s")
     if "k_marginal" in results[0]:
         print(f"  k-marginal {mean('k_marginal'):.1f}")
-    for name, (peer_tvd, peer_auc, peer_cpu) in PEERS.get((table, epsilon), {}).items():
+    for name, (peer_tvd, peer_auc, peer_cpu) in (PEERS.get((table, epsilon), {}) if private else {}).items():
         print(f"  {name}: TVD2 x {tvd / peer_tvd:.2f}, AUC {auc - peer_auc:+.3f}, CPU x {cpu / peer_cpu:.2f}")
 
 
@@ -186,10 +205,13 @@ def main() -> None:
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--undeclared", action="store_true")
-    parser.add_argument("--synthesizer", choices=("dp_marginals", "dp_tvae", "dp_ctgan"), default="dp_marginals")
+    parser.add_argument(
+        "--synthesizer", choices=("dp_marginals", "dp_tvae", "dp_ctgan", *PLAIN), default="dp_marginals"
+    )
     parser.add_argument("--from-scratch", action="store_true")
     parser.add_argument("--share", type=float)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--epochs", type=int)
     arguments = parser.parse_args()
     bench = arguments.bench or arguments.data.parent / "bench"
     sys.path.insert(0, str(bench))
