@@ -5,7 +5,8 @@
 
 DATA holds one folder per table with train.csv, holdout.csv and schema.json (the public domain). DIR holds evaluate.py, which defines
 the scores. `--undeclared` withholds bounds and categories, so that they are measured under DP and charged. `--from-scratch` trains a
-network without a warm start; `--share` is its share of the budget for DP-SGD. Plain synthesizers (SDV) have no epsilon; `--epochs` is for their networks.
+network without a warm start; `--share` is its share of the budget for DP-SGD. Plain synthesizers (SDV) have no epsilon; `--epochs` is
+for their networks.
 """
 
 from __future__ import annotations

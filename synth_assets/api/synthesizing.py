@@ -23,7 +23,7 @@ from synth_assets.api.reading import (
 )
 from synth_assets.api.spending import open_budget
 from synth_assets.config.dataset import TRAINED, ColumnConfig, SynthesizerConfig
-from synth_assets.config.plain import NETWORKS
+from synth_assets.config.plain import NETWORKS, RELATED
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.opening import open_store
@@ -159,6 +159,11 @@ def _method(
         raise InputError(
             f"there is no synthesizer {synthesizer!r}.", key="synthesizer", remedy=f"Use {' or '.join(known)}."
         )
+    if synthesizer in RELATED:
+        raise InputError(
+            f"{synthesizer} models more than one plain table.", key="synthesizer",
+            remedy="Write a dataset's YAML with its tables (docs/configuration.md), and use `run`.",
+        )  # fmt: skip
     if from_scratch and synthesizer not in TRAINED:
         raise InputError(
             f"{synthesizer} has no weights to start from.", key="from_scratch",

@@ -181,7 +181,7 @@ class TrainingConfig(Config):
 class SynthesizerConfig(Config):
     """One synthesizer of the dataset, its privacy parameters and how many rows to make."""
 
-    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula", "ctgan", "tvae", "copulagan"]
+    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula", "ctgan", "tvae", "copulagan", "hma"]
     epsilon: float = Field(default=1.0, gt=0, le=100)
     delta: float = Field(default=1e-6, gt=0, lt=1e-2)
     rows: int | None = Field(
@@ -341,7 +341,7 @@ class DatasetConfig(Config):
     @model_validator(mode="after")
     def _plain_synthesizers_can_take_the_tables(self) -> DatasetConfig:
         parents = {
-            name: frozenset(reference.partition(".")[0] for reference in table.foreign_keys.values()) - {name}
+            name: [p for r in table.foreign_keys.values() if (p := r.partition(".")[0]) != name]
             for name, table in self.tables.items()
         }
         for synthesizer in self.synthesizers:

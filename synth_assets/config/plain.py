@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
 from synth_assets.config.base import Config
 
 ONE_TABLE = frozenset({"ctgan", "tvae", "copulagan"})
-BATCHED = ONE_TABLE
 NETWORKS = ONE_TABLE
+RELATED = frozenset({"hma"})
+HMA_TABLES, HMA_LEVELS = 5, 2  # of SDV's community edition, for tables that hang together
 
 
 class NetworkConfig(Config):
@@ -31,13 +32,49 @@ def network_fault(name: str, network: NetworkConfig | None) -> str | None:
     return None
 
 
-def tables_fault(name: str, parents: Mapping[str, frozenset[str]]) -> str | None:
+def tables_fault(name: str, parents: Mapping[str, Sequence[str]]) -> str | None:
     """Why a synthesizer cannot take the tables of a dataset, with the remedy, or None.
 
     Args:
         name: The synthesizer.
-        parents: Per table, the other tables that it refers to.
+        parents: Per table, the other tables that it refers to, in the order in which they are declared.
     """
     if name in ONE_TABLE and len(parents) > 1:
-        return f"{name} models one table; use gaussian_copula for related tables"
+        return f"{name} models one table; use gaussian_copula or hma for related tables"
+    return _hma_fault(parents) if name == "hma" else None
+
+
+def families(parents: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """Tables that hang together by their first reference: per root a family, parents before children.
+
+    A table whose references run in a circle is in no family.
+    """
+    found: dict[str, list[str]] = {}
+    for table in sorted(parents, key=lambda t: len(_way_up(t, parents))):
+        root = _way_up(table, parents)[-1]
+        if not parents[root]:
+            found.setdefault(root, []).append(table)
+    return tuple(tuple(family) for family in found.values())
+
+
+def _way_up(table: str, parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """A table, its first parent, and so on to the root."""
+    way = [table]
+    while parents[way[-1]] and parents[way[-1]][0] not in way:
+        way.append(parents[way[-1]][0])
+    return way
+
+
+def _hma_fault(parents: Mapping[str, Sequence[str]]) -> str | None:
+    remedy = "use gaussian_copula or dp_marginals"
+    if not any(parents.values()):
+        return f"hma models related tables, and no table here refers to another; {remedy}"
+    deep = next((t for t in parents if len(_way_up(t, parents)) > HMA_LEVELS), None)
+    if deep is not None:
+        return (
+            f"SDV's community edition limits hma to {HMA_LEVELS} levels, parents and children, and {deep!r} is a child of a child; "
+            f"{remedy}, or leave its foreign key out"
+        )
+    if max(len(family) for family in families(parents)) > HMA_TABLES:
+        return f"SDV's community edition limits hma to {HMA_TABLES} tables that hang together; {remedy}, or name fewer tables"
     return None

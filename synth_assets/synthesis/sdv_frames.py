@@ -103,6 +103,11 @@ def from_differences(
     return out
 
 
+def ordered_numbers(orders: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """Columns that `as_differences` has made numbers."""
+    return frozenset(high for _, high in orders)
+
+
 def _seconds(frame: pd.DataFrame, schema: TableSchema, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """A column of numbers, dates as seconds like times; NaN where missing."""
     return pd.to_numeric(frame[column], errors="coerce").to_numpy(float) * _unit(schema, column)

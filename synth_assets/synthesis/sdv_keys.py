@@ -6,6 +6,7 @@ What belongs here: which parent a row has, and its keys. What does not: modelled
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,15 @@ def leading_key(schema: TableSchema, schemas: Mapping[str, TableSchema]) -> Fore
     return next(
         (fk for fk in schema.foreign_keys if fk.parent_table in schemas and fk.parent_table != schema.name), None
     )
+
+
+def parent_rows(frame: pd.DataFrame, parents: pd.DataFrame, key: ForeignKey) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each row the row number of its parent, -1 where it has none."""
+    numbers = parents[list(key.parent_columns)].assign(_row=np.arange(len(parents)))
+    numbers = numbers.dropna(subset=list(key.parent_columns)).drop_duplicates(list(key.parent_columns))
+    left = frame[list(key.columns)].set_axis(list(key.parent_columns), axis=1)
+    found = left.merge(numbers, on=list(key.parent_columns), how="left")["_row"]
+    return found.fillna(-1).to_numpy(np.int64)
 
 
 def with_keys(

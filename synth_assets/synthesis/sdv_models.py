@@ -19,7 +19,14 @@ import pandas as pd
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.synthesis.protocol import ReleaseSpec, TableSpec
-from synth_assets.synthesis.sdv_frames import as_differences, from_differences, read_rows, sdtype_of, write_rows
+from synth_assets.synthesis.sdv_frames import (
+    as_differences,
+    from_differences,
+    ordered_numbers,
+    read_rows,
+    sdtype_of,
+    write_rows,
+)
 from synth_assets.synthesis.sdv_keys import PARENT_ROW, key_columns, leading_key, with_keys
 from synth_assets.synthesis.sdv_options import NetworkOptions
 from synth_assets.synthesis.sdv_running import Report, at_work, require_sdv, silent
@@ -214,14 +221,14 @@ class PlainModel:
 
     def _sample(self, name: str, rows: int, rng: np.random.Generator) -> pd.DataFrame:
         with at_work(f"sampling {self.record['synthesizer']}", seed=int(rng.integers(2**63))):
-            frame = pd.DataFrame(self.models[name].sample(num_rows=rows)[TABLE])
+            frame = pd.DataFrame(as_stored(self.models[name]).sample(num_rows=rows)[TABLE])
         frame.index = pd.RangeIndex(len(frame))
         return frame
 
 
 def _sdtype(column: str, spec: TableSpec, training: ReleaseSpec) -> str:
     """Counts of children are categories; a parent's column is what it is there; a difference is a number."""
-    if column in {high for _, high in spec.orders}:
+    if column in ordered_numbers(spec.orders):
         return "numerical"
     if column in spec.columns:
         return sdtype_of(spec.table, column)

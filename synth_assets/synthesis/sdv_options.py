@@ -5,6 +5,7 @@ What belongs here: names, defaults, which class serves which name. What does not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,10 @@ class NetworkOptions:
 
 def plain_synthesizer(config: SynthesizerConfig) -> Synthesizer[ReleaseSpec]:
     """The synthesizer of a configuration, for one that is not private."""
+    from synth_assets.synthesis.sdv_hma import Hma
     from synth_assets.synthesis.sdv_models import CopulaGan, Ctgan, GaussianCopula, Tvae
 
-    known = {c.name: c for c in (GaussianCopula, Ctgan, Tvae, CopulaGan)}
+    known: dict[str, Callable[[NetworkOptions], Synthesizer[ReleaseSpec]]] = {
+        c.name: c for c in (GaussianCopula, Ctgan, Tvae, CopulaGan, Hma)
+    }
     return known[config.name](NetworkOptions.of(config.name, config.network))

@@ -31,7 +31,12 @@ LOGGERS = (
     "sdv", "rdt", "ctgan", "copulas", "deepecho",
     "SingleTableSynthesizer", "MultiTableSynthesizer", "Metadata", "SingleTableMetadata",
 )  # fmt: skip
-COUNTED = ("ctgan.synthesizers.ctgan", "ctgan.synthesizers.tvae", "deepecho.models.par")
+COUNTED = {  # what each library counts with tqdm
+    "ctgan.synthesizers.ctgan": "epoch",
+    "ctgan.synthesizers.tvae": "epoch",
+    "deepecho.models.par": "epoch",
+    "sdv.multi_table.hma": "part",
+}
 _ALONE = threading.RLock()
 
 
@@ -145,19 +150,22 @@ def _seeded(seed: int) -> Iterator[None]:
 def _counted(step: str, report: Report) -> Iterator[None]:
     """Hear the epochs: the networks count them with tqdm, for which our own counter stands in."""
 
-    def counter(epochs: Iterable[int], **_: Any) -> Iterator[int]:
-        return _count(step, list(epochs), report)
+    def counter_of(noun: str) -> Callable[..., Iterator[Any]]:
+        def counter(items: Iterable[Any], **_: Any) -> Iterator[Any]:
+            return _count(f"{step}: {noun}", list(items), report)
+
+        return counter
 
     with ExitStack() as stack:
-        for module in COUNTED:
-            stack.enter_context(_replaced(importlib.import_module(module), "tqdm", counter))
+        for module, noun in COUNTED.items():
+            stack.enter_context(_replaced(importlib.import_module(module), "tqdm", counter_of(noun)))
         yield
 
 
-def _count(step: str, epochs: list[int], report: Report) -> Iterator[int]:
-    started, every = time.monotonic(), max(1, len(epochs) // REPORTS)
-    for done, epoch in enumerate(epochs, start=1):
-        yield epoch
-        if done % every == 0 or done in {1, len(epochs)}:
-            left = (time.monotonic() - started) / done * (len(epochs) - done)
-            report(f"{step}: epoch {done} of {len(epochs)}, {left:.0f} s left", done / len(epochs))
+def _count(what: str, items: list[Any], report: Report) -> Iterator[Any]:
+    started, every = time.monotonic(), max(1, len(items) // REPORTS)
+    for done, item in enumerate(items, start=1):
+        yield item
+        if done % every == 0 or done in {1, len(items)}:
+            left = (time.monotonic() - started) / done * (len(items) - done)
+            report(f"{what} {done} of {len(items)}, {left:.0f} s left", done / len(items))

@@ -50,7 +50,10 @@ LEFT_BEHIND: Mapping[
 
 
 def as_stored(model: Any) -> Any:
-    """A fitted object as it would come back from a file, so that a model is the same before and after it is stored."""
+    """A copy of a fitted object as it would come back from a file.
+
+    A model is the same before and after it is stored. SDV's models change when they sample, so every sample is drawn from a copy.
+    """
     writer = _Writer()
     state = writer.write(model)
     return _Reader(writer.arrays).read(state)

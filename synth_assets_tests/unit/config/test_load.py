@@ -115,6 +115,14 @@ def test_a_network_of_one_table_takes_no_related_tables(load, name):
     assert load(SHORT + f"synthesizers: [{{name: {name}}}]\n").synthesizers[0].name == name
 
 
+def test_hma_takes_related_tables_only_and_says_what_sdv_limits(load):
+    assert load(RELATED + "synthesizers: [{name: hma}]\n").synthesizers[0].name == "hma"
+    with pytest.raises(ConfigError, match="no table here refers to another"):
+        load(SHORT + "synthesizers: [{name: hma}]\n")
+    with pytest.raises(ConfigError, match="limits hma to 2 levels.*'c' is a child of a child"):
+        load(RELATED + "  c: {source: {path: c}, foreign_keys: {k: b.i}}\nsynthesizers: [{name: hma}]\n")
+
+
 SEQUENCE = (
     "name: x\ntables:\n  visits:\n    source: {path: a}\n    sequence_order: day\n    columns: {day: {kind: KIND}}\n"
 )
