@@ -7,9 +7,10 @@ a refusal therefore happens before any data is touched. A crash in between leave
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError
 from synth_assets.privacy.accounting import covers, spent
@@ -20,7 +21,7 @@ from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.privacy.empirical.words import failed_words
 from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
-from synth_assets.privacy.records import Event, Reservation
+from synth_assets.privacy.records import Event
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.storage.hashing import hash_folder, hash_parts
 from synth_assets.synthesis.empirical import attack_plan
@@ -159,21 +160,88 @@ def measure_charged(
     prepared = prepared or prepare(spec, epsilon=epsilon, delta=delta, noise=noise, repetitions=repetitions)
     plan = prepared.plan
     require_passed(prepared.empirical)
+    measured = spend(
+        charge, ledger, plan.events, delta=delta, key=key_of(spec, charge, epsilon=epsilon, delta=delta), out=out,
+        run=lambda gate: measure_release(plan, engine=engine, noise=noise, gate=gate),
+    )  # fmt: skip
+    require_small_delta(measured, delta)
+    return privacy_report(
+        MECHANISM, spec, plan, measured.events, prepared.empirical, charge, ledger, notes=plan.notes,
+        seconds=time.perf_counter() - started,
+    )  # fmt: skip
+
+
+class Ran(Protocol):
+    """What a charged step leaves behind."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The mechanisms that ran."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what is released."""
+        ...
+
+
+Made = TypeVar("Made", bound=Ran)
+
+
+def spend(
+    charge: Charge,
+    ledger: BudgetLedger,
+    events: Sequence[Event],
+    *,
+    delta: float,
+    key: str,
+    out: Path,
+    run: Callable[[Callable[[], None]], Made],
+) -> Made:
+    """The one road to the data: reserve, run, write, settle.
+
+    A fault before the first read gives the reservation back; one after it costs all of it, and so does a kill.
+
+    Args:
+        charge: Who pays.
+        ledger: The budget ledger.
+        events: All that may run.
+        delta: Of the release.
+        key: The measurement key.
+        out: Folder for what is made.
+        run: Reads and makes; calls what it is given before every read.
+
+    Raises:
+        BudgetExceededError: the budget does not suffice, and no data was read; or more ran than was planned.
+        InputError: the population's budget counts another unit of privacy.
+    """
     open_account(charge, ledger)
-    key = key_of(spec, charge, epsilon=epsilon, delta=delta)
     reservation = ledger.reserve(
         charge.population,
-        events=plan.events,
+        events=tuple(events),
         label=charge.label,
         measurement_key=key,
         run_id=charge.run_id,
         attempt=charge.attempt,
     )
+    reading = False
 
-    measured = _measured(plan, reservation, ledger, engine, noise, out)
-    ledger.settle(reservation, plan.events, reference=hash_folder(out))
-    require_small_delta(measured, delta)
-    return _report(spec, prepared, measured, charge, ledger, time.perf_counter() - started)
+    def gate() -> None:
+        nonlocal reading
+        ledger.begin_reading(reservation)
+        reading = True
+
+    try:
+        made = run(gate)
+        require_planned(events, made.events, delta, reservation.label)
+        made.save(out)
+    except Exception:
+        if reading:
+            ledger.settle(reservation, (), "failed")
+        else:
+            ledger.release_unread(reservation)
+        raise
+    ledger.settle(reservation, tuple(events), reference=hash_folder(out))
+    return made
 
 
 def open_account(charge: Charge, ledger: BudgetLedger) -> None:
@@ -241,30 +309,6 @@ def spec_hash(spec: ReleaseSpec) -> str:
     return hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}}))
 
 
-def _measured(
-    plan: ReleasePlan, reservation: Reservation, ledger: BudgetLedger, engine: Engine, noise: NoiseSource, out: Path
-) -> ReleaseMeasurements:
-    """Measure under an open reservation. A fault before the first read gives it back, one after it costs all of it."""
-    reading = False
-
-    def gate() -> None:
-        nonlocal reading
-        ledger.begin_reading(reservation)
-        reading = True
-
-    try:
-        measured = measure_release(plan, engine=engine, noise=noise, gate=gate)
-        require_planned(plan.events, measured.events, plan.delta, reservation.label)
-        measured.save(out)
-    except Exception:
-        if reading:
-            ledger.settle(reservation, (), "failed")
-        else:
-            ledger.release_unread(reservation)
-        raise
-    return measured
-
-
 def require_planned(planned: Sequence[Event], ran: Sequence[Event], delta: float, label: str) -> None:
     """What ran must cost no more than what was reserved.
 
@@ -279,21 +323,53 @@ def require_planned(planned: Sequence[Event], ran: Sequence[Event], delta: float
         )
 
 
-def _report(
+class Planned(Protocol):
+    """What a report needs of a plan."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All that may run."""
+        ...
+
+    @property
+    def epsilon(self) -> float:
+        """What was asked for."""
+        ...
+
+    @property
+    def delta(self) -> float:
+        """Likewise."""
+        ...
+
+    @property
+    def contribution_bounds(self) -> Mapping[str, int]:
+        """Rows of one unit that are read, per table."""
+        ...
+
+    @property
+    def non_dp_inputs(self) -> tuple[str, ...]:
+        """What was taken from the data without noise."""
+        ...
+
+
+def privacy_report(
+    mechanism: str,
     spec: ReleaseSpec,
-    prepared: Prepared,
-    measured: ReleaseMeasurements,
+    plan: Planned,
+    ran: tuple[Event, ...],
+    empirical: EmpiricalCheck,
     charge: Charge,
     ledger: BudgetLedger,
+    *,
+    notes: Sequence[str],
     seconds: float,
 ) -> PrivacyReport:
     """The claim is the cost of the plan: how many of its steps ran may depend on noisy results, so less would not be sound."""
-    plan = prepared.plan
     cost = spent(plan.events, plan.delta)
     status = ledger.status(charge.population)
     level = level_of(plan.epsilon)  # of what was asked for, which is a little more than what it costs
     return PrivacyReport(
-        mechanism=MECHANISM,
+        mechanism=mechanism,
         population=charge.population,
         unit=charge.unit,
         unit_is_declared=spec.unit is not None,
@@ -302,16 +378,16 @@ def _report(
         target_delta=plan.delta,
         spent=cost,
         crosscheck=verify(plan.events, cost),
-        events=measured.events,
+        events=ran,
         level=level.name,
         use_case=level.use_case,
         budget_epsilon=status.epsilon,
         budget_left=status.left,
         ledger_head=status.ledger_head,
-        steps=sum(e.count for e in measured.events),
-        epsilon_lower_bound=prepared.empirical.epsilon_lower,
-        empirical=prepared.empirical,
+        steps=sum(e.count for e in ran),
+        epsilon_lower_bound=empirical.epsilon_lower,
+        empirical=empirical,
         non_dp_inputs=tuple(plan.non_dp_inputs),
-        notes=tuple(plan.notes),
+        notes=tuple(notes),
         seconds=round(seconds, 3),
     )

@@ -1,7 +1,7 @@
 """A network trained by DP-SGD, charged: plan, second opinion, reserve, measure and train, settle, report.
 
-What belongs here: the order of these. What does not: the training (dpsgd/). As in charged.py the plan is verified by the second
-accountant and reserved before the first read, and a crash in between leaves the reservation counted in full, and no model.
+What belongs here: the order of these. What does not: the training (dpsgd/), and reservations (charged.py). The plan is verified by the
+second accountant and reserved before the first read, and a crash in between leaves the reservation counted in full, and no model.
 """
 
 from __future__ import annotations
@@ -16,22 +16,19 @@ from synth_assets.privacy.budget import BudgetLedger, measurement_key
 from synth_assets.privacy.crosscheck import verify
 from synth_assets.privacy.empirical.noise import REPETITIONS
 from synth_assets.privacy.empirical.records import EmpiricalCheck
-from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.mechanisms import StepNoise, SystemNoise
-from synth_assets.privacy.records import Reservation
 from synth_assets.privacy.report import PrivacyReport
-from synth_assets.storage.hashing import hash_folder
 from synth_assets.synthesis.charged import (
     Charge,
-    open_account,
+    privacy_report,
     require_passed,
-    require_planned,
     require_small_delta,
     spec_hash,
+    spend,
 )
 from synth_assets.synthesis.dpsgd.options import Method, TrainingOptions
 from synth_assets.synthesis.dpsgd.plan import TrainingPlan, plan_training
-from synth_assets.synthesis.dpsgd.train import Training, train
+from synth_assets.synthesis.dpsgd.train import train
 from synth_assets.synthesis.empirical_training import attack_training
 from synth_assets.synthesis.protocol import ReleaseSpec
 from synth_assets.tables.engine import Engine
@@ -142,19 +139,16 @@ def train_charged(
     prepared = prepared or prepare_training(job, noise=noise, repetitions=repetitions)
     plan = prepared.plan
     require_passed(prepared.empirical)
-    open_account(charge, ledger)
-    reservation = ledger.reserve(
-        charge.population,
-        events=plan.events,
-        label=charge.label,
-        measurement_key=training_key(job, charge),
-        run_id=charge.run_id,
-        attempt=charge.attempt,
-    )
-    done = _trained(job, plan, reservation, ledger, engine, noise, out, progress)
-    ledger.settle(reservation, plan.events, reference=hash_folder(out))
+    done = spend(
+        charge, ledger, plan.events, delta=job.delta, key=training_key(job, charge), out=out,
+        run=lambda gate: train(plan, engine=engine, noise=noise, gate=gate, seed=job.seed, progress=progress),
+    )  # fmt: skip
     require_small_delta(done.measured, job.delta)
-    return _report(job, prepared, done, charge, ledger, time.perf_counter() - started)
+    report = privacy_report(
+        job.method, job.spec, plan, done.events, prepared.empirical, charge, ledger, notes=plan.notes,
+        seconds=time.perf_counter() - started,
+    )  # fmt: skip
+    return report.model_copy(update={"sampling_rate": plan.steps.sampling_rate, "clipping": plan.options.clip})
 
 
 def training_key(job: TrainingJob, charge: Charge) -> str:
@@ -169,69 +163,4 @@ def training_key(job: TrainingJob, charge: Charge) -> str:
             "delta": job.delta,
             **job.options.model_dump(mode="json", exclude_none=True),
         },
-    )
-
-
-def _trained(
-    job: TrainingJob,
-    plan: TrainingPlan,
-    reservation: Reservation,
-    ledger: BudgetLedger,
-    engine: Engine,
-    noise: StepNoise,
-    out: Path,
-    progress: Callable[[str, float], None] | None,
-) -> Training:
-    """Train under an open reservation. A fault before the first read gives it back, one after it costs all of it."""
-    reading = False
-
-    def gate() -> None:
-        nonlocal reading
-        ledger.begin_reading(reservation)
-        reading = True
-
-    try:
-        done = train(plan, engine=engine, noise=noise, gate=gate, seed=job.seed, progress=progress)
-        require_planned(plan.events, done.events, plan.delta, reservation.label)
-        done.model.save(out)
-    except Exception:
-        if reading:
-            ledger.settle(reservation, (), "failed")
-        else:
-            ledger.release_unread(reservation)
-        raise
-    return done
-
-
-def _report(
-    job: TrainingJob, prepared: PreparedTraining, done: Training, charge: Charge, ledger: BudgetLedger, seconds: float
-) -> PrivacyReport:
-    plan = prepared.plan
-    cost = spent(plan.events, plan.delta)
-    status = ledger.status(charge.population)
-    level = level_of(plan.epsilon)
-    return PrivacyReport(
-        mechanism=job.method,
-        population=charge.population,
-        unit=charge.unit,
-        unit_is_declared=job.spec.unit is not None,
-        contribution_bounds=dict(plan.tables.contribution_bounds),
-        target_epsilon=plan.epsilon,
-        target_delta=plan.delta,
-        spent=cost,
-        crosscheck=verify(plan.events, cost),
-        events=done.events,
-        level=level.name,
-        use_case=level.use_case,
-        budget_epsilon=status.epsilon,
-        budget_left=status.left,
-        ledger_head=status.ledger_head,
-        sampling_rate=plan.steps.sampling_rate,
-        clipping=plan.options.clip,
-        steps=sum(e.count for e in done.events),
-        epsilon_lower_bound=prepared.empirical.epsilon_lower,
-        empirical=prepared.empirical,
-        non_dp_inputs=tuple(plan.tables.non_dp_inputs),
-        notes=plan.notes,
-        seconds=round(seconds, 3),
     )

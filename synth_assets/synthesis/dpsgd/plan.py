@@ -6,6 +6,7 @@ What belongs here: what is refused before data are read, the division of the bud
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from synth_assets.errors import ConfigError
 from synth_assets.privacy.calibration import calibrate_noise
@@ -47,6 +48,16 @@ class TrainingPlan(Frozen):
     def table(self) -> TablePlan:
         """The one table."""
         return self.tables.tables[0]
+
+    @property
+    def contribution_bounds(self) -> Mapping[str, int]:
+        """Rows of one unit that are read."""
+        return self.tables.contribution_bounds
+
+    @property
+    def non_dp_inputs(self) -> tuple[str, ...]:
+        """What was taken from the data without noise."""
+        return self.tables.non_dp_inputs
 
     @property
     def notes(self) -> tuple[str, ...]:

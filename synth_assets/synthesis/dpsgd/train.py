@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -46,6 +47,10 @@ class Training:
     model: TrainedModel
     measured: ReleaseMeasurements
     events: tuple[Event, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write the model; the noisy tables are not kept."""
+        self.model.save(folder)
 
 
 def train(

@@ -31,10 +31,11 @@ from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.crosscheck import verify
 from synth_assets.privacy.empirical.words import bound_words
 from synth_assets.privacy.mechanisms import SystemNoise
-from synth_assets.privacy.records import SampledGaussianEvent
+from synth_assets.privacy.records import Event, SampledGaussianEvent
 from synth_assets.storage.hashing import hash_folder
 from synth_assets.synthesis.charged import Charge
 from synth_assets.synthesis.charged_training import TrainingJob, train_charged, training_key
+from synth_assets.synthesis.dpsgd import plan as plan_module
 from synth_assets.synthesis.dpsgd import train as train_module
 from synth_assets.synthesis.dpsgd.model import TrainedModel, load_trained
 from synth_assets.synthesis.dpsgd.options import GanOptions, Method, TrainingOptions, method_of, training_options
@@ -53,6 +54,21 @@ QUICK = TrainingOptions(
     steps=3, hidden=12, latent=3, warm_rows=600, warm_epochs=1, warm_batch=100, tilt_rounds=1, tilt_rows=500
 )
 METHODS: tuple[Method, ...] = ("dp_tvae", "dp_ctgan")
+CALIBRATED: dict[str, float] = {}
+
+
+@pytest.fixture(autouse=True)
+def _calibrate_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same plan is made by many tests: its noise is calibrated once."""
+    real = plan_module.calibrate_noise
+
+    def known(events: Callable[[float], tuple[Event, ...]], *, epsilon: float, delta: float) -> float:
+        key = repr((events(1.0), epsilon, delta))
+        if key not in CALIBRATED:
+            CALIBRATED[key] = real(events, epsilon=epsilon, delta=delta)
+        return CALIBRATED[key]
+
+    monkeypatch.setattr(plan_module, "calibrate_noise", known)
 
 
 @pytest.fixture(params=METHODS)
