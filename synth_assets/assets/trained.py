@@ -9,7 +9,6 @@ import dagster as dg
 
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.measurements import (
-    GATES,
     PRIVACY_FILE,
     REFUSED_FILE,
     charge_of,
@@ -21,7 +20,7 @@ from synth_assets.assets.release_spec import release_spec, section_of
 from synth_assets.assets.split import modelled_columns, roles_of
 from synth_assets.assets.stage import CheckOutcome, Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
-from synth_assets.checks.budget import budget_outcomes, refused_outcomes, scan_outcome
+from synth_assets.checks.budget import budget_outcomes, canary_outcome, refused_outcomes, scan_outcome
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.resources import EngineResource, LedgerResource, StoreResource
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from synth_assets.synthesis.charged_training import TrainingJob
 
 VERSION = "1"
+TRAINED_GATES = "empirical, canaries"
 
 
 def build_trained(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -52,7 +52,7 @@ def build_trained(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDe
             f"population `{config.population}`. It reads rows, but nothing leaves the training without noise."
         ),
         deps=[keys.split],
-        gates=GATES,
+        gates=TRAINED_GATES,
     )
     checks = [
         wiring.check(
@@ -61,6 +61,9 @@ def build_trained(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDe
         wiring.check(asset, "accountant", "A second, independent accountant agrees with the claimed epsilon."),
         wiring.check(
             asset, "empirical", "Attacks on the mechanism, before it reads, give no lower bound above the claim."
+        ),
+        wiring.check(
+            asset, "canaries", "Canaries in the training show no epsilon above the claim in its noisy gradients."
         ),
         wiring.check(asset, "scan", "The stored network is weights, noisy shares and public cells, and nothing else."),
     ]
@@ -77,7 +80,7 @@ def build_trained(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDe
             job = Job(
                 Zone.RELEASE, asset, {"split": split.content_hash}, section, VERSION,
                 lambda folder: _train(wiring, synthesizer, stage, split, budget, engine, folder),
-                lambda folder, _: _outcomes(folder, _job(wiring, synthesizer, stage, split)), gates=GATES,
+                lambda folder, _: _outcomes(folder, _job(wiring, synthesizer, stage, split)), gates=TRAINED_GATES,
             )  # fmt: skip
             events = stage.deliver(
                 job, lambda ref: describe_privacy(wiring, read_privacy(stage.store.path(ref)), ref, budget)
@@ -109,9 +112,12 @@ def _outcomes(folder: Path, job: "TrainingJob") -> tuple[CheckOutcome, ...]:
 
     refused = folder / REFUSED_FILE
     if refused.is_file():
-        return refused_outcomes(EmpiricalCheck.model_validate_json(refused.read_text()))
+        check = EmpiricalCheck.model_validate_json(refused.read_text())
+        return (*refused_outcomes(check), canary_outcome((), "nothing was trained"))
     holds = "every byte is accounted for: public cells, noisy shares, and weights of the planned shapes"
-    return (*budget_outcomes(read_privacy(folder)), scan_outcome(scan_trained(folder, planned(job)), holds))
+    report = read_privacy(folder)
+    canaries = canary_outcome(report.canaries, "was trained by an earlier version, without canaries")
+    return (*budget_outcomes(report), canaries, scan_outcome(scan_trained(folder, planned(job)), holds))
 
 
 def _train(

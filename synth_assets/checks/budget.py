@@ -47,13 +47,17 @@ def scan_outcome(findings: Sequence[str], holds: str) -> CheckOutcome:
     return CheckOutcome("scan", not findings, words, metadata={"places": len(findings)})
 
 
-def canary_outcome(attacks: Sequence[CanaryAttack]) -> CheckOutcome:
-    """The outcome of the check `canaries`: white-box scores gate, those of a sample are shown."""
+def canary_outcome(
+    attacks: Sequence[CanaryAttack], none: str = "no table has a column of its own, so there is nothing to attack"
+) -> CheckOutcome:
+    """The outcome of the check `canaries`: white-box scores gate, those of a sample are shown; `none` says why there are none."""
     numbers: dict[str, float] = {}
     for attack in attacks:
         name = attack.scored_on.replace(" ", "_")
         numbers |= {f"epsilon_lower_{name}": attack.epsilon_lower, f"epsilon_ceiling_{name}": attack.epsilon_ceiling}
-    words = canary_words(attacks) if attacks else "no table has a column of its own, so there is nothing to attack"
+        if attack.mu_lower is not None and attack.mu_claimed is not None:
+            numbers |= {f"mu_claimed_{name}": attack.mu_claimed, f"mu_lower_{name}": attack.mu_lower}
+    words = canary_words(attacks) if attacks else none
     return CheckOutcome("canaries", all(a.passed for a in attacks), words, metadata=numbers)
 
 

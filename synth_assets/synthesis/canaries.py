@@ -231,10 +231,23 @@ def sample_scores(found: Measurements, twin: Twin, seed: int) -> np.ndarray:
     model = fit(found, seed=child_seed(seed, "twin", "fit"), device="cpu")
     rng = np.random.default_rng(child_seed(seed, "twin", "sample"))
     table = sample_table(model, SAMPLED_ROWS, rng)
-    shared = np.zeros((twin.number, SAMPLED_ROWS), dtype=np.float32)
-    for column in twin.domain.columns:
-        groups = found.groups[column.name]
-        made = groups[encode(column, table)]
-        shared += groups[twin.canaries[column.name]][:, None] == made[None, :]
+    groups = {c.name: found.groups[c.name] for c in twin.domain.columns}
+    return nearness(
+        [(groups[c.name][twin.canaries[c.name]], groups[c.name][encode(c, table)]) for c in twin.domain.columns]
+    )
+
+
+def nearness(columns: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """How many cells a canary shares with its ten nearest rows, on average.
+
+    Args:
+        columns: Per column the cells of the canaries, shape (m,), and those of the rows, shape (n,).
+
+    Returns:
+        Shape (m,).
+    """
+    shared = np.zeros((len(columns[0][0]), len(columns[0][1])), dtype=np.float32)
+    for canaries, rows in columns:
+        shared += canaries[:, None] == rows[None, :]
     nearest = np.sort(shared, axis=1)[:, -10:]
     return np.asarray(nearest.mean(1), dtype=np.float64)

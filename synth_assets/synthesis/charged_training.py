@@ -18,6 +18,7 @@ from synth_assets.privacy.empirical.noise import REPETITIONS
 from synth_assets.privacy.empirical.records import EmpiricalCheck
 from synth_assets.privacy.mechanisms import StepNoise, SystemNoise
 from synth_assets.privacy.report import PrivacyReport
+from synth_assets.synthesis.canaries_training import attack_sample, judge_run
 from synth_assets.synthesis.charged import (
     Charge,
     privacy_report,
@@ -125,7 +126,7 @@ def train_charged(
         prepared: What `prepare_training` gave for the same job; made here when None.
 
     Returns:
-        The privacy report of the model.
+        The privacy report of the model, with the attacks on its canaries: a caller releases nothing where one of them did not pass.
 
     Raises:
         BudgetExceededError: the budget does not suffice. No data was read.
@@ -144,11 +145,14 @@ def train_charged(
         run=lambda gate: train(plan, engine=engine, noise=noise, gate=gate, seed=job.seed, progress=progress),
     )  # fmt: skip
     require_small_delta(done.measured, job.delta)
+    canaries = (judge_run(done.canaries, plan), attack_sample(done.model, plan, seed=job.seed, noise=noise))
     report = privacy_report(
         job.method, job.spec, plan, done.events, prepared.empirical, charge, ledger, notes=plan.notes,
         seconds=time.perf_counter() - started,
     )  # fmt: skip
-    return report.model_copy(update={"sampling_rate": plan.steps.sampling_rate, "clipping": plan.options.clip})
+    return report.model_copy(
+        update={"sampling_rate": plan.steps.sampling_rate, "clipping": plan.options.clip, "canaries": canaries}
+    )
 
 
 def training_key(job: TrainingJob, charge: Charge) -> str:

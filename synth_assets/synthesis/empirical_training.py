@@ -69,9 +69,7 @@ def _attack(plan: TrainingPlan, noise: StepNoise, runs: int) -> NoiseAttack:
 
     return attack_steps(
         step,
-        steps=steps.count,
-        sampling_rate=steps.sampling_rate,
-        noise_multiplier=steps.noise_multiplier,
+        steps,
         delta_at_zero=delta_at_zero((steps,)),
         repetitions=runs,
         alpha=STEP_ALARM,

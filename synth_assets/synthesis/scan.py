@@ -153,7 +153,7 @@ def _same_record(file: Path | None, kind: type[Record], name: str) -> Iterator[s
         return
     text = file.read_text()
     try:
-        same = kind.model_validate_json(text).model_dump_json(indent=1) == text
+        same = kind.model_validate_json(text).model_dump_json(indent=1, exclude_unset=True) == text
     except ValueError:
         same = False
     if not same:

@@ -14,6 +14,7 @@ from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.roles import ColumnRoles, column_roles
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.empirical.noise import REPETITIONS
+from synth_assets.privacy.empirical.records import CanaryAttack
 from synth_assets.privacy.empirical.words import canary_words
 from synth_assets.privacy.report import PrivacyReport
 from synth_assets.seeds import child_seed
@@ -187,13 +188,22 @@ def _train(
     model = fit_release(noisy, seed=child_seed(job.seed, "fit"))
     progress("attacking the model")
     attacks = attack_canaries(model, noisy, delta=job.synthesizer.delta, seed=child_seed(job.seed, "canaries"))
+    _require_harmless(attacks)
+    return model, privacy.model_copy(update={"canaries": attacks}), spent
+
+
+def _require_harmless(attacks: tuple[CanaryAttack, ...]) -> None:
+    """Refuse a model whose canaries show more than its claim.
+
+    Raises:
+        CheckFailedError: names the attack.
+    """
     if not all(a.passed for a in attacks):
         raise CheckFailedError(
             f"an attack on the model contradicts its claim, so nothing is written: {canary_words(attacks)}.",
             key="epsilon",
             remedy="This is a fault of the mechanism or of its random numbers; please report it.",
         )
-    return model, privacy.model_copy(update={"canaries": attacks}), spent
 
 
 def _trained(
@@ -216,12 +226,17 @@ def _trained(
         child_seed(job.seed, "fit"),
     )  # fmt: skip
     progress("measuring under differential privacy")
-    folder, privacy, spent = _paid_once(
-        job, f"model_{chosen.name}", training_key(training, charge), ledger,
-        lambda out: train_charged(
+
+    def make(out: Path) -> PrivacyReport:
+        report = train_charged(
             training, charge=charge, ledger=ledger, engine=engine, out=out, repetitions=job.repetitions,
             progress=lambda what, _: progress(what),
-        ),
+        )  # fmt: skip
+        _require_harmless(report.canaries)
+        return report
+
+    folder, privacy, spent = _paid_once(
+        job, f"model_{chosen.name}", training_key(training, charge), ledger, make,
         lambda out: scan_trained(out, planned(training)),
     )  # fmt: skip
     return load_trained(folder), privacy, spent

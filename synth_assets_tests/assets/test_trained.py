@@ -89,7 +89,7 @@ def test_the_network_reads_the_split_and_is_the_only_asset_that_can_spend(traine
         n for n in names if "ledger" in graph.get(dg.AssetKey(["people", n])).assets_def.op.required_resource_keys
     } == {MODEL}
     checks = {(c.asset_key.path[-1], c.name) for a in graph.assets_defs for c in a.check_specs if c.blocking}
-    assert {(MODEL, name) for name in ("budget", "accountant", "empirical", "scan")} <= checks
+    assert {(MODEL, name) for name in ("budget", "accountant", "empirical", "canaries", "scan")} <= checks
     assert {k.path[-1] for k in graph.get(dg.AssetKey(["people", "privacy_budget"])).parent_keys} == {MODEL}
 
 

@@ -1,7 +1,7 @@
-"""One training run with many canaries (Steinke, Nasr, Jagielski 2023): coins, the verdict, and scores from the steps of DP-SGD.
+"""One training run with many canaries (Steinke, Nasr, Jagielski 2023): coins, and the verdict.
 
 What belongs here: what every method shares. A method makes its canaries, puts in those whose coin says so, and scores each from what
-its run shows; synthesis/canaries.py does it for noisy tables. What does not: any method, and data.
+its run shows: synthesis/canaries.py for noisy tables, step_canaries.py for steps of DP-SGD. What does not: any method, and data.
 """
 
 from __future__ import annotations
@@ -70,55 +70,3 @@ def judge_canaries(
         gates=gates,
         passed=not gates or lower <= epsilon,
     )
-
-
-class GradientScores:
-    """Scores of canaries from the noisy gradient sums of DP-SGD with Poisson sampling, step by step.
-
-    A canary is an example whose clipped gradient has norm C in a direction that is its own (a "Dirac" canary: one coordinate that no
-    other example has; Nasr et al. 2023). Its projection of one noisy sum is b s C + N(0, (z C)^2), where b says whether it is in the
-    run and s whether it was sampled. The score is the log-likelihood ratio of b = 1 against b = 0 over all steps.
-
-    In the training loop, after noise has been added and before the optimiser averages:
-
-        scores = GradientScores(canaries=m, sampling_rate=q, noise_multiplier=z)
-        scores.observe(directions @ noisy_sum / C)     # directions: shape (m, d), rows of norm 1
-        ...
-        judge_canaries(included, scores.values, epsilon=..., delta=..., scored_on="noisy gradients")
-
-    Args:
-        canaries: Number of canaries m.
-        sampling_rate: q, as the accountant was told.
-        noise_multiplier: z, as the accountant was told.
-
-    Raises:
-        InputError: q not in (0, 1], or z not positive.
-    """
-
-    def __init__(self, *, canaries: int, sampling_rate: float, noise_multiplier: float) -> None:
-        if not (0 < sampling_rate <= 1 and noise_multiplier > 0 and canaries > 0):
-            raise InputError(
-                "scores of gradients need canaries, a sampling rate in (0, 1] and a positive noise multiplier."
-            )
-        self._rate, self._noise = sampling_rate, noise_multiplier
-        self.values = np.zeros(canaries)
-        self.steps = 0
-
-    def observe(self, projections: np.ndarray) -> None:
-        """Take one step.
-
-        Args:
-            projections: The noisy sum of this step along each canary's direction, in units of the clipping norm, shape (m,).
-        """
-        if projections.shape != self.values.shape:
-            raise InputError("a step needs one projection per canary.")
-        self.values += step_ratio(projections, sampling_rate=self._rate, noise_multiplier=self._noise)
-        self.steps += 1
-
-
-def step_ratio(projections: np.ndarray, *, sampling_rate: float, noise_multiplier: float) -> np.ndarray:
-    """log((1 - q) + q exp((2 x - 1) / (2 z^2))): likelihood ratio of one step of the Poisson-subsampled Gaussian mechanism."""
-    shifted = (2 * np.asarray(projections, dtype=np.float64) - 1) / (2 * noise_multiplier**2)
-    if sampling_rate == 1:
-        return np.asarray(shifted)
-    return np.asarray(np.logaddexp(np.log1p(-sampling_rate), np.log(sampling_rate) + shifted))

@@ -12,20 +12,18 @@ import numpy as np
 
 from synth_assets.errors import InputError
 from synth_assets.privacy.empirical.bounds import mu_lower, mu_of_accuracy
-from synth_assets.privacy.empirical.canaries import step_ratio
 from synth_assets.privacy.empirical.records import NoiseAttack
+from synth_assets.privacy.empirical.step_power import ASSUMED, least_step_fault, step_ratio
+from synth_assets.privacy.records import SampledGaussianEvent
 
 BLOCK = 1 << 14
-ASSUMED = (1.0, 0.5, 0.25, 0.0625)  # shares of the claimed noise for which a guess is made; each has its part of alpha
 Step = Callable[[np.ndarray], np.ndarray]
 
 
 def attack_steps(
     step: Step,
+    plan: SampledGaussianEvent,
     *,
-    steps: int,
-    sampling_rate: float,
-    noise_multiplier: float,
     delta_at_zero: float,
     repetitions: int,
     alpha: float = 1e-3,
@@ -39,28 +37,28 @@ def attack_steps(
         step: Draws one step of independent runs: given for each run whether the example is part of the data (bool, shape (n,)), it
             samples as the loader does, and returns the noisy sum in its coordinate, in units of the clipping norm, shape (n,). This
             must be the code that trains.
-        steps: Steps of a run.
-        sampling_rate: As the accountant was told.
-        noise_multiplier: As the accountant was told.
+        plan: The steps of a run, as the accountant was told.
         delta_at_zero: The accountant's delta at epsilon 0 for that: no test tells neighbours apart with more right guesses than
             (1 + delta) / 2, since P(S) <= Q(S) + delta for every set S of outputs.
         repetitions: Runs to attack, at least 1.
         alpha: Chance of a false alarm.
 
     Raises:
-        InputError: no repetition or no step, or a delta outside [0, 1].
+        InputError: no repetition, or a delta outside [0, 1].
     """
-    if repetitions < 1 or steps < 1 or not 0 <= delta_at_zero <= 1:
-        raise InputError("an attack on steps needs repetitions, steps, and the accountant's delta at epsilon 0.")
+    if repetitions < 1 or not 0 <= delta_at_zero <= 1:
+        raise InputError("an attack on steps needs repetitions, and the accountant's delta at epsilon 0.")
     coins = np.random.default_rng()  # as the noise, the attacker's coins come from the system
     right = np.zeros(len(ASSUMED), dtype=np.int64)
     for start in range(0, repetitions, BLOCK):
         present = coins.random(min(BLOCK, repetitions - start)) < 0.5
         ratios = np.zeros((len(ASSUMED), len(present)))
-        for _ in range(steps):
+        for _ in range(plan.count):
             seen = step(present)
             for i, share in enumerate(ASSUMED):
-                ratios[i] += step_ratio(seen, sampling_rate=sampling_rate, noise_multiplier=share * noise_multiplier)
+                ratios[i] += step_ratio(
+                    seen, sampling_rate=plan.sampling_rate, noise_multiplier=share * plan.noise_multiplier
+                )
         right += ((ratios > 0) == present).sum(1)
     correct, each = int(right.max()), alpha / len(ASSUMED)
     claimed, lower = mu_of_accuracy((1 + delta_at_zero) / 2), mu_lower(correct, repetitions, each)
@@ -71,7 +69,7 @@ def attack_steps(
         mu_claimed=claimed,
         mu_lower=lower,
         mu_ceiling=mu_of_accuracy(each ** (1 / repetitions)),
-        least_fault=None,
+        least_fault=least_step_fault(plan, mu_claimed=claimed, trials=repetitions, alpha=each),
         steps=(),
         passed=lower <= claimed,
     )

@@ -10,13 +10,17 @@ from synth_assets.privacy.empirical.records import CanaryAttack, EmpiricalCheck
 def bound_words(check: EmpiricalCheck) -> str:
     """Claim and lower bound side by side, with confidence, repetitions and power."""
     strongest = max(check.noise, key=lambda n: n.mu_lower)
-    factor = strongest.least_fault
-    fault = "no smaller noise would be" if factor is None else f"noise {factor:.3g} times too small is"
-    power = f"; {fault} caught in 95 of 100 checks" if strongest.steps else " of the steps of DP-SGD"
+    what = "" if strongest.steps else " of the steps of DP-SGD"
     return (
         f"at least {check.epsilon_lower:.3g} of the {check.epsilon_claimed:.4g} that are claimed (mu {check.mu_lower:.3g} of "
-        f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {strongest.repetitions:,} repetitions{power}"
+        f"{check.mu_claimed:.3g}), confidence {strongest.confidence:.2%}, {strongest.repetitions:,} repetitions{what}; "
+        f"{_fault_words(strongest.least_fault)}"
     )
+
+
+def _fault_words(factor: float | None) -> str:
+    fault = "no smaller noise would be" if factor is None else f"noise {factor:.3g} times too small is"
+    return f"{fault} caught in 95 of 100 checks"
 
 
 def canary_words(attacks: Sequence[CanaryAttack]) -> str:
@@ -27,6 +31,8 @@ def canary_words(attacks: Sequence[CanaryAttack]) -> str:
 def _canary_words(attack: CanaryAttack) -> str:
     where = "a sample" if attack.scored_on == "sample" else f"the {attack.scored_on}"
     told = "" if attack.gates else "; for information"
+    if attack.mu_lower is not None:
+        told = f"; mu is at least {attack.mu_lower:.3g} of {attack.mu_claimed:.3g}; {_fault_words(attack.least_fault)}"
     return (
         f"{attack.canaries:,} canaries scored on {where}: epsilon is at least {attack.epsilon_lower:.3g} of "
         f"{attack.epsilon_claimed:.4g} claimed at delta {attack.delta:.0e} ({attack.correct} of {attack.guesses} guesses right, "

@@ -14,7 +14,7 @@ penalty is taken at made-up rows, which are public, and not between them and rea
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +82,11 @@ class Gan(Network):
     def last(self) -> Linear:
         """See `Network`."""
         return self.layers["generator_out"]  # type: ignore[return-value]
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a stored generator; see `Network`. The critic begins anew."""
+        super().restore(weights)
+        self.live.load_state_dict(weights)
 
     def losses(self, codes: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG002  the critic takes no random numbers
         """How far the critic is from calling each row real; see `Network`."""

@@ -98,7 +98,7 @@ def load_trained(folder: Path, *, device: str = "auto") -> TrainedModel:
     values = MarginalModel.load(folder / VALUES)
     options = TrainingOptions.model_validate(record["options"])
     network = make_network(values, record["target"], options, seed=0, device=device)
-    network.layers.load_state_dict({n: network.put(a) for n, a in arrays.items()})
+    network.restore({n: network.put(a) for n, a in arrays.items()})
     return TrainedModel(record["method"], links, values, network, record["target"], options)
 
 

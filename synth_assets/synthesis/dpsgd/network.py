@@ -7,7 +7,7 @@ What belongs here: the face that training, storage and sampling see. What does n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +71,10 @@ class Network(ABC):
     @abstractmethod
     def descent(self, options: TrainingOptions, rng: np.random.Generator) -> Callable[[PrivateSteps], None]:
         """What takes one noisy step in each call, and learns from it: all but the step is post-processing."""
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of stored layers."""
+        self.layers.load_state_dict(weights)
 
     def put(self, array: np.ndarray) -> Tensor:
         """An array on the network's device: numbers in single precision, bins as int64."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from synth_assets.errors import ReleaseRefusedError
 from synth_assets.privacy.accounting import epsilon_spent
+from synth_assets.privacy.empirical.step_canaries import StepCanaries
 from synth_assets.privacy.mechanisms import StepNoise
 from synth_assets.privacy.records import Event
 from synth_assets.seeds import child_seed
@@ -42,11 +43,13 @@ class Training:
         model: The network.
         measured: The noisy tables that it started from.
         events: What ran.
+        canaries: What the steps showed of made-up units.
     """
 
     model: TrainedModel
     measured: ReleaseMeasurements
     events: tuple[Event, ...]
+    canaries: StepCanaries
 
     def save(self, folder: Path) -> None:
         """Write the model; the noisy tables are not kept."""
@@ -94,6 +97,7 @@ def train(
     )
     if plan.options.warm_start:
         warm_up(network, marginal, plan, seed=child_seed(seed, "warm"), report=report)
+    canaries = StepCanaries(plan.steps)
     steps = PrivateSteps(
         network.private,
         _rows(plan, marginal, network, engine, gate),
@@ -102,11 +106,12 @@ def train(
         expected=max(1.0, plan.steps.sampling_rate * marginal.rows / plan.table.max_per_unit),
         noise=noise,
         inside=network.inside,
+        canaries=canaries,
     )
     descend(network, steps, plan, measured.events, seed=child_seed(seed, "descent"), report=report)
     network.tilt(plan.options.tilt_rounds, plan.options.tilt_rows, np.random.default_rng(child_seed(seed, "tilt")))
     model = TrainedModel(plan.method, measured.links, values_of(marginal), network, plan.target, plan.options)
-    return Training(model, measured, (*measured.events, *steps.events))
+    return Training(model, measured, (*measured.events, *steps.events), canaries)
 
 
 def warm_up(network: Network, marginal: MarginalModel, plan: TrainingPlan, *, seed: int, report: Report) -> None:

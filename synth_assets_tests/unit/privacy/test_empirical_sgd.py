@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from synth_assets.errors import InputError
-from synth_assets.privacy.empirical.bounds import one_run_epsilon
-from synth_assets.privacy.empirical.canaries import GradientScores, flip_coins, judge_canaries, step_ratio
+from synth_assets.privacy.empirical.bounds import mu_of_accuracy, one_run_epsilon
+from synth_assets.privacy.empirical.canaries import flip_coins, judge_canaries
 from synth_assets.privacy.empirical.sgd import attack_steps
+from synth_assets.privacy.empirical.step_canaries import GradientScores
+from synth_assets.privacy.empirical.step_power import least_step_fault, right_guesses, step_ratio
+from synth_assets.privacy.records import SampledGaussianEvent
 
 STEPS, RATE, NOISE = 60, 0.02, 1.0
+PLAN = SampledGaussianEvent(noise_multiplier=NOISE, sampling_rate=RATE, count=STEPS)
 
 
 def accountant(rate: float, noise: float = NOISE, steps: int = STEPS) -> Callable[[float], float]:
@@ -50,9 +54,7 @@ def attack(rate: float, noise: float, *, told: float = RATE, repetitions: int = 
     delta = accountant(told)(0.0)
     return attack_steps(
         toy(rate, noise),
-        steps=STEPS,
-        sampling_rate=told,
-        noise_multiplier=NOISE,
+        SampledGaussianEvent(noise_multiplier=NOISE, sampling_rate=told, count=STEPS),
         delta_at_zero=delta,
         repetitions=repetitions,
     ).passed
@@ -60,8 +62,7 @@ def attack(rate: float, noise: float, *, told: float = RATE, repetitions: int = 
 
 def test_an_honest_run_passes_and_most_of_its_claim_is_shown() -> None:
     found = attack_steps(
-        toy(RATE, NOISE), steps=STEPS, sampling_rate=RATE, noise_multiplier=NOISE, delta_at_zero=accountant(RATE)(0.0),
-        repetitions=60_000, alpha=1e-9,
+        toy(RATE, NOISE), PLAN, delta_at_zero=accountant(RATE)(0.0), repetitions=60_000, alpha=1e-9,
     )  # fmt: skip
     assert found.passed
     assert 0.5 * found.mu_claimed < found.mu_lower < found.mu_claimed
@@ -79,6 +80,25 @@ def test_a_planted_fault_is_rejected(rate: float, noise: float) -> None:
 @pytest.mark.parametrize(("rate", "noise"), [(0.04, NOISE), (RATE, NOISE / 2), (RATE, 1e-6)])
 def test_a_fault_of_training_is_rejected_in_twenty_of_twenty(rate: float, noise: float) -> None:
     assert not any(attack(rate, noise) for _ in range(20))
+
+
+def test_the_attack_tells_what_fault_it_sees_and_catches_that_fault() -> None:
+    delta = accountant(RATE)(0.0)
+    told = attack_steps(toy(RATE, NOISE), PLAN, delta_at_zero=delta, repetitions=20_000).least_fault
+    assert told is not None
+    assert 1.05 < told < 2
+    caught = sum(not attack(RATE, NOISE / (1.1 * told)) for _ in range(5))
+    assert caught >= 4
+    few = least_step_fault(PLAN, mu_claimed=mu_of_accuracy((1 + delta) / 2), trials=50, alpha=1e-3)
+    assert few is None  # with rare samples, 50 guesses cannot even see that there is no noise
+
+
+def test_less_noise_is_seen_by_more_right_guesses_up_to_those_that_sampling_allows() -> None:
+    """With next to no noise a guess is right where the example was drawn at all, or is not in the data: (1 + 1 - 0.98^60) / 2."""
+    shares = [right_guesses(PLAN, factor) for factor in (1.0, 2.0, 4.0, 100.0)]
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx((1 + accountant(RATE)(0.0)) / 2, abs=0.02)
+    assert shares[-1] == pytest.approx((2 - 0.98**60) / 2, abs=0.02)
 
 
 def test_the_likelihood_ratio_of_a_step_by_hand() -> None:
@@ -151,4 +171,4 @@ def test_parameters_out_of_range_are_refused() -> None:
     with pytest.raises(InputError):
         GradientScores(canaries=2, sampling_rate=0.1, noise_multiplier=1.0).observe(np.zeros(3))
     with pytest.raises(InputError):
-        attack_steps(toy(0.1, 1.0), steps=0, sampling_rate=0.1, noise_multiplier=1.0, delta_at_zero=0.1, repetitions=1)
+        attack_steps(toy(0.1, 1.0), PLAN, delta_at_zero=0.1, repetitions=0)

@@ -127,7 +127,7 @@ def test_a_unit_is_drawn_with_all_its_rows_or_none(monkeypatch: pytest.MonkeyPat
     seen: list[list[int]] = []
     real = steps.clipped_sum
     monkeypatch.setattr(
-        steps, "clipped_sum", lambda picked, loss: (seen.append(picked.tolist()), real(picked, loss))[1]
+        steps, "clipped_sum", lambda picked, *rest: (seen.append(picked.tolist()), real(picked, *rest))[1]
     )
     steps.step(net.losses)
     assert seen == [[0, 1, 3, 4]]

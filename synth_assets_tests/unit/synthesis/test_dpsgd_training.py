@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
+from synth_assets.checks.budget import canary_outcome
 from synth_assets.config.dataset import ColumnConfig, TrainingConfig
 from synth_assets.errors import (
     BudgetExceededError,
@@ -34,7 +35,8 @@ from synth_assets.privacy.mechanisms import SystemNoise
 from synth_assets.privacy.records import Event, SampledGaussianEvent
 from synth_assets.storage.hashing import hash_folder
 from synth_assets.synthesis.charged import Charge
-from synth_assets.synthesis.charged_training import TrainingJob, train_charged, training_key
+from synth_assets.synthesis.charged_training import PreparedTraining, TrainingJob, train_charged, training_key
+from synth_assets.synthesis.charged_training import planned as planned_of
 from synth_assets.synthesis.dpsgd import plan as plan_module
 from synth_assets.synthesis.dpsgd import train as train_module
 from synth_assets.synthesis.dpsgd.model import TrainedModel, load_trained
@@ -105,8 +107,7 @@ def trained(plan: TrainingPlan, seed: int = 1, **options: Any) -> Training:
 # plan
 
 
-@pytest.mark.parametrize("warm", [True, False])
-@pytest.mark.parametrize("epsilon", [0.5, 3.0])
+@pytest.mark.parametrize(("warm", "epsilon", "method"), [(True, 0.5, "dp_tvae"), (False, 3.0, "dp_ctgan")])
 def test_tables_and_steps_together_cost_the_target_and_no_more(
     spec: ReleaseSpec, quick: MarginalOptions, epsilon: float, warm: bool, method: Method
 ) -> None:
@@ -168,7 +169,7 @@ def silenced(monkeypatch: pytest.MonkeyPatch, measured: Any) -> list[dict[str, A
     return seen
 
 
-@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize(("warm", "method"), [(True, "dp_tvae"), (False, "dp_tvae"), (True, "dp_ctgan")])
 def test_neighbours_start_from_the_same_bytes_and_only_steps_carry_data(
     spec: ReleaseSpec,
     quick: MarginalOptions,
@@ -391,6 +392,10 @@ def test_a_training_is_reserved_settled_and_reported(
     assert report.empirical is not None
     assert report.empirical.passed
     assert 0 < report.epsilon_lower_bound <= report.spent.epsilon
+    gradients, sample = report.canaries
+    assert (gradients.scored_on, gradients.gates, gradients.passed) == ("noisy gradients", True, True)
+    assert (sample.scored_on, sample.gates) == ("sample", False)
+    assert gradients.epsilon_claimed == pytest.approx(epsilon_spent(report.events[-1:], 1e-7), rel=1e-6)
     found = ledger.find(training_key(chosen, charge()))
     assert found is not None
     assert found.reference == hash_folder(tmp_path / "out")
@@ -498,3 +503,17 @@ def test_steps_with_less_noise_or_more_frequent_units_are_refused_before_reading
             repetitions=10_000,
         )  # fmt: skip
     assert ledger.populations() == ()
+
+
+def test_a_fault_that_begins_after_the_attack_is_seen_in_the_noisy_gradients_of_the_run(
+    spec: ReleaseSpec, quick: MarginalOptions, ledger: BudgetLedger, tmp_path: Path, attacked: TrainingPlan
+) -> None:
+    chosen = job(spec, share=0.97, steps=20, epsilon=4.0)
+    honest = attack_training(attacked, SystemNoise(), repetitions=10_000)
+    report = train_charged(
+        chosen, charge=charge(), ledger=ledger, engine=ENGINE, out=tmp_path / "out", noise=Faulty(scale=0.3),
+        prepared=PreparedTraining(planned_of(chosen), honest),
+    )  # fmt: skip
+    gradients, _ = report.canaries
+    assert not gradients.passed
+    assert not canary_outcome(report.canaries).passed
