@@ -13,7 +13,7 @@ import numpy as np
 from synth_assets.errors import InputError
 from synth_assets.privacy.empirical.bounds import mu_lower, mu_of_accuracy
 from synth_assets.privacy.empirical.records import NoiseAttack
-from synth_assets.privacy.empirical.step_power import ASSUMED, least_step_fault, step_ratio
+from synth_assets.privacy.empirical.step_power import assumed_noise, least_step_fault, step_ratio
 from synth_assets.privacy.records import SampledGaussianEvent
 
 BLOCK = 1 << 14
@@ -30,8 +30,8 @@ def attack_steps(
 ) -> NoiseAttack:
     """Guess from all noisy sums of a run whether one example was part of it.
 
-    The example's clipped gradient is the clipping norm in a coordinate of its own. There are several guesses, by the likelihood ratio
-    for the noise that is claimed and for smaller noise: with rare samples, the first one alone is blind where the noise is missing.
+    The example's clipped gradient is the clipping norm in a coordinate of its own. The guess is by the likelihood ratio for the noise
+    that one step of runs without the example shows: the ratio for the claimed noise alone is blind where there is less.
 
     Args:
         step: Draws one step of independent runs: given for each run whether the example is part of the data (bool, shape (n,)), it
@@ -49,27 +49,23 @@ def attack_steps(
     if repetitions < 1 or not 0 <= delta_at_zero <= 1:
         raise InputError("an attack on steps needs repetitions, and the accountant's delta at epsilon 0.")
     coins = np.random.default_rng()  # as the noise, the attacker's coins come from the system
-    right = np.zeros(len(ASSUMED), dtype=np.int64)
+    noise = assumed_noise(step(np.zeros(BLOCK, dtype=bool)), plan.noise_multiplier)
+    correct = 0
     for start in range(0, repetitions, BLOCK):
         present = coins.random(min(BLOCK, repetitions - start)) < 0.5
-        ratios = np.zeros((len(ASSUMED), len(present)))
+        ratios = np.zeros(len(present))
         for _ in range(plan.count):
-            seen = step(present)
-            for i, share in enumerate(ASSUMED):
-                ratios[i] += step_ratio(
-                    seen, sampling_rate=plan.sampling_rate, noise_multiplier=share * plan.noise_multiplier
-                )
-        right += ((ratios > 0) == present).sum(1)
-    correct, each = int(right.max()), alpha / len(ASSUMED)
-    claimed, lower = mu_of_accuracy((1 + delta_at_zero) / 2), mu_lower(correct, repetitions, each)
+            ratios += step_ratio(step(present), sampling_rate=plan.sampling_rate, noise_multiplier=noise)
+        correct += int(((ratios > 0) == present).sum())
+    claimed, lower = mu_of_accuracy((1 + delta_at_zero) / 2), mu_lower(correct, repetitions, alpha)
     return NoiseAttack(
         repetitions=repetitions,
         correct=correct,
         confidence=1 - alpha,
         mu_claimed=claimed,
         mu_lower=lower,
-        mu_ceiling=mu_of_accuracy(each ** (1 / repetitions)),
-        least_fault=least_step_fault(plan, mu_claimed=claimed, trials=repetitions, alpha=each),
+        mu_ceiling=mu_of_accuracy(alpha ** (1 / repetitions)),
+        least_fault=least_step_fault(plan, mu_claimed=claimed, trials=repetitions, alpha=alpha),
         steps=(),
         passed=lower <= claimed,
     )

@@ -12,7 +12,7 @@ from synth_assets.errors import InputError
 from synth_assets.privacy.empirical.bounds import mu_lower, mu_of_accuracy
 from synth_assets.privacy.empirical.canaries import flip_coins, judge_canaries
 from synth_assets.privacy.empirical.records import CanaryAttack
-from synth_assets.privacy.empirical.step_power import ASSUMED, least_step_fault, step_ratio
+from synth_assets.privacy.empirical.step_power import assumed_noise, least_step_fault, step_ratio
 from synth_assets.privacy.records import SampledGaussianEvent
 
 CANARIES = 1000
@@ -59,27 +59,33 @@ class GradientScores:
 class StepCanaries:
     """The canaries of one run: fair coins say which are in, every step is observed, and the verdict compares with the claim.
 
+    Beside the canaries there are as many blanks, weights that nothing is ever in: what the first step shows there is the noise that the
+    scores assume.
+
     Args:
         plan: The steps, as the accountant was told.
         canaries: How many.
 
     Attributes:
         included: The coins, bool, shape (canaries,).
+        weights: Weights that are observed: one for each canary, then one for each blank.
     """
 
     def __init__(self, plan: SampledGaussianEvent, canaries: int = CANARIES) -> None:
-        self.plan, self.included = plan, flip_coins(canaries)
-        self._scores = [
-            GradientScores(
-                canaries=canaries, sampling_rate=plan.sampling_rate, noise_multiplier=share * plan.noise_multiplier
-            )
-            for share in ASSUMED
-        ]
+        self.plan, self.included, self.weights = plan, flip_coins(canaries), 2 * canaries
+        self._scores: GradientScores | None = None
 
     def observe(self, projections: np.ndarray) -> None:
-        """Take one step; see `GradientScores`."""
-        for scores in self._scores:
-            scores.observe(projections)
+        """Take one step.
+
+        Args:
+            projections: The noisy sum of this step in every weight, in units of the clipping norm, shape (weights,).
+        """
+        count = len(self.included)
+        if self._scores is None:
+            noise = assumed_noise(projections[count:], self.plan.noise_multiplier)
+            self._scores = GradientScores(canaries=count, sampling_rate=self.plan.sampling_rate, noise_multiplier=noise)
+        self._scores.observe(projections[:count])
 
     def verdict(
         self, *, epsilon: float, delta: float, delta_at_zero: float, alpha: float = FALSE_ALARM
@@ -94,24 +100,24 @@ class StepCanaries:
             delta: Its delta.
             delta_at_zero: The accountant's delta at epsilon 0 for the steps alone.
             alpha: Chance, at most, that an honest run fails.
+
+        Raises:
+            InputError: nothing was observed.
         """
-        each = alpha / 2 / len(self._scores)
-        judged = [
-            judge_canaries(
-                self.included, s.values, epsilon=epsilon, delta=delta, scored_on="noisy gradients", alpha=each
-            )
-            for s in self._scores
-        ]
-        strongest = max(judged, key=lambda a: a.epsilon_lower)
-        count = len(self.included)
-        right = max(int(((s.values > 0) == self.included).sum()) for s in self._scores)
-        claimed, lower = mu_of_accuracy((1 + delta_at_zero) / 2), mu_lower(right, count, each)
-        return strongest.model_copy(
+        if self._scores is None:
+            raise InputError("a run without a step has no verdict.")
+        scores, count = self._scores.values, len(self.included)
+        judged = judge_canaries(
+            self.included, scores, epsilon=epsilon, delta=delta, scored_on="noisy gradients", alpha=alpha / 2
+        )
+        right = int(((scores > 0) == self.included).sum())
+        claimed, lower = mu_of_accuracy((1 + delta_at_zero) / 2), mu_lower(right, count, alpha / 2)
+        return judged.model_copy(
             update={
                 "confidence": 1 - alpha,
                 "mu_claimed": claimed,
                 "mu_lower": lower,
-                "least_fault": least_step_fault(self.plan, mu_claimed=claimed, trials=count, alpha=each),
-                "passed": strongest.passed and lower <= claimed,
+                "least_fault": least_step_fault(self.plan, mu_claimed=claimed, trials=count, alpha=alpha / 2),
+                "passed": judged.passed and lower <= claimed,
             }
         )

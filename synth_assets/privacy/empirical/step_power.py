@@ -1,7 +1,7 @@
 """What one noisy step says about an example, and how small a fault of the steps an attack on many of them can see.
 
-What belongs here: the likelihood ratio, and the power of the attacks that use it (sgd.py, step_canaries.py), by a simulation of steps
-with less noise than the accountant was told. What does not: the attacks.
+What belongs here: the likelihood ratio, the noise that it assumes, and the power of the attacks that use it (sgd.py, step_canaries.py), by
+a simulation of steps with less noise than the accountant was told. What does not: the attacks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from synth_assets.privacy.empirical.bounds import critical_correct, mu_of_accuracy, power
 from synth_assets.privacy.records import SampledGaussianEvent
 
-ASSUMED = (1.0, 0.5, 0.25, 0.0625)  # shares of the claimed noise for which a guess is made; each has its part of alpha
+LEAST_SHARE = 1 / 64
 POWER, WORST_FAULT, PRECISION = 0.95, 100.0, 1.01
 RUNS, LEAST_RUNS, DRAWS = 20_000, 500, 2_000_000
 BLOCK = 1 << 18
@@ -34,7 +34,7 @@ def least_step_fault(plan: SampledGaussianEvent, *, mu_claimed: float, trials: i
         plan: The steps, as the accountant was told.
         mu_claimed: The claim of the attack.
         trials: Guesses that it makes.
-        alpha: Chance of a false alarm of one guess's series.
+        alpha: Chance of a false alarm.
     """
     critical = critical_correct(trials, mu_claimed, alpha)
 
@@ -51,20 +51,28 @@ def least_step_fault(plan: SampledGaussianEvent, *, mu_claimed: float, trials: i
 
 
 def right_guesses(plan: SampledGaussianEvent, factor: float) -> float:
-    """Share of right guesses in runs whose noise is smaller than planned by a factor. Repeatable, and alike for near factors."""
+    """Share of right guesses in runs whose noise is smaller than planned by a factor, which the attack has measured. Repeatable."""
     rng = np.random.default_rng(20231)  # the same draws for every factor: the share then grows with it
     runs = max(LEAST_RUNS, min(RUNS, DRAWS // plan.count))
     present = np.arange(runs) % 2 == 0
-    nearest = sorted(ASSUMED, key=lambda share: abs(math.log(share * factor)))[:2]
-    ratios = np.zeros((len(nearest), runs))
-    left = plan.count
+    noise, ratios, left = plan.noise_multiplier / factor, np.zeros(runs), plan.count
     while left:
         some = min(left, max(1, BLOCK // runs))
         hit = (rng.random((some, runs)) < plan.sampling_rate) & present
-        seen = hit + plan.noise_multiplier / factor * rng.standard_normal((some, runs))
-        for i, share in enumerate(nearest):
-            ratios[i] += step_ratio(
-                seen, sampling_rate=plan.sampling_rate, noise_multiplier=share * plan.noise_multiplier
-            ).sum(0)
+        seen = hit + noise * rng.standard_normal((some, runs))
+        ratios += step_ratio(seen, sampling_rate=plan.sampling_rate, noise_multiplier=noise).sum(0)
         left -= some
-    return float(((ratios > 0) == present).mean(1).max())
+    return float(((ratios > 0) == present).mean())
+
+
+def assumed_noise(blanks: np.ndarray, noise_multiplier: float) -> float:
+    """The noise multiplier that a guess assumes: what places without any example show, at most what the accountant was told.
+
+    A ratio for another noise than there is drifts by a little in every step, and after some hundred steps guesses the same for all.
+
+    Args:
+        blanks: Noisy sums in places where no example can be, in units of the clipping norm.
+        noise_multiplier: As the accountant was told.
+    """
+    share = float(np.sqrt(np.mean(np.square(blanks)))) / noise_multiplier
+    return noise_multiplier * min(1.0, max(LEAST_SHARE, share))

@@ -86,7 +86,7 @@ class PrivateSteps:
         self.inside, self.taken, self.canaries = inside, 0, canaries
         own: list[Parameter] = [p for p in layers.parameters() if p.requires_grad]
         self.device = own[0].device
-        self._marks = None if canaries is None else _marks(len(canaries.included)).to(self.device)
+        self._marks = None if canaries is None else _marks(canaries.weights).to(self.device)
         self._inside = NOBODY if canaries is None else np.flatnonzero(canaries.included)
         self.parameters = own if self._marks is None else [*own, self._marks.weight]
         self._hooked = _hooked(layers, self._marks, clip)

@@ -69,7 +69,9 @@ def test_an_honest_run_passes_and_most_of_its_claim_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "noise"), [(0.04, NOISE), (RATE, NOISE / 2), (RATE, 1e-6)], ids=["larger rate", "half noise", "no noise"]
+    ("rate", "noise"),
+    [(0.04, NOISE), (RATE, NOISE / 2), (RATE, NOISE / 1.5), (RATE, NOISE / 3), (RATE, 1e-6)],
+    ids=["larger rate", "half the noise", "two thirds of the noise", "a third of the noise", "no noise"],
 )
 def test_a_planted_fault_is_rejected(rate: float, noise: float) -> None:
     """The accountant was told a smaller sampling rate; sigma divided by 2; no noise."""

@@ -106,7 +106,7 @@ def test_a_canary_adds_the_bound_in_its_own_weight_and_rows_add_nothing_there() 
     alone = stepper(Scripted(), None)
     for with_canaries, without in zip(network, alone[1].clipped_sum(np.arange(5), alone[0].losses), strict=True):
         assert torch.allclose(with_canaries, without, atol=1e-6)
-    expected = np.zeros(9)
+    expected = np.zeros(18)
     expected[[2, 7]] = 0.7 * (1 - 1e-4)
     np.testing.assert_allclose(marks.numpy().ravel(), expected, rtol=1e-5)
 
@@ -118,7 +118,7 @@ def test_canaries_are_drawn_and_hidden_in_the_same_calls_as_the_rows_and_trained
     inside = int(canaries.included.sum())
     weights = sum(p.numel() for p in net.private.parameters())
     assert noise.asked == (0.2, len(ROWS) + inside)
-    assert noise.drawn == (0.7, weights + 50)
+    assert noise.drawn == (0.7, weights + 100)
     plain, without = stepper(Scripted(), None)
     without.step(plain.losses)
     for ours, theirs in zip(net.private.parameters(), plain.private.parameters(), strict=True):
