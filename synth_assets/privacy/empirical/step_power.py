@@ -1,7 +1,7 @@
 """What one noisy step says about an example, and how small a fault of the steps an attack on many of them can see.
 
-What belongs here: the likelihood ratio, the noise that it assumes, and the power of the attacks that use it (sgd.py, step_canaries.py), by
-a simulation of steps with less noise than the accountant was told. What does not: the attacks.
+What belongs here: the likelihood ratio, the noise that it assumes, and the power of the attacks that use it (sgd.py and
+step_canaries.py), by a simulation of steps with less noise than the accountant was told. What does not: the attacks.
 """
 
 from __future__ import annotations
