@@ -1,6 +1,6 @@
 """synth_assets: software-defined assets from a personal-data table to masked and private synthetic tables.
 
-The library in one line: `from synth_assets import audit, classify, generate, mask, mask_record, people, profile, synthesize`.
+The library in one line: `from synth_assets import audit, classify, generate, mask, mask_record, people, profile, sample, synthesize`.
 Nothing heavy is imported here: `import synth_assets` must stay cheap, since Dagster imports it in every process.
 """
 
@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synth_assets.api import classify, generate, mask, mask_record, people, profile, synthesize
+    from synth_assets.api import classify, generate, mask, mask_record, people, profile, sample, synthesize
 
 __version__ = "0.1.0"
-__all__ = ["audit", "classify", "generate", "mask", "mask_record", "people", "profile", "synthesize"]
+__all__ = ["audit", "classify", "generate", "mask", "mask_record", "people", "profile", "sample", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ STAGES = (
     "privacy_budget",
     "model",
     "synthetic",
+    "variant",
     "audit",
     "leaderboard",
     "report",
@@ -53,6 +54,10 @@ class DatasetKeys:
                 raise ConfigError(
                     f"the tables {other!r} and {table!r} get the same asset name {slug(table)!r}.", key="tables"
                 )
+        names = [self.variant(v, t) for v in self.config.variants for t in self.config.tables]
+        if len(set(names)) < len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ConfigError(f"two variants get the same asset name {twice!r}.", key="variants")
 
     def key(self, name: str) -> dg.AssetKey:
         """The Dagster key of an asset name of this dataset."""
@@ -82,6 +87,10 @@ class DatasetKeys:
     def synthetic(self, synthesizer: str, table: str) -> str:
         """One synthetic table."""
         return f"synthetic_{synthesizer}_{slug(table)}"
+
+    def variant(self, name: str, table: str) -> str:
+        """One table of a variant: sampled from the dp_marginals model under conditions."""
+        return f"variant_{name}_{slug(table)}"
 
     def audit(self, synthesizer: str) -> str:
         """The audit of one synthesizer's tables."""

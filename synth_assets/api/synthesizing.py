@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from synth_assets.api.reading import (
     Progress,
@@ -24,6 +24,7 @@ from synth_assets.api.reading import (
 from synth_assets.api.spending import open_budget
 from synth_assets.config.dataset import TRAINED, ColumnConfig, SynthesizerConfig
 from synth_assets.config.plain import NETWORKS, RELATED
+from synth_assets.config.sampling import Asked, checked_asked
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.opening import open_store
@@ -74,6 +75,8 @@ def synthesize(
     from_scratch: bool = False,
     fresh: bool = False,
     epochs: int | None = None,
+    where: Mapping[str, Any] | Asked | None = None,
+    balance: str | Mapping[str, Any] | None = None,
     home: Path | None = None,
     progress: Progress = silent,
 ) -> Synthesis:
@@ -94,6 +97,8 @@ def synthesize(
         from_scratch: Train a network from random weights, without a warm start on samples of noisy marginals.
         fresh: Measure and pay again although the same measurement is stored.
         epochs: Of ctgan, tvae and copulagan (default: 300).
+        where: Conditions on the rows, of dp_marginals: see `sample`. They cost nothing: the model is the same.
+        balance: Column whose classes get equal shares, likewise.
         home: Home folder with the budget ledger; the nearest one when None.
         progress: Called with the name of each step as it begins.
 
@@ -110,6 +115,13 @@ def synthesize(
     path, settings = destination(out, table), settings_of(home)
     method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch, epochs)
     declared, aim = _domain(domain, columns, target)
+    asked = where if isinstance(where, Asked) else checked_asked(where, balance)
+    if asked.asks and synthesizer != "dp_marginals":
+        raise InputError(
+            f"{synthesizer} samples no conditions.",
+            key="where" if asked.where else "balance",
+            remedy="Use dp_marginals.",
+        )
     progress("reading")
     with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         progress("classifying columns")
@@ -127,6 +139,7 @@ def synthesize(
             store=open_store(settings.var, settings.s3_zones, settings.s3_endpoint),
             fresh=fresh,
             repetitions=settings.audit_repetitions,
+            asked=asked,
         )
         folder = Path(scratch) / "synthetic"
         made = release_table(
@@ -139,6 +152,7 @@ def synthesize(
         progress(f"writing {path.name}")
         provenance = {"synthetic": True, "synthesizer": synthesizer, "differentially_private": privacy is not None}
         if privacy is not None:
+            provenance |= asked.model_dump(mode="json", exclude_defaults=True)
             provenance |= {"epsilon": privacy.spent.epsilon, "delta": privacy.spent.delta, "unit": privacy.unit}
         write_table(folder, path, schema=made.schema, engine=engine_of(settings), provenance=provenance)
         return Synthesis(path, made.schema.row_count, privacy, made.spent, warnings)

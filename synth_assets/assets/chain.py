@@ -22,6 +22,7 @@ from synth_assets.assets.raw import build_raw
 from synth_assets.assets.release import build_export, build_report
 from synth_assets.assets.split import build_split
 from synth_assets.assets.synthetic import build_synthetic
+from synth_assets.assets.variants import build_variant
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import ConfigError
@@ -77,6 +78,8 @@ def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
         yield build_model(wiring, synthesizer)
         yield build_synthetic(wiring, synthesizer)
         yield build_audit(wiring, synthesizer)
+    for variant in config.variants:
+        yield build_variant(wiring, variant)
     if wiring.keys.charged:
         yield build_privacy_budget(wiring)
     yield build_leaderboard(wiring)

@@ -15,6 +15,7 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
+from synth_assets.assets.variants import exportable, proven_variant
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.errors import ReleaseRefusedError
@@ -129,8 +130,11 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
     """The asset `<dataset>/export_<format>`: the synthetic tables that passed their audit, in one file format."""
     config, keys, asset = wiring.config, wiring.keys, wiring.keys.export(fmt)
     section = {"format": fmt, "synthesizers": [s.name for s in config.synthesizers]}
+    variants = exportable(config)
+    section |= {"variants": list(variants)} if variants else {}
     audits = [keys.audit(s.name) for s in config.synthesizers]
     tables = [keys.synthetic(s.name, t) for s in config.synthesizers for t in config.tables]
+    tables += [keys.variant(v, t) for v in variants for t in config.tables]
     spec = wiring.spec(
         asset,
         stage="export",
@@ -151,6 +155,7 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
             released: dict[str, Mapping[str, ArtifactRef]] = {
                 s.name: _proven(stage, wiring, s) for s in config.synthesizers
             }
+            released |= {f"variant_{v}": proven_variant(stage, wiring, v, released["dp_marginals"]) for v in variants}
             development = key.open().development
             inputs = {f"{s}/{t}": ref.content_hash for s, made in released.items() for t, ref in made.items()}
             job = Job(
@@ -191,16 +196,19 @@ def _export(
 ) -> dict[str, Any]:
     from synth_assets.exports.formats import write_table
 
-    configs: dict[str, SynthesizerConfig] = {s.name: s for s in wiring.config.synthesizers}
+    private: dict[str, bool] = {s.name: s.differentially_private for s in wiring.config.synthesizers}
     rows = 0
     for name, tables in released.items():
+        variant = wiring.config.variants.get(name.removeprefix("variant_")) if name not in private else None
+        asked = {} if variant is None else variant.model_dump(mode="json", exclude_defaults=True)
         for table, ref in tables.items():
             provenance = {
                 "synthetic": True,
                 "dataset": wiring.config.name,
                 "table": table,
-                "synthesizer": name,
-                "differentially_private": configs[name].differentially_private,
+                "synthesizer": name if variant is None else "dp_marginals",
+                "differentially_private": private[name] if variant is None else True,
+                **asked,
                 "content_hash": ref.content_hash,
                 "development_key": development,
             }
@@ -220,7 +228,7 @@ def _describe(wiring: Wiring, released: Mapping[str, Mapping[str, ArtifactRef]],
             for column in table_schema(made).columns:
                 name = f"{synthesizer}.{table}.{column.name}"
                 columns.append(dg.TableColumn(name, type=column.dtype))
-                sources[name] = [(wiring.keys.key(wiring.keys.synthetic(synthesizer, table)), column.name)]
+                sources[name] = [(wiring.keys.key(made.asset), column.name)]
     return {
         "dagster/row_count": ref.info["row_count"],
         "dagster/column_schema": dg.TableSchema(columns=columns),

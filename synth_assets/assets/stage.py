@@ -16,16 +16,15 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.config.dataset import DatasetConfig
-from synth_assets.errors import ReleaseRefusedError
 from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.hashing import hash_json, hash_parts
+from synth_assets.storage.verdicts import VERDICT, read_verified
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 FRESH_TAG = "synth_assets/fresh"
 ORIGIN_TAG = "synth_assets/by"
 COMMAND_LINE = "cli"
-VERDICT = "verdict"
 REUSE = "reuse"
 
 
@@ -218,27 +217,6 @@ def _bury(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id) if run_id else None
     if run is not None and not run.is_finished and run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
         instance.report_run_failed(run, "The process of this run ended before the run did.")
-
-
-def read_verified(store: ArtifactStore, zone: Zone, dataset: str, asset: str) -> ArtifactRef:
-    """The current artifact of an asset, only if its latest verdict is a pass and speaks of the same content.
-
-    Raises:
-        MissingArtifactError: the asset was never materialised.
-        ReleaseRefusedError: its latest materialisation failed, or has no verdict.
-    """
-    verdict = store.read_note(zone, dataset, asset, VERDICT)
-    if verdict is not None and not verdict["passed"]:
-        raise ReleaseRefusedError(
-            f"{dataset}/{asset} failed its blocking check {', '.join(verdict['failed'])}; nothing downstream may read it.",
-            remedy=f"Mend the cause and materialise {dataset}/{asset} again.",
-        )
-    ref = store.current(zone, dataset, asset)
-    if verdict is None or verdict["content_hash"] != ref.content_hash:
-        raise ReleaseRefusedError(
-            f"{dataset}/{asset} has no verdict for its current content.", remedy=f"Materialise {dataset}/{asset} again."
-        )
-    return ref
 
 
 def _judge(job: Job, folder: Path, info: dict[str, Any]) -> tuple[CheckOutcome, ...]:

@@ -27,7 +27,7 @@ from synth_assets.tables.schema import TableSchema
 if TYPE_CHECKING:
     from synth_assets.synthesis.protocol import SynthesizerModel
 
-VERSION = "1"
+VERSION = "2"  # 1 did not record which model it is from
 
 
 def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -61,13 +61,13 @@ def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Assets
             stage = Stage(context, store, config)
             model = stage.read(zone_of(synthesizer), keys.model(synthesizer.name))
             verdicts = stage.read(Zone.RESTRICTED, keys.classification)
-            known = _known_columns(wiring, synthesizer, stage, model, verdicts)
+            known = known_columns(wiring, synthesizer, stage, model, verdicts)
             inputs = {"model": model.content_hash, "classification": verdicts.content_hash}
             with stage.store.staging(config.name) as scratch:
-                sampling = _Sampling(wiring, synthesizer, stage.store.path(model), known, scratch)
+                sampling = _Sampling(wiring, synthesizer, stage.store.path(model), known, scratch, model.content_hash)
                 for table, asset in names.items():
                     job = Job(Zone.RESTRICTED, asset, inputs, section, VERSION, sampling.filler(table))
-                    events += stage.deliver(job, partial(_describe, wiring, synthesizer, known.roles[table]))
+                    events += stage.deliver(job, partial(describe, wiring, synthesizer, known.roles[table]))
         yield from events
 
     return synthetic
@@ -79,16 +79,16 @@ def table_schema(ref: ArtifactRef) -> TableSchema:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """Names, kinds and roles of the columns of all tables: nothing that was counted in the data."""
 
     schemas: Mapping[str, TableSchema]
     roles: Mapping[str, ColumnRoles]
 
 
-def _known_columns(
+def known_columns(
     wiring: Wiring, synthesizer: SynthesizerConfig, stage: Stage, model: ArtifactRef, verdicts: ArtifactRef
-) -> _Known:
+) -> Known:
     """Roles from the classification, if the model was trained under the same ones.
 
     Raises:
@@ -102,15 +102,16 @@ def _known_columns(
             f"{wiring.config.name}/{name} was trained on other columns than the classification now allows.",
             remedy=f"Materialise {wiring.config.name}/{wiring.keys.split} and what follows, up to {name}, again.",
         )
-    return _Known(schemas, roles)
+    return Known(schemas, roles)
 
 
 class _Sampling:
     """Samples and completes all tables once, when the first of them is asked for."""
 
     def __init__(
-        self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, known: _Known, scratch: Path
+        self, wiring: Wiring, synthesizer: SynthesizerConfig, model: Path, known: Known, scratch: Path, model_hash: str
     ) -> None:
+        self.model_hash = model_hash
         self.wiring, self.synthesizer, self.model, self.known, self.scratch = wiring, synthesizer, model, known, scratch
         self.rows: Mapping[str, int] | None = None
 
@@ -123,7 +124,7 @@ class _Sampling:
             for file in sorted((self.scratch / "complete" / table).glob("part-*.parquet")):
                 shutil.move(file, folder / file.name)
             schema = self.known.schemas[table].model_copy(update={"row_count": self.rows[table]})
-            return {"schema": schema.model_dump(mode="json"), "row_count": self.rows[table]}
+            return {"schema": schema.model_dump(mode="json"), "row_count": self.rows[table], "model": self.model_hash}
 
         return fill
 
@@ -154,7 +155,7 @@ class _Sampling:
         return plain_synthesizer(self.synthesizer).load(self.model)
 
 
-def _describe(wiring: Wiring, synthesizer: SynthesizerConfig, roles: ColumnRoles, ref: ArtifactRef) -> dict[str, Any]:
+def describe(wiring: Wiring, synthesizer: SynthesizerConfig, roles: ColumnRoles, ref: ArtifactRef) -> dict[str, Any]:
     """Columns with how they came to be, and their lineage through the model."""
     model = wiring.keys.key(wiring.keys.model(synthesizer.name))
     notes = dict.fromkeys(roles.keys, "key, made anew") | dict.fromkeys(roles.modelled, "sampled from the model")

@@ -1,4 +1,4 @@
-"""Commands that make synthetic tables: synthesize a file. Each is one call of the library."""
+"""Commands that make synthetic tables: synthesize a file, sample a stored model. Each is one call of the library."""
 
 from __future__ import annotations
 
@@ -17,12 +17,26 @@ from synth_assets.cli.options import (
     OutOption,
     SheetOption,
     home_of,
+    nearest_home,
     table_of,
 )
 from synth_assets.cli.output import emit_json, note, path_line, show, steps
+from synth_assets.config.sampling import asked_of
 
 if TYPE_CHECKING:
-    from synth_assets.api import Synthesis
+    from synth_assets.api import Sample, Synthesis
+
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COL=VALUE",
+        help="Only such rows: sex=F, age=40..60, race=Black,White, job= for missing; may be repeated.",
+    ),
+]
+BalanceOption = Annotated[
+    str | None,
+    typer.Option(metavar="COL", help="Equal shares of this column's classes, or given ones: COL=A:0.7,B:0.3."),
+]
 
 METHODS = "dp_marginals, dp_tvae, dp_ctgan, or, not private, gaussian_copula, ctgan, tvae, copulagan."
 
@@ -58,6 +72,8 @@ def synthesize(
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Epochs of ctgan, tvae and copulagan (default: 300).", min=1)
     ] = None,
+    where: WhereOption = None,
+    balance: BalanceOption = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
     null_value: NullValueOption = None,
@@ -69,12 +85,13 @@ def synthesize(
     from synth_assets import api
 
     source = table_of(file, encoding, delimiter, null_value, sheet)
+    asked = asked_of(where or [], balance)
     base = home_of(home)
     with steps(quiet=as_json) as progress:
         made = api.synthesize(
             source, out.absolute(), synthesizer=synthesizer, epsilon=epsilon, delta=delta, rows=rows,
             domain=None if domain is None else domain.absolute(), target=target, seed=seed, population=population,
-            from_scratch=from_scratch, fresh=fresh, epochs=epochs, home=base, progress=progress,
+            from_scratch=from_scratch, fresh=fresh, epochs=epochs, where=asked, home=base, progress=progress,
         )  # fmt: skip
     if as_json:
         told = {"out": str(made.table), "rows": made.rows, "epsilon_spent": made.spent, "privacy": made.privacy}
@@ -112,4 +129,71 @@ def _print_privacy(made: Synthesis, home: Path) -> None:
         )
 
 
-COMMANDS = (synthesize,)
+def sample(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Dataset whose chain has run in this home, or folder of a dp_marginals model."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="OUT", help="File of the table, or folder for a Parquet file of each table."
+        ),
+    ],
+    rows: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Rows of the root table (default: about as many as the source).", min=1),
+    ] = None,
+    where: WhereOption = None,
+    balance: BalanceOption = None,
+    top_up: Annotated[
+        bool,
+        typer.Option(
+            "--top-up", help="Only the rows that the source lacks to have these shares, by the model's noisy counts."
+        ),
+    ] = False,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Real table to write with synthetic rows of its rare classes behind it; no release."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Same seed, same bytes.", min=0)] = 7,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Sample a stored model again, also under conditions or with balanced classes; spends nothing."""
+    from synth_assets import api
+
+    asked = asked_of(where or [], balance)
+    with steps(quiet=as_json) as progress:
+        made = api.sample(
+            model, out.absolute(), rows=rows, where=asked, top_up=top_up, augment=augment, seed=seed,
+            home=nearest_home(home), progress=progress,
+        )  # fmt: skip
+    if as_json:
+        told = {"out": {t: str(p) for t, p in made.tables.items()}, "rows": made.rows, "real_rows": made.real_rows}
+        emit_json({**told, "epsilon_spent": 0, "classes": made.classes, "model_rows": made.model_rows})
+        return 0
+    _print_sample(made)
+    return 0
+
+
+def _print_sample(made: Sample) -> None:
+    """Where the tables are, and how much the model knows about what was asked for."""
+    for name, path in made.tables.items():
+        show(path_line("synthetic" if not made.real_rows else "augmented", f"{path} ({made.rows[name]:,} rows)"))
+    for label, share in made.classes.items():
+        what = f"class {label}" if label else "the conditions"
+        show(f"Under the model {what}: {share:.3g} of the rows, about {share * made.model_rows:,.0f} of its source's.")
+    if made.real_rows:
+        show(
+            f"{made.real_rows:,} rows are real (is_synthetic is false): treat the table as personal data. It is no release."
+        )
+    else:
+        show("Privacy: nothing was spent; the model is differentially private, and so is all that is drawn from it.")
+
+
+COMMANDS = (synthesize, sample)

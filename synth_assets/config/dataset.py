@@ -16,6 +16,7 @@ from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
 from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
+from synth_assets.config.sampling import VariantConfig, check_variant_names
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
 OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -259,6 +260,10 @@ class DatasetConfig(Config):
         SynthesizerConfig(name="dp_marginals"),
         SynthesizerConfig(name="gaussian_copula"),
     )
+    variants: dict[str, VariantConfig] = Field(
+        default_factory=dict,
+        description="Further tables from the dp_marginals model: conditions, balanced classes, augmentation.",
+    )
     thresholds: ThresholdConfig = ThresholdConfig()
     exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
 
@@ -347,6 +352,18 @@ class DatasetConfig(Config):
         for synthesizer in self.synthesizers:
             if (fault := tables_fault(synthesizer.name, parents)) is not None:
                 raise ValueError(f"`synthesizers`: {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _variants_have_a_model(self) -> DatasetConfig:
+        check_variant_names(tuple(self.variants))
+        if self.variants and not any(s.name == "dp_marginals" for s in self.synthesizers):
+            raise ValueError("`variants` are sampled from dp_marginals; name it under `synthesizers`")
+        for name, variant in self.variants.items():
+            if variant.augment and len(self.tables) > 1:
+                raise ValueError(
+                    f"`variants`: {name} augments one table; a dataset of related tables has no single one"
+                )
         return self
 
     def locate(self, reference: str, key: str = "reference") -> tuple[str, str]:

@@ -8,16 +8,18 @@ model.sample(rows=None, seed=7, out=folder)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from synth_assets.config.sampling import Asked
 from synth_assets.seeds import child_seed
 from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.model import MarginalModel
+from synth_assets.synthesis.marginals.strata import Stratum
 from synth_assets.synthesis.release_measure import (
     ReleaseLinks,
     ReleaseMeasurements,
@@ -26,7 +28,7 @@ from synth_assets.synthesis.release_measure import (
     save_links,
 )
 from synth_assets.synthesis.release_plan import ReleasePlan, plan_release
-from synth_assets.synthesis.release_sample import ReleaseParts, sample_release
+from synth_assets.synthesis.release_sample import ReleaseParts, release_strata, sample_release
 
 __all__ = [
     "DpMarginals",
@@ -49,9 +51,30 @@ class ReleaseModel:
     models: dict[str, MarginalModel]
     context: dict[str, dict[str, np.ndarray]]
 
-    def sample(self, *, rows: int | None = None, seed: int, out: Path) -> dict[str, Path]:
-        """See `SynthesizerModel.sample`."""
-        return sample_release(ReleaseParts(self.links, self.models, self.context), rows=rows, seed=seed, out=out)
+    def sample(
+        self, *, rows: int | None = None, seed: int, out: Path, strata: Sequence[Stratum] = ()
+    ) -> dict[str, Path]:
+        """See `SynthesizerModel.sample`.
+
+        Args:
+            rows: Rows of the root table; None: the noisy number.
+            seed: Same seed, same bytes.
+            out: Folder.
+            strata: From `strata`; empty for rows without conditions.
+        """
+        return sample_release(self._parts, rows=rows, seed=seed, out=out, strata=strata)
+
+    def strata(self, asked: Asked, *, seed: int) -> tuple[Stratum, ...]:
+        """Conditions and class shares against this model: each class with its probability under the model. Reads nothing but the model.
+
+        Raises:
+            InputError: the conditions cannot be met.
+        """
+        return release_strata(self._parts, asked, seed=seed)
+
+    @property
+    def _parts(self) -> ReleaseParts:
+        return ReleaseParts(self.links, self.models, self.context)
 
     def save(self, folder: Path) -> None:
         """Write one sub-folder per table (numbered), `release.json` and `context.safetensors`; same content, same bytes."""

@@ -6,7 +6,7 @@ What does not: values (marginals.sample) and the spelling of keys (keys.py). The
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synth_assets.config.sampling import Asked
+from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage import atomic
 from synth_assets.synthesis import keys
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_bins, sample_rows
+from synth_assets.synthesis.marginals.strata import AskedRows, Stratum, strata_of
 from synth_assets.synthesis.release_measure import ReleaseLinks, TableLinks
 from synth_assets.tables.schema import ForeignKey
 
@@ -58,7 +61,40 @@ class ReleaseParts:
     draw: Draw = sample_rows
 
 
-def sample_release(parts: ReleaseParts, *, rows: int | None, seed: int, out: Path) -> dict[str, Path]:
+def release_strata(parts: ReleaseParts, asked: Asked, *, seed: int) -> tuple[Stratum, ...]:
+    """Classes of the rows of the root table, and how likely each is; children follow their parents.
+
+    Raises:
+        InputError: the conditions cannot be met, or name a column of another table.
+    """
+    root = parts.links.root
+    model, columns = parts.models[root], parts.links.table(root).columns
+    where = {_column(name, root, parts.links): terms for name, terms in asked.where.items()}
+    balance = asked.balance
+    if balance is not None:
+        balance = balance.model_copy(update={"column": _column(balance.column, root, parts.links)})
+    own = asked.model_copy(update={"where": where, "balance": balance})
+    return strata_of(model, own, columns, np.random.default_rng(child_seed(seed, "sample", root, "shares")))
+
+
+def _column(name: str, root: str, links: ReleaseLinks) -> str:
+    """A column of the root table, named alone or as `table.column`."""
+    if name in links.table(root).table.names:
+        return name
+    table, dot, column = name.partition(".")
+    if dot and table == root:
+        return column
+    if any(name in t.columns or (dot and table == t.table.name) for t in links.tables):
+        raise InputError(
+            f"a condition names a column of a table that follows {root!r}.", column=name, key="where",
+            remedy=f"Ask for columns of {root!r}: {', '.join(links.table(root).columns)}. Its rows bring their own children.",
+        )  # fmt: skip
+    return name
+
+
+def sample_release(
+    parts: ReleaseParts, *, rows: int | None, seed: int, out: Path, strata: Sequence[Stratum] = ()
+) -> dict[str, Path]:
     """Write every table as `out/<table>/part-00000.parquet`: modelled columns and keys, in the order of the schema.
 
     Args:
@@ -66,12 +102,15 @@ def sample_release(parts: ReleaseParts, *, rows: int | None, seed: int, out: Pat
         rows: Rows of the unit's table (of the target's, else the first table, where there is no unit); None: the noisy number.
         seed: Same seed, same bytes.
         out: Folder.
+        strata: Classes of the root table from `release_strata`; empty for rows without conditions.
 
     Returns:
         The folder of each table.
     """
     with ExitStack() as stack:
         sampling = _Sampling(parts, seed, out, stack)
+        root_rows = parts.models[parts.links.root].rows if rows is None else rows
+        sampling.asked = AskedRows(strata, root_rows) if strata else None
         for links in parts.links.tables:
             if not links.in_unit:
                 sampling.independent(links, rows if links.table.name == parts.links.root else None)
@@ -92,6 +131,7 @@ class _Sampling:
         self.first = {t.table.name: 0 for t in parts.links.tables}
         self.writers: dict[str, Any] = {}
         self.totals: dict[str, int] = {}
+        self.asked: AskedRows | None = None  # of the root table, where there are conditions
 
     # tables outside the unit
 
@@ -146,7 +186,10 @@ class _Sampling:
         """Sample one chunk of one table, write it, and return what its children need."""
         name, model = links.table.name, self.parts.models[links.table.name]
         rng = self._rng(name, "rows", number)
-        if parent is None:
+        values: pa.Table | None = None
+        if self.asked is not None and name == self.parts.links.root:
+            bins, values = self.asked.draw(rows, rng, links.columns)
+        elif parent is None:
             bins = self.parts.draw(model, rows, rng, total=self.totals[name])
         else:
             bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
@@ -156,11 +199,13 @@ class _Sampling:
         kept = self._distinct(links, made)
         if kept is not None:
             made = _taken(made, kept)
+            values = None if values is None else values.take(pa.array(kept))
         keys.number_free_keys(links.table, self.parts.links, made.keys, self.first[name], made.rows)
         for key in links.table.foreign_keys:
             if key.parent_table == name:
                 self._refer_to_self(key, made, rng)
-        values = decode(model, made.bins, rng, only=links.columns) if links.columns else pa.table({})
+        if values is None:
+            values = decode(model, made.bins, rng, only=links.columns) if links.columns else pa.table({})
         self._write(links, values, made)
         self.first[name] += made.rows
         return made

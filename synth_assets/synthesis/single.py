@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
+from synth_assets.config.sampling import Asked
 from synth_assets.errors import CheckFailedError, ConfigError, ReleaseRefusedError
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.roles import ColumnRoles, column_roles
@@ -25,7 +26,7 @@ from synth_assets.synthesis.canaries import attack_canaries
 from synth_assets.synthesis.charged import Charge, key_of, measure_charged
 from synth_assets.synthesis.complete import complete_release
 from synth_assets.synthesis.protocol import ReleaseSpec, SynthesizerModel, TableSpec
-from synth_assets.synthesis.release import fit_release, load_measurements, plan_release
+from synth_assets.synthesis.release import ReleaseModel, fit_release, load_measurements, plan_release
 from synth_assets.synthesis.scan import scan_measurements
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import TableSchema
@@ -52,6 +53,7 @@ class TableRelease:
         store: Keeps the measurements, so that the same one is not paid for twice.
         fresh: Measure and pay again although the same measurement is stored.
         repetitions: Of the attack on the noise before the measurement.
+        asked: Conditions and class shares of the rows to make, of dp_marginals.
     """
 
     folder: Path
@@ -67,6 +69,7 @@ class TableRelease:
     store: ArtifactStore
     fresh: bool = False
     repetitions: int = REPETITIONS
+    asked: Asked = field(default_factory=Asked)
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,7 @@ def release_table(
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         model, privacy, spent = _train(job, spec, ledger, engine, progress)
         progress("sampling")
-        sampled = model.sample(
-            rows=job.synthesizer.rows, seed=child_seed(job.seed, "sample"), out=Path(scratch) / "sampled"
-        )
+        sampled = _sample(job, model, Path(scratch) / "sampled")
         rows = complete_release(
             sampled,
             Path(scratch) / "complete",
@@ -127,8 +128,23 @@ def release_table(
     return TableMade(job.schema.model_copy(update={"row_count": rows[job.schema.name]}), privacy, spent)
 
 
+def _sample(job: TableRelease, model: SynthesizerModel, out: Path) -> Mapping[str, Path]:
+    """Rows of the model, under conditions where they are asked for."""
+    seed, rows = child_seed(job.seed, "sample"), job.synthesizer.rows
+    if job.asked.asks and isinstance(model, ReleaseModel):
+        return model.sample(rows=rows, seed=seed, out=out, strata=model.strata(job.asked, seed=seed))
+    return model.sample(rows=rows, seed=seed, out=out)
+
+
 def _check_columns(job: TableRelease, roles: ColumnRoles) -> None:
-    """What was declared must be there, and the target must be something that a model may learn."""
+    """What was declared must be there, and the target and conditions must be about something that a model may learn."""
+    asked = (*job.asked.where, *([job.asked.balance.column] if job.asked.balance else []))
+    for name in asked:
+        if name not in roles.modelled:
+            raise ConfigError(
+                "a condition names a column that is not modelled.", column=name, key="where",
+                remedy=f"Columns that are modelled: {', '.join(roles.modelled) or 'none'}.",
+            )  # fmt: skip
     for name in (*job.columns, *([job.target] if job.target else [])):
         if name not in job.schema.names:
             raise ConfigError(

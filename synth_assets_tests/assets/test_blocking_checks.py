@@ -283,7 +283,7 @@ def test_a_stricter_threshold_judges_the_same_tables_again_and_blocks(home: Path
     assert (done.exit_code == 3) == blocked
     if blocked:
         with pytest.raises(ReleaseRefusedError, match="failed its blocking check"):
-            from synth_assets.assets.stage import read_verified
+            from synth_assets.storage.verdicts import read_verified
 
             read_verified(chain.store(home), Zone.RESTRICTED, "clinic", "audit_dp_marginals")
 

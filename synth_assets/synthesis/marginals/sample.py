@@ -148,6 +148,11 @@ def _step_shares(column: ColumnCells, shares: np.ndarray | None) -> np.ndarray:
     return default
 
 
+def finest_step(column: ColumnCells, shares: np.ndarray | None) -> int:
+    """The finest step in use, of a column with steps."""
+    return column.steps[int(np.flatnonzero(_step_shares(column, shares) > 0)[0])]
+
+
 def _rounded(
     column: ColumnCells, shares: np.ndarray, x: np.ndarray, low: np.ndarray, width: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
@@ -230,7 +235,12 @@ def sample_rows(model: MarginalModel, rows: int, rng: np.random.Generator, *, to
 
 
 def decode(
-    model: MarginalModel, bins: Mapping[str, np.ndarray], rng: np.random.Generator, *, only: Sequence[str] | None = None
+    model: MarginalModel,
+    bins: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+    *,
+    only: Sequence[str] | None = None,
+    known: Mapping[str, pa.Array] | None = None,
 ) -> pa.Table:
     """Values of own columns for the bins of the rows.
 
@@ -239,10 +249,11 @@ def decode(
         bins: Bins per column.
         rng: Source of randomness.
         only: Columns wanted, in this order; all own columns when None.
+        known: Values that were drawn before.
     """
     names = list(only) if only is not None else [c.name for c in model.columns if not c.given]
-    made: dict[str, pa.Array] = {}
-    for column in sorted((model.column(n) for n in names), key=lambda c: c.minus is not None):
+    made: dict[str, pa.Array] = dict(known or {})
+    for column in sorted((model.column(n) for n in names if n not in made), key=lambda c: c.minus is not None):
         base = made.get(column.minus) if column.minus else None
         made[column.name] = values(model, column.name, bins[column.name], rng, base=base)
     return pa.table({n: made[n] for n in names})

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from synth_assets.asset_keys import STAGES
 from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
+from synth_assets.config import sampling
 from synth_assets.config.anonymity import AnonymityConfig, HierarchyConfig, TableAnonymity
 from synth_assets.config.domain import Domain
 from synth_assets.config.policy import PolicyConfig
@@ -71,6 +72,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Column", config.ColumnConfig),
     ("Expectation", config.ExpectationConfig),
     ("Synthesizer", config.SynthesizerConfig),
+    ("Variant", sampling.VariantConfig),
+    ("Class shares", sampling.BalanceConfig),
     ("Training", config.TrainingConfig),
     ("Thresholds", config.ThresholdConfig),
     ("Domain file", Domain),
@@ -132,6 +135,8 @@ def test_the_examples_of_the_reference_are_complete_files(tmp_path: Path) -> Non
     from synth_assets.config.load import load_model
 
     blocks = re.findall(r"^```yaml\n(.*?)^```", (DOCS / "configuration.md").read_text(), re.MULTILINE | re.DOTALL)
-    for block, model in zip(blocks, (config.DatasetConfig, config.DatasetConfig, Domain, PolicyConfig), strict=True):
-        (tmp_path / "example.yaml").write_text(block)
+    wholes = (config.DatasetConfig, config.DatasetConfig, config.DatasetConfig, Domain, PolicyConfig)
+    for block, model in zip(blocks, wholes, strict=True):
+        whole = block if not block.startswith("variants:") else blocks[0] + block  # a part of a file
+        (tmp_path / "example.yaml").write_text(whole)
         load_model(tmp_path / "example.yaml", model)

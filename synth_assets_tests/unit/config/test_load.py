@@ -136,3 +136,37 @@ def test_a_sequence_is_ordered_by_a_column_that_has_an_order(load, kind):
 def test_a_category_orders_no_sequence(load):
     with pytest.raises(ConfigError, match="no number, date or datetime"):
         load(SEQUENCE.replace("KIND", "category"))
+
+
+# variants
+
+
+def test_variants_are_written_with_few_keys(load):
+    config = load(
+        SHORT
+        + "variants:\n  old: {where: {age: 60.., sex: [F, null], born: 1950-01-02, ill: true}}\n  even: {balance: readmitted}\n"
+        '  rich: {balance: {column: readmitted, shares: {true: 0.25, "": 0.75}}, augment: true}\n'
+    )
+    assert config.variants["old"].where == {
+        "age": ("60..",), "sex": ("F", None), "born": ("1950-01-02",), "ill": ("true",)
+    }  # fmt: skip
+    assert config.variants["even"].balance.column == "readmitted"
+    assert config.variants["rich"].balance.shares == {"true": 0.25, "": 0.75}
+    assert not load(SHORT).variants
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("variants: {Old: {rows: 5}}", "lower-case"),
+        ("variants: {old: {}}", "needs `where`"),
+        ("variants: {old: {balance: {column: a, shares: {x: 0.5}}}}", "add up to 1"),
+        ("variants: {old: {augment: true}}", "`augment` needs `balance`"),
+        ("variants: {old: {balance: a, augment: true, rows: 5}}", "`augment` needs `balance`"),
+        ("variants: {old: {wear: a}}", "wear"),
+        ("variants: {old: {rows: 5}}\nsynthesizers: [{name: gaussian_copula}]", "dp_marginals"),
+    ],
+)
+def test_a_variant_that_cannot_be_is_one_clear_error(load, text, words):
+    with pytest.raises(ConfigError, match=words):
+        load(f"{SHORT}{text}\n")

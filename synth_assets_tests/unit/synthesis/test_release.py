@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synth_assets.config.dataset import ColumnConfig
-from synth_assets.errors import BudgetExceededError, MissingArtifactError, ReleaseRefusedError
+from synth_assets.config.sampling import checked_asked
+from synth_assets.errors import BudgetExceededError, InputError, MissingArtifactError, ReleaseRefusedError
 from synth_assets.privacy.accounting import epsilon_spent
 from synth_assets.privacy.mechanisms import InsecureNoise, SystemNoise
 from synth_assets.synthesis.marginals.options import MarginalOptions
@@ -364,3 +365,37 @@ def test_an_empty_table_and_a_table_of_nulls_are_released(
     assert len(made["a"]) == 20
     assert made["a"].columns.tolist() == ["id", "x"]
     assert made["b"]["y"].isna().mean() > 0.7
+
+
+# conditions
+
+
+def test_conditions_on_the_unit_hold_and_children_follow_their_parents(
+    family_model: ReleaseModel, tmp_path: Path
+) -> None:
+    strata = family_model.strata(checked_asked({"patients.sick": True}, None), seed=2)
+    folders = family_model.sample(rows=400, seed=1, out=tmp_path / "asked", strata=strata)
+    made = {name: pd.read_parquet(folder) for name, folder in folders.items()}
+    assert made["patients"]["sick"].tolist() == [True] * 400
+    assert made["visits"]["patient"].isin(made["patients"]["id"]).all()
+    assert made["bills"]["visit"].isin(made["visits"]["visit"]).all()
+    plain = sampled(family_model, tmp_path / "plain", rows=2_000)
+    sick = plain["patients"].loc[plain["patients"]["sick"], "id"]
+    visits = plain["visits"][plain["visits"]["patient"].isin(sick)]
+    assert len(made["visits"]) / 400 == pytest.approx(len(visits) / len(sick), rel=0.1)
+    assert (made["visits"]["place"] == "ward").mean() == pytest.approx((visits["place"] == "ward").mean(), abs=0.06)
+
+
+def test_balanced_units_come_in_chunks_with_the_shares_of_the_whole(
+    family_model: ReleaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth_assets.synthesis.release_sample.CHUNK_PARENTS", 30)
+    strata = family_model.strata(checked_asked(None, "sick"), seed=2)
+    folders = family_model.sample(rows=101, seed=1, out=tmp_path, strata=strata)
+    assert sorted(pd.read_parquet(folders["patients"])["sick"].value_counts()) == [50, 51]
+
+
+def test_a_condition_on_a_child_names_the_table_to_ask(family_model: ReleaseModel) -> None:
+    for name in ("visits.place", "place"):
+        with pytest.raises(InputError, match="follows 'patients'"):
+            family_model.strata(checked_asked({name: "ward"}, None), seed=1)
