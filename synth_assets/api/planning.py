@@ -49,7 +49,8 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
     Args:
         config: The dataset's YAML.
         home: Folder that holds var/; the nearest one when None.
-        units: Public number of units of privacy, where it is known: delta is judged by it and errors are shown as shares.
+        units: Public number of units of privacy, where it is known: delta is judged by it and errors are shown as shares. The
+            `unit_count` of the YAML when None.
 
     Raises:
         ConfigError: the configuration is malformed, or has no differentially private synthesizer.
@@ -62,6 +63,7 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
     if units is not None and units < 1:
         raise InputError("the number of units of privacy must be at least 1.", key="units")
     dataset = load_dataset(config)
+    units = dataset.unit_count if units is None else units
     private = [s for s in dataset.synthesizers if s.differentially_private]
     if not private:
         raise ConfigError(

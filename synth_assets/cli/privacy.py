@@ -27,7 +27,9 @@ def plan(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The dataset's YAML.")],
     units: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Public number of units of privacy (people, or rows), where it is known."),
+        typer.Option(
+            metavar="N", help="Public number of units of privacy, people or rows (default: the YAML's unit_count)."
+        ),
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,

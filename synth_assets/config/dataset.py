@@ -238,6 +238,9 @@ class DatasetConfig(Config):
     tables: dict[str, TableConfig] = Field(default_factory=dict)
     domain: str | None = Field(default=None, description="A schema.json with the public domain, relative to the YAML.")
     unit: str | None = Field(default=None, description="Unit of privacy: table.column; one row when absent.")
+    unit_count: int | None = Field(
+        default=None, ge=1, description="Number of units of privacy, where it is public knowledge; never counted here."
+    )
     population: str = ""
     budget: BudgetConfig = BudgetConfig()
     policy: str = "hipaa_safe_harbor"
@@ -352,6 +355,16 @@ class DatasetConfig(Config):
         for synthesizer in self.synthesizers:
             if (fault := tables_fault(synthesizer.name, parents)) is not None:
                 raise ValueError(f"`synthesizers`: {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _delta_below_one_in_n(self) -> DatasetConfig:
+        for synthesizer in self.synthesizers:
+            if self.unit_count and synthesizer.differentially_private and synthesizer.delta * self.unit_count >= 1:
+                raise ValueError(
+                    f"the delta {synthesizer.delta:g} of {synthesizer.name} is not below 1/n = {1 / self.unit_count:.3g} "
+                    "(`unit_count`): publishing one whole record at random would satisfy it; a tenth of that or less is usual"
+                )
         return self
 
     @model_validator(mode="after")

@@ -138,6 +138,15 @@ def test_an_unsound_configuration_has_the_exit_code_of_bad_input_and_a_recommend
     assert cli("privacy", "plan", "missing.yaml", "--json").code == 2
 
 
+def test_the_public_number_of_units_of_the_yaml_is_that_of_the_option(cli: Command, tmp_path: Path) -> None:
+    given = cli("privacy", "plan", write(tmp_path), "--units", "30000", "--json").json["releases"]
+    declared = cli("privacy", "plan", write(tmp_path, unit_count=30_000), "--json").json["releases"]
+    assert declared == given
+    assert declared[0]["errors"][0]["tvd"] is not None
+    other = cli("privacy", "plan", write(tmp_path, unit_count=30_000), "--units", "60000", "--json").json["releases"]
+    assert other[0]["errors"][0]["tvd"] < declared[0]["errors"][0]["tvd"]
+
+
 def test_the_levels_are_half_open_intervals_without_gaps(cli: Command) -> None:
     said = cli("privacy", "levels", "--json").json
     assert [(level["lower"], level["upper"]) for level in said] == [(0, 1), (1, 5), (5, 10), (10, 20), (20, None)]

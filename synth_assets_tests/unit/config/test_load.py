@@ -170,3 +170,12 @@ def test_variants_are_written_with_few_keys(load):
 def test_a_variant_that_cannot_be_is_one_clear_error(load, text, words):
     with pytest.raises(ConfigError, match=words):
         load(f"{SHORT}{text}\n")
+
+
+def test_a_public_number_of_units_bounds_delta(load):
+    assert load(f"{SHORT}unit_count: 900000\n").unit_count == 900_000
+    with pytest.raises(ConfigError, match=r"not below 1/n = 1e-06"):
+        load(f"{SHORT}unit_count: 1000000\n")
+    assert load(f"{SHORT}unit_count: 5000000\nsynthesizers: [{{name: gaussian_copula}}]\n")
+    with pytest.raises(ConfigError):
+        load(f"{SHORT}unit_count: 0\n")
