@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError, ReleaseRefusedError
 from synth_assets.privacy import budget_rows as rows
 from synth_assets.privacy.accounting import compose, covers
+from synth_assets.privacy.budget_checked import checked, note
 from synth_assets.privacy.budget_rules import (
     check_budget,
     check_names,
@@ -79,7 +80,7 @@ class BudgetLedger(BudgetView):
             last = rows.last_declaration(connection, population)
             if last == said:
                 return
-            _require_whole(connection)
+            self._require_whole(connection, population)
             before = counted(rows.reservations(connection, population))
             if last and last.unit != unit and before:
                 raise InputError(
@@ -147,7 +148,7 @@ class BudgetLedger(BudgetView):
             for found in (h for key in planned for h in rows.by_key(connection, key)):
                 if found.run_id == run_id and found.attempt > attempt:
                     raise _stale(found, run_id, attempt)
-            _require_whole(connection)
+            self._require_whole(connection, population)
             refuse_if_over(population, budget, rows.reservations(connection, population), label, list(planned.values()))
             at = rows.now()
             made = [
@@ -159,6 +160,18 @@ class BudgetLedger(BudgetView):
             for held in made:
                 self._append(connection, "reserve", population, held)
             return tuple(reservation_of(held, budget.delta) for held in made)
+
+    def _require_whole(self, connection: Connection, population: str) -> None:
+        """Nothing is granted on numbers that somebody changed; how far this was looked at is noted."""
+        self._store.lock(connection, LOG)
+        fault, checkpoint = checked(connection, population)
+        if fault is not None:
+            raise CheckFailedError(
+                f"row {fault.position} of the budget ledger is broken: {fault.reason}. Nothing is granted.",
+                key="budget",
+                remedy="Find out who changed it, and bring the ledger back from a backup (`synth-assets budget --verify`).",
+            )
+        note(connection, checkpoint)
 
     def _append(self, connection: Connection, step: str, population: str, said: rows.Declaration | rows.Held) -> None:
         """Write a row; writers of other populations wait only here."""
@@ -271,17 +284,6 @@ def measurement_key(*, population: str, data_version: str, domain: str, mechanis
         parameters: Any JSON value: epsilon, delta, shares, workload.
     """
     return hash_json([population, data_version, domain, mechanism, parameters])
-
-
-def _require_whole(connection: Connection) -> None:
-    """Nothing is granted on numbers that somebody changed."""
-    fault = rows.broken(connection)
-    if fault is not None:
-        raise CheckFailedError(
-            f"row {fault.position} of the budget ledger is broken: {fault.reason}. Nothing is granted.",
-            key="budget",
-            remedy="Find out who changed it, and bring the ledger back from a backup (`synth-assets budget --verify`).",
-        )
 
 
 def _held(connection: Connection, reservation: Reservation, states: tuple[str, ...]) -> rows.Held:

@@ -79,4 +79,13 @@ def _imported(connection: Connection) -> list[tuple[str, str, rows.Declaration |
     return sorted(found, key=lambda entry: entry[0])
 
 
-MIGRATIONS = (format_1, format_2)
+def format_3(connection: Connection) -> None:
+    """How far the log was checked (budget_checked.py); empty, so that the next decision looks at all of it."""
+    connection.execute(
+        text(
+            "CREATE TABLE budget_checked (population TEXT PRIMARY KEY, position INTEGER NOT NULL, digest TEXT NOT NULL)"
+        )
+    )
+
+
+MIGRATIONS = (format_1, format_2, format_3)

@@ -133,24 +133,50 @@ def head(connection: Connection) -> Head:
     return Head(found.position, found.hash) if found else Head(0, START)
 
 
-def broken(connection: Connection) -> BrokenRow | None:
-    """The first row that is not what was written, or that may not stand where it does; None where the log is whole."""
+def broken(
+    connection: Connection, since: Head | None = None, seen: list[tuple[str, str]] | None = None
+) -> BrokenRow | None:
+    """The first row that is not what was written, or that may not stand where it does; None where the log is whole.
+
+    Args:
+        connection: Of a transaction.
+        since: A row of the log; it and those before it are taken for whole. From the start when None.
+        seen: Gets the population and hash of every row that was looked at, in order.
+    """
+    since = since or Head(0, START)
     told = connection.execute(text("SELECT position, hash FROM budget_head")).one_or_none()
-    rows = connection.execute(text(f"SELECT {', '.join(COLUMNS)} FROM budget_log ORDER BY position")).all()
-    previous, states = START, dict[str, Held]()
-    for place, found in enumerate(rows, start=1):
+    statement = f"SELECT {', '.join(COLUMNS)} FROM budget_log WHERE position > :since ORDER BY position"
+    rows = connection.execute(text(statement), {"since": since.position}).all()
+    previous, states = since.hash, dict[str, Held]()
+    for place, found in enumerate(rows, start=since.position + 1):
         row = found._asdict()
+        if since.position and row["reservation_id"] not in states:
+            states |= _before(connection, row["reservation_id"], since)
         reason = _fault(row, place, previous) or _misplaced(row, states)
         if reason:
             return BrokenRow(position=place, at=_shown(row["at"]), step=_shown(row["step"]), reason=reason)
         previous = row["hash"]
-    if told is None or told.position > len(rows):
+        if seen is not None:
+            seen.append((row["population"], row["hash"]))
+    last = since.position + len(rows)
+    if told is None or told.position > last:
         return BrokenRow(
-            position=len(rows) + 1, reason="rows at the end are missing: the ledger noted more rows than it has"
+            position=last + 1, reason="rows at the end are missing: the ledger noted more rows than it has"
         )
-    if told.hash != (rows[told.position - 1].hash if told.position else START):
+    place = told.position - since.position
+    if place < 0 or told.hash != (rows[place - 1].hash if place else since.hash):
         return BrokenRow(position=told.position, reason="the last row is not the one that the ledger noted as its last")
     return None
+
+
+def _before(connection: Connection, reservation_id: str, since: Head) -> dict[str, Held]:
+    """What a reservation was at a row of the log."""
+    statement = (
+        "SELECT reservation_id, record FROM budget_log WHERE reservation_id = :id AND reservation_id <> '' "
+        "AND position <= :since ORDER BY position DESC LIMIT 1"
+    )
+    found = connection.execute(text(statement), {"id": reservation_id, "since": since.position}).one_or_none()
+    return {} if found is None else {found.reservation_id: Held(**json.loads(found.record))}
 
 
 def _fault(row: Mapping[str, Any], place: int, previous: str) -> str | None:

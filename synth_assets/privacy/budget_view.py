@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from synth_assets.errors import ConfigError
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
+from synth_assets.privacy.budget_checked import contradicted
 from synth_assets.privacy.budget_formats import MIGRATIONS
 from synth_assets.privacy.budget_rules import counted, preview, settlement_of, status_of, together
 from synth_assets.privacy.records import BudgetPoint, BudgetPreview, BudgetStatus, Event, LedgerVerdict, Settlement
@@ -99,7 +100,7 @@ class BudgetView:
         """
         kept = sorted(set(heads))
         with self._store.reading() as connection:
-            fault = rows.broken(connection)
+            fault = rows.broken(connection) or contradicted(connection)
             head = rows.head(connection)
             known = rows.hashes(connection, kept)
         missing = tuple(h for h in kept if h not in known)
