@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import settings_of
+from synth_assets.errors import InputError
 from synth_assets.storage.artifacts import Zone
 
 if TYPE_CHECKING:
     from synth_assets.privacy.budget import BudgetLedger
+    from synth_assets.privacy.report import PrivacyReport
 
 
 def open_budget(home: Path | None = None) -> BudgetLedger:
@@ -25,14 +26,27 @@ def open_budget(home: Path | None = None) -> BudgetLedger:
     return BudgetLedger(open_ledger_store(settings_of(home).ledger_location))
 
 
-def heads_of_releases(home: Path) -> tuple[str, ...]:
-    """Heads of the ledger in the privacy reports of this home's releases: what the ledger must still hold.
+def reports_of_releases(home: Path) -> dict[str, PrivacyReport]:
+    """The privacy reports of this home's releases, by `dataset/asset/content hash`. A release zone on S3 is not looked at.
 
-    Reports of a release zone on S3 are not looked at; give their heads by hand.
+    Raises:
+        InputError: a report cannot be read.
     """
-    reports = (settings_of(home).var / Zone.RELEASE).glob("*/*/*/privacy.json")
-    told = (json.loads(path.read_text()).get("ledger_head") for path in reports)
-    return tuple(sorted({head for head in told if head}))
+    from pydantic import ValidationError
+
+    from synth_assets.privacy.report import PrivacyReport
+
+    zone, found = settings_of(home).var / Zone.RELEASE, {}
+    for path in sorted(zone.glob("*/*/*/privacy.json")):
+        dataset, asset, content = path.relative_to(zone).parts[:3]
+        try:
+            found[f"{dataset}/{asset}/{content[:12]}"] = PrivacyReport.model_validate_json(path.read_text())
+        except ValidationError:
+            raise InputError(
+                "a privacy report is not what a release has written.", file=str(path),
+                remedy="Find out who changed it, and bring it back from a backup.",
+            ) from None  # fmt: skip
+    return found
 
 
 def has_ledger(home: Path) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synth_assets.cli.options import HomeOption, JsonOption, nearest_home
-from synth_assets.cli.output import emit_json, facts, path_line, show, table
+from synth_assets.cli.output import emit_json, facts, line, path_line, show, table
 from synth_assets.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from synth_assets.privacy.records import BudgetStatus, LedgerVerdict, ReleaseRecord
+    from synth_assets.privacy.records import BudgetStatus, LedgerVerdict, ReleaseRecord, ReleaseVerdict
 
 REFUSED = 3
 
@@ -22,7 +22,11 @@ def budget(
         str | None, typer.Argument(metavar="POPULATION", help="One population (default: all of them).")
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check that no row of the ledger was changed, removed or put in.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Check that no row of the ledger was changed, and compute the cost of every release again by two accountants.",
+        ),
     ] = False,
     head: Annotated[
         list[str] | None,
@@ -73,10 +77,11 @@ def _state(release: ReleaseRecord) -> str:
 
 
 def _verify(home: Path, given: list[str], *, as_json: bool) -> int:
-    """The verdict on the ledger; heads in the reports of releases are compared without being asked for."""
-    from synth_assets.api.spending import has_ledger, heads_of_releases, open_budget
+    """The verdict on the ledger and on every release; reports of releases are compared without being asked for."""
+    from synth_assets.api.spending import has_ledger, open_budget, reports_of_releases
 
-    kept = heads_of_releases(home)
+    reports = reports_of_releases(home)
+    kept = sorted({r.ledger_head for r in reports.values() if r.ledger_head})
     if not has_ledger(home):
         if given or kept:
             raise ConfigError(
@@ -85,12 +90,15 @@ def _verify(home: Path, given: list[str], *, as_json: bool) -> int:
             )  # fmt: skip
         show("No budget has been declared in this home yet.", path_line("home", home))
         return 0
-    verdict = open_budget(home).verify([*given, *kept])
+    ledger = open_budget(home)
+    verdict = ledger.verify([*given, *kept])
+    releases = ledger.audit(reports) if verdict.broken is None else ()  # rows that cannot be read say nothing
     if as_json:
-        emit_json(verdict)
+        emit_json({**verdict.model_dump(mode="json"), "releases": releases})
     else:
         _show_verdict(verdict, anchored=bool(given or kept))
-    return 0 if verdict.whole else REFUSED
+        _show_releases(releases)
+    return 0 if verdict.whole and all(r.agrees for r in releases) else REFUSED
 
 
 def _show_verdict(verdict: LedgerVerdict, *, anchored: bool) -> None:
@@ -107,6 +115,25 @@ def _show_verdict(verdict: LedgerVerdict, *, anchored: bool) -> None:
         show(
             "No head was kept elsewhere: that rows are missing at the end, or that all was written anew, is not excluded."
         )
+
+
+def _show_releases(releases: tuple[ReleaseVerdict, ...]) -> None:
+    """Every release with its cost today, by both accountants, and its claim."""
+    rows = [
+        [r.release, r.state, r.epsilon, _range(r), r.claimed, "yes" if r.agrees else "NO"] for r in releases
+    ]  # fmt: skip
+    heads = ["release", "state", "epsilon again", "second accountant", "claimed", "agrees"]
+    if rows:
+        show(table("Releases, from their recorded events", heads, rows), "")
+    for release in releases:
+        if release.reason:
+            line("NOT borne out", f"{release.release}: {release.reason}.", style="bold red")
+
+
+def _range(release: ReleaseVerdict) -> str:
+    if release.second_lower is None or release.second_upper is None:
+        return ""
+    return f"{release.second_lower:.4g} to {release.second_upper:.4g}"
 
 
 def _budgets(population: str | None, home: Path) -> list[BudgetStatus]:

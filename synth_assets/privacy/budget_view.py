@@ -12,10 +12,20 @@ from sqlalchemy import Connection
 from synth_assets.errors import ConfigError
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
+from synth_assets.privacy.budget_audit import audited
 from synth_assets.privacy.budget_checked import contradicted
 from synth_assets.privacy.budget_formats import MIGRATIONS
 from synth_assets.privacy.budget_rules import counted, preview, settlement_of, status_of, together
-from synth_assets.privacy.records import BudgetPoint, BudgetPreview, BudgetStatus, Event, LedgerVerdict, Settlement
+from synth_assets.privacy.records import (
+    BudgetPoint,
+    BudgetPreview,
+    BudgetStatus,
+    Event,
+    LedgerVerdict,
+    ReleaseVerdict,
+    Settlement,
+)
+from synth_assets.privacy.report import PrivacyReport
 
 
 class BudgetView:
@@ -113,6 +123,15 @@ class BudgetView:
             heads_found=len(kept) - len(missing),
             heads_missing=missing,
         )
+
+    def audit(self, reports: Mapping[str, PrivacyReport]) -> tuple[ReleaseVerdict, ...]:
+        """Every counted release again, from its recorded events, by both accountants and beside its report's claim.
+
+        Args:
+            reports: Name of a release to its privacy report.
+        """
+        with self._store.reading() as connection:
+            return audited(connection, reports)
 
 
 def declared(connection: Connection, population: str) -> rows.Declaration:

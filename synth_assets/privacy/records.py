@@ -323,6 +323,40 @@ class LedgerVerdict(Record):
     heads_missing: tuple[str, ...]
 
 
+class ReleaseVerdict(Record):
+    """What both accountants say today of one release, from its recorded events.
+
+    Attributes:
+        release: Its report's place, or the label in the ledger.
+        population: Whose budget.
+        reservation_id: Of the ledger; None where the ledger does not know the release.
+        state: Of the reservation, or its outcome.
+        at: When it last changed, UTC.
+        delta: Of all numbers: the report's, else the budget's.
+        epsilon: What its events cost by the primary accountant; None where that cannot be said.
+        second_lower: Lower bound of the second accountant.
+        second_upper: Its upper bound.
+        accountant: Name of the second accountant.
+        claimed: What its privacy report claims; None where no report was found.
+        agrees: Whether all of it agrees.
+        reason: What does not.
+    """
+
+    release: str
+    population: str
+    reservation_id: str | None = None
+    state: str
+    at: str = ""
+    delta: float = Field(gt=0, lt=1)
+    epsilon: float | None = None
+    second_lower: float | None = None
+    second_upper: float | None = None
+    accountant: str | None = None
+    claimed: float | None = None
+    agrees: bool
+    reason: str | None = None
+
+
 class Finding(Record):
     """One judgement of a configuration: which key, how bad, and why."""
 

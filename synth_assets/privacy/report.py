@@ -31,6 +31,7 @@ class PrivacyReport(Record):
         use_case: What releases at this level are commonly used for.
         budget_epsilon: Budget of the population.
         budget_left: What remains of it after this release.
+        reservation_id: Of the budget ledger: which release paid; None in reports of older versions.
         ledger_head: Hash of the budget ledger's last row after this release; `synth-assets budget --verify` looks for it.
         neighbours: What two neighbouring datasets differ by.
         clipping: Largest L2 norm of one unit's gradient; None where nothing is trained on gradients.
@@ -59,6 +60,7 @@ class PrivacyReport(Record):
     use_case: str
     budget_epsilon: float
     budget_left: float
+    reservation_id: str | None = None
     ledger_head: str | None = None
     neighbours: Literal["all rows of one unit, added or removed"] = "all rows of one unit, added or removed"
     clipping: float | None = None

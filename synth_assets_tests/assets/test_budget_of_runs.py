@@ -213,15 +213,18 @@ def test_a_run_killed_while_it_reads_has_spent_and_leaves_nothing_half_written(t
 
 
 def test_the_head_of_the_ledger_is_in_the_report_and_in_dagster_and_a_limit_of_one_release_holds(home: Path) -> None:
-    from synth_assets.api.spending import heads_of_releases
+    from synth_assets.api.spending import reports_of_releases
 
     chain.edit(home, lambda c: c["budget"].update(per_release=5.5))
     chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=5))
     done = chain.run(home, stages=["dp_measurements"])
     assert done.exit_code == 0
     head = done.assets["dp_measurements"].metadata["budget_ledger_head"]
-    assert head in heads_of_releases(home)
-    assert open_budget(home).verify(heads_of_releases(home)).whole
+    reports = reports_of_releases(home)
+    heads = [r.ledger_head for r in reports.values() if r.ledger_head]
+    assert head in heads
+    assert open_budget(home).verify(heads).whole
+    assert [r.agrees for r in open_budget(home).audit(reports)] == [True]
     chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=6.5))
     refused = chain.run(home, stages=["dp_measurements"])
     assert (refused.exit_code, refused.error["key"]) == (4, "budget.per_release")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,27 @@ def test_synthesize_makes_conditions_from_the_same_measurement(cli: Command, tmp
     assert second["epsilon_spent"] == 0
     assert pd.read_csv(tmp_path / "a.csv")["ill"].value_counts().to_dict() == {"yes": 30, "no": 30}
     assert pd.read_csv(tmp_path / "b.csv")["age"].max() <= 30
+
+
+def test_verify_computes_every_release_again_and_names_a_claim_that_its_events_do_not_bear_out(
+    cli: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "ward.csv").write_text("age\n" + "\n".join(str(18 + i % 60) for i in range(200)) + "\n")
+    (tmp_path / "domain.yaml").write_text("columns:\n  age: {kind: num, lower: 18, upper: 80}\n")
+    assert cli("synthesize", "ward.csv", "--domain", "domain.yaml", "-o", "a.csv").code == 0
+    told = cli("budget", "--verify", "--json")
+    assert told.code == 0
+    (release,) = told.json["releases"]
+    assert release["agrees"]
+    assert release["claimed"] == pytest.approx(release["epsilon"])
+    assert release["second_lower"] <= release["epsilon"] <= release["second_upper"]
+    assert "agrees" in cli("budget", "--verify").out
+    (report,) = (tmp_path / ".synth_assets" / "var" / "release").glob("*/*/*/privacy.json")
+    honest = json.loads(report.read_text())
+    report.chmod(0o600)
+    report.write_text(json.dumps({**honest, "spent": {**honest["spent"], "epsilon": 0.5}}))
+    caught = cli("budget", "--verify")
+    assert caught.code == 3
+    assert "claims epsilon 0.5" in caught.err
+    report.write_text("{}")
+    assert "privacy report is not what" in cli("budget", "--verify").err
