@@ -115,13 +115,7 @@ def synthesize(
     path, settings = destination(out, table), settings_of(home)
     method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch, epochs)
     declared, aim = _domain(domain, columns, target)
-    asked = where if isinstance(where, Asked) else checked_asked(where, balance)
-    if asked.asks and synthesizer != "dp_marginals":
-        raise InputError(
-            f"{synthesizer} samples no conditions.",
-            key="where" if asked.where else "balance",
-            remedy="Use dp_marginals.",
-        )
+    asked = _asked(where, balance, synthesizer)
     progress("reading")
     with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         progress("classifying columns")
@@ -150,12 +144,40 @@ def synthesize(
             frame = texts_kept(frame_of(folder), table)
             return Synthesis(frame, len(frame), privacy, made.spent, warnings)
         progress(f"writing {path.name}")
-        provenance = {"synthetic": True, "synthesizer": synthesizer, "differentially_private": privacy is not None}
-        if privacy is not None:
-            provenance |= asked.model_dump(mode="json", exclude_defaults=True)
-            provenance |= {"epsilon": privacy.spent.epsilon, "delta": privacy.spent.delta, "unit": privacy.unit}
-        write_table(folder, path, schema=made.schema, engine=engine_of(settings), provenance=provenance)
+        write_table(
+            folder,
+            path,
+            schema=made.schema,
+            engine=engine_of(settings),
+            provenance=_provenance(synthesizer, privacy, asked),
+        )
         return Synthesis(path, made.schema.row_count, privacy, made.spent, warnings)
+
+
+def _asked(where: Mapping[str, Any] | Asked | None, balance: str | Mapping[str, Any] | None, synthesizer: str) -> Asked:
+    """What the rows shall be.
+
+    Raises:
+        InputError: of no form, or of a synthesizer that samples no conditions.
+    """
+    asked = where if isinstance(where, Asked) else checked_asked(where, balance)
+    if asked.asks and synthesizer != "dp_marginals":
+        key = "where" if asked.where else "balance"
+        raise InputError(f"{synthesizer} samples no conditions.", key=key, remedy="Use dp_marginals.")
+    return asked
+
+
+def _provenance(synthesizer: str, privacy: PrivacyReport | None, asked: Asked) -> dict[str, Any]:
+    """What a file says about where it comes from."""
+    told: dict[str, Any] = {
+        "synthetic": True,
+        "synthesizer": synthesizer,
+        "differentially_private": privacy is not None,
+        **asked.model_dump(mode="json", exclude_defaults=True),
+    }
+    if privacy is not None:
+        told |= {"epsilon": privacy.spent.epsilon, "delta": privacy.spent.delta, "unit": privacy.unit}
+    return told
 
 
 def _method(
