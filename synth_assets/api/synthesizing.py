@@ -144,13 +144,8 @@ def synthesize(
             frame = texts_kept(frame_of(folder), table)
             return Synthesis(frame, len(frame), privacy, made.spent, warnings)
         progress(f"writing {path.name}")
-        write_table(
-            folder,
-            path,
-            schema=made.schema,
-            engine=engine_of(settings),
-            provenance=_provenance(synthesizer, privacy, asked),
-        )
+        told = _provenance(synthesizer, privacy, asked)
+        write_table(folder, path, schema=made.schema, engine=engine_of(settings), provenance=told)
         return Synthesis(path, made.schema.row_count, privacy, made.spent, warnings)
 
 
