@@ -384,7 +384,12 @@ def privacy_report(
         budget_epsilon=status.epsilon,
         budget_left=status.left,
         reservation_id=next(
-            (r.reservation_id for r in reversed(status.releases) if (r.label, r.run_id) == (charge.label, charge.run_id)), None
+            (
+                r.reservation_id
+                for r in reversed(status.releases)
+                if (r.label, r.run_id) == (charge.label, charge.run_id)
+            ),
+            None,
         ),
         ledger_head=status.ledger_head,
         steps=sum(e.count for e in ran),
