@@ -383,14 +383,7 @@ def privacy_report(
         use_case=level.use_case,
         budget_epsilon=status.epsilon,
         budget_left=status.left,
-        reservation_id=next(
-            (
-                r.reservation_id
-                for r in reversed(status.releases)
-                if (r.label, r.run_id) == (charge.label, charge.run_id)
-            ),
-            None,
-        ),
+        reservation_id=next(r.reservation_id for r in reversed(status.releases) if r.run_id == charge.run_id),
         ledger_head=status.ledger_head,
         steps=sum(e.count for e in ran),
         epsilon_lower_bound=empirical.epsilon_lower,
