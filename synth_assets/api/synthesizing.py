@@ -192,8 +192,8 @@ def _method(
         )
     if synthesizer in RELATED:
         raise InputError(
-            f"{synthesizer} models more than one plain table.", key="synthesizer",
-            remedy="Write a dataset's YAML with its tables (docs/configuration.md), and use `run`.",
+            f"{synthesizer} must know how rows hang together.", key="synthesizer",
+            remedy="Write a dataset's YAML (docs/configuration.md), and use `run`.",
         )  # fmt: skip
     if from_scratch and synthesizer not in TRAINED:
         raise InputError(

@@ -182,7 +182,7 @@ class TrainingConfig(Config):
 class SynthesizerConfig(Config):
     """One synthesizer of the dataset, its privacy parameters and how many rows to make."""
 
-    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula", "ctgan", "tvae", "copulagan", "hma"]
+    name: Literal["dp_marginals", "dp_tvae", "dp_ctgan", "gaussian_copula", "ctgan", "tvae", "copulagan", "hma", "par"]
     epsilon: float = Field(default=1.0, gt=0, le=100)
     delta: float = Field(default=1e-6, gt=0, lt=1e-2)
     rows: int | None = Field(
@@ -192,7 +192,7 @@ class SynthesizerConfig(Config):
         default=None, description="Of dp_tvae and dp_ctgan; their defaults when absent."
     )
     network: NetworkConfig | None = Field(
-        default=None, description="Of ctgan, tvae and copulagan; its defaults when absent."
+        default=None, description="Of ctgan, tvae, copulagan and par; its defaults when absent."
     )
 
     @property
@@ -352,8 +352,11 @@ class DatasetConfig(Config):
             name: [p for r in table.foreign_keys.values() if (p := r.partition(".")[0]) != name]
             for name, table in self.tables.items()
         }
+        sequences = [name for name, table in self.tables.items() if table.sequence_order is not None]
+        unit_table = self.locate(self.unit, "unit")[0] if self.unit else None
         for synthesizer in self.synthesizers:
-            if (fault := tables_fault(synthesizer.name, parents)) is not None:
+            fault = tables_fault(synthesizer.name, parents, sequences=sequences, unit_table=unit_table)
+            if fault is not None:
                 raise ValueError(f"`synthesizers`: {fault}")
         return self
 

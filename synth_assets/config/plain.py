@@ -9,17 +9,21 @@ from pydantic import Field
 from synth_assets.config.base import Config
 
 ONE_TABLE = frozenset({"ctgan", "tvae", "copulagan"})
-NETWORKS = ONE_TABLE
-RELATED = frozenset({"hma"})
+NETWORKS = ONE_TABLE | {"par"}
+RELATED = frozenset({"hma", "par"})
 HMA_TABLES, HMA_LEVELS = 5, 2  # of SDV's community edition, for tables that hang together
 
 
 class NetworkConfig(Config):
-    """Training of ctgan, tvae and copulagan, which are not private."""
+    """Training of ctgan, tvae, copulagan and par, which are not private."""
 
-    epochs: int | None = Field(default=None, ge=1, le=100_000, description="Passes over the rows: 300.")
+    epochs: int | None = Field(default=None, ge=1, le=100_000, description="Passes over the rows: 300; 128 of par.")
     batch_size: int | None = Field(
-        default=None, ge=10, le=100_000, multiple_of=10, description="Rows of one step, a multiple of 10: 500."
+        default=None,
+        ge=10,
+        le=100_000,
+        multiple_of=10,
+        description="Rows of one step, a multiple of 10: 500; not of par.",
     )
 
 
@@ -29,18 +33,26 @@ def network_fault(name: str, network: NetworkConfig | None) -> str | None:
         return None
     if name not in NETWORKS:
         return f"`network` is not for {name}, but for {', '.join(sorted(NETWORKS))}"
+    if name == "par" and network.batch_size is not None:
+        return "par learns from all sequences in every step; leave `batch_size` out"
     return None
 
 
-def tables_fault(name: str, parents: Mapping[str, Sequence[str]]) -> str | None:
+def tables_fault(
+    name: str, parents: Mapping[str, Sequence[str]], *, sequences: Sequence[str] = (), unit_table: str | None = None
+) -> str | None:
     """Why a synthesizer cannot take the tables of a dataset, with the remedy, or None.
 
     Args:
         name: The synthesizer.
         parents: Per table, the other tables that it refers to, in the order in which they are declared.
+        sequences: Tables with a `sequence_order`.
+        unit_table: Table of the unit of privacy.
     """
     if name in ONE_TABLE and len(parents) > 1:
         return f"{name} models one table; use gaussian_copula or hma for related tables"
+    if name == "par":
+        return _par_fault(parents, sequences, unit_table)
     return _hma_fault(parents) if name == "hma" else None
 
 
@@ -77,4 +89,19 @@ def _hma_fault(parents: Mapping[str, Sequence[str]]) -> str | None:
         )
     if max(len(family) for family in families(parents)) > HMA_TABLES:
         return f"SDV's community edition limits hma to {HMA_TABLES} tables that hang together; {remedy}, or name fewer tables"
+    return None
+
+
+def _par_fault(parents: Mapping[str, Sequence[str]], sequences: Sequence[str], unit_table: str | None) -> str | None:
+    if len(sequences) != 1:
+        return (
+            "par learns the rows of one table in time; name the column that orders them as `sequence_order` of exactly one table, "
+            "or use gaussian_copula or dp_marginals"
+        )
+    table = sequences[0]
+    needed = {table, *parents[table][:1]}
+    if set(parents) != needed or any(parents[parent] for parent in parents[table][:1]):
+        return "par takes one table, or one table and its parent; use gaussian_copula or dp_marginals for more"
+    if not parents[table] and unit_table != table:
+        return f"par must know whose rows form a sequence; name the column as `unit: {table}.COLUMN`, or a parent by a foreign key"
     return None

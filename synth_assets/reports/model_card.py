@@ -24,6 +24,7 @@ METHODS = {
     "dp_marginals": "Mixture of product distributions, fitted to noisy counts of combinations of columns",
     "gaussian_copula": "Gaussian copula of the SDV library (BUSL-1.1)",
     "hma": "Hierarchical modelling of related tables by the SDV library (BUSL-1.1)",
+    "par": "PAR, a network of sequences of the SDV library (BUSL-1.1)",
     "ctgan": "CTGAN, a generative adversarial network of the SDV library (BUSL-1.1)",
     "tvae": "TVAE, a variational autoencoder of the SDV library (BUSL-1.1)",
     "copulagan": "CopulaGAN, a generative adversarial network of the SDV library (BUSL-1.1)",

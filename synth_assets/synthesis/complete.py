@@ -52,6 +52,7 @@ def complete_release(
             )
             for c in schemas[name].columns
             if c.name in wanted
+            and c.name not in table.column_names  # the key that links the rows of a unit is made already
         ]
         context = _context(table, schemas[name], done, identifiers)
         filled = fill_identifiers(table, requests, seed=child_seed(seed, name), context=context) if requests else table

@@ -97,6 +97,12 @@ def from_differences(
         start, difference = _seconds(out, schema, low), _seconds(out, schema, high)
         value = np.where(np.isfinite(start), start + np.maximum(difference, 0.0), medians[high] + difference)
         out[high] = value / _unit(schema, high)
+    return in_order(out, schema, orders)
+
+
+def in_order(frame: pd.DataFrame, schema: TableSchema, orders: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Raise each high to its low where it is below."""
+    out = frame.copy()
     for low, high in _lows_first(orders):
         start, end = _seconds(out, schema, low), _seconds(out, schema, high)
         out[high] = np.where(start > end, start, end) / _unit(schema, high)

@@ -28,7 +28,7 @@ from synth_assets.synthesis.sdv_frames import (
     sdtype_of,
     write_rows,
 )
-from synth_assets.synthesis.sdv_keys import PARENT_ROW, key_columns, leading_key, parent_rows, with_keys
+from synth_assets.synthesis.sdv_keys import PARENT_ROW, key_columns, leading_key, parent_rows, parents_of, with_keys
 from synth_assets.synthesis.sdv_options import NetworkOptions
 from synth_assets.synthesis.sdv_running import Report, at_work, require_sdv, silent
 from synth_assets.synthesis.sdv_state import as_stored, load_state, save_state
@@ -75,7 +75,7 @@ class Hma:
                 "rows": len(frames[name]), "columns": list(spec.columns), "orders": spec.orders, "medians": medians,
             }  # fmt: skip
             frames[name] = learned
-        for family in families(_parents(schemas)):
+        for family in families(parents_of(schemas)):
             step_seed = child_seed(seed, self.name, family[0])
             data, metadata = _as_told(family, training, frames, above, seed=step_seed)
             with at_work(f"training {self.name}", seed=step_seed, report=report):
@@ -83,7 +83,7 @@ class Hma:
         record = {
             "synthesizer": self.name,
             "order": list(order),
-            "families": {f[0]: list(f) for f in families(_parents(schemas))},
+            "families": {f[0]: list(f) for f in families(parents_of(schemas))},
             "tables": infos,
             "schemas": {n: json.loads(s.model_dump_json()) for n, s in schemas.items()},
         }
@@ -145,16 +145,9 @@ class HmaModel:
         return out
 
 
-def _parents(schemas: Mapping[str, TableSchema]) -> dict[str, tuple[str, ...]]:
-    return {
-        n: tuple(k.parent_table for k in s.foreign_keys if k.parent_table in schemas and k.parent_table != n)
-        for n, s in schemas.items()
-    }
-
-
 def _require_possible(schemas: Mapping[str, TableSchema]) -> None:
     """Raise where the tables are not related, or too many, or too deep."""
-    fault = tables_fault("hma", _parents(schemas))
+    fault = tables_fault("hma", parents_of(schemas))
     if fault is not None:
         raise InputError(f"{fault}.", key="synthesizers")
 

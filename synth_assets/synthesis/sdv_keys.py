@@ -23,6 +23,20 @@ def leading_key(schema: TableSchema, schemas: Mapping[str, TableSchema]) -> Fore
     )
 
 
+def parents_of(schemas: Mapping[str, TableSchema]) -> dict[str, tuple[str, ...]]:
+    """Per table, the other tables that it refers to, in the order of its references."""
+    return {
+        n: tuple(k.parent_table for k in s.foreign_keys if k.parent_table in schemas and k.parent_table != n)
+        for n, s in schemas.items()
+    }
+
+
+def serial(schema: TableSchema, column: str, numbers: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
+    """Key values for numbers from 1: whole numbers, or texts such as `patients-000000001`."""
+    text = schema.column(column).dtype == "string"
+    return [f"{schema.name}-{i:09d}" for i in numbers] if text else numbers
+
+
 def parent_rows(frame: pd.DataFrame, parents: pd.DataFrame, key: ForeignKey) -> np.ndarray[Any, np.dtype[np.int64]]:
     """For each row the row number of its parent, -1 where it has none."""
     numbers = parents[list(key.parent_columns)].assign(_row=np.arange(len(parents)))
@@ -63,9 +77,7 @@ def with_keys(
         for column, origin in zip(key.columns, columns, strict=True):
             frame[column] = source[origin].to_numpy()[rows]
     for column in _free_keys(schema, schemas):
-        numbers = np.arange(1, len(frame) + 1)
-        text = schema.column(column).dtype == "string"
-        frame[column] = [f"{schema.name}-{i:09d}" for i in numbers] if text else numbers
+        frame[column] = serial(schema, column, np.arange(1, len(frame) + 1))
     if schema.primary_key and set(schema.primary_key) <= set(frame.columns):
         frame = frame.drop_duplicates(list(schema.primary_key)).reset_index(drop=True)
     return _with_own_references(frame, schema, rng)

@@ -43,8 +43,9 @@ def plain_synthesizer(config: SynthesizerConfig) -> Synthesizer[ReleaseSpec]:
     """The synthesizer of a configuration, for one that is not private."""
     from synth_assets.synthesis.sdv_hma import Hma
     from synth_assets.synthesis.sdv_models import CopulaGan, Ctgan, GaussianCopula, Tvae
+    from synth_assets.synthesis.sdv_par import Par
 
     known: dict[str, Callable[[NetworkOptions], Synthesizer[ReleaseSpec]]] = {
-        c.name: c for c in (GaussianCopula, Ctgan, Tvae, CopulaGan, Hma)
+        c.name: c for c in (GaussianCopula, Ctgan, Tvae, CopulaGan, Hma, Par)
     }
     return known[config.name](NetworkOptions.of(config.name, config.network))

@@ -1,4 +1,4 @@
-"""HMA and CTGAN in the chain: restricted zone, no pickle, keys that join, progress without a loss, the audit's gates as for every synthesizer."""
+"""HMA, PAR and CTGAN in the chain: restricted zone, no pickle, keys that join, progress without a loss, the audit's gates as for every synthesizer."""
 
 from __future__ import annotations
 
@@ -133,6 +133,43 @@ def test_other_numbers_of_training_make_another_model(tmp_path: Path) -> None:
     one_table(home, name="tvae", network={"epochs": 2})
     assert chain.run(home, "town", stages=["model"]).exit_code == 0
     assert store.current(Zone.RESTRICTED, "town", "model_tvae").content_hash != first
+
+
+def diary(home: Path, *, related: bool) -> Path:
+    """Visits on days, of people in a table of their own or in none."""
+    town(home)
+    rng = np.random.default_rng(2)
+    owners = np.repeat(np.arange(PEOPLE), rng.integers(1, 4, PEOPLE)).tolist()
+    days = [str(np.datetime64("2024-01-01") + int(d)) for d in rng.integers(0, 300, len(owners))]
+    lines = [f"{v},P-{p:06d},{d},{rng.integers(20, 900)}" for v, (p, d) in enumerate(zip(owners, days, strict=True))]
+    folder = home / "configs" / "datasets"
+    (folder / "visits.csv").write_text("\n".join(["visit_id,person_id,day,cost", *lines, ""]))
+    people = (folder / "people.csv").read_text().splitlines()
+    numbered = [people[0], *(f"P-{int(i):06d},{rest}" for i, rest in (line.split(",", 1) for line in people[1:]))]
+    (folder / "people.csv").write_text("\n".join([*numbered, ""]))
+    visits: dict[str, Any] = {"source": {"path": "visits.csv"}, "primary_key": "visit_id", "sequence_order": "day"}
+    tables: dict[str, Any] = {"visits": visits}
+    if related:
+        visits["foreign_keys"] = {"person_id": "people.person_id"}
+        tables["people"] = {"source": {"path": "people.csv"}, "primary_key": "person_id"}
+    unit = "people.person_id" if related else "visits.person_id"
+    par = {"name": "par", "network": {"epochs": 3}}
+    chain.write_dataset(home, {"name": "town", "unit": unit, "tables": tables, "synthesizers": [par]})
+    return home
+
+
+@pytest.mark.parametrize("related", [True, False], ids=["below people", "of a unit"])
+def test_par_makes_sequences_of_one_person_in_the_order_of_time(tmp_path: Path, related: bool) -> None:
+    home = diary(tmp_path / "home", related=related)
+    done = chain.run(home, "town", stages=UNTIL_SAMPLED)
+    assert done.exit_code == 0, done.error
+    visits = table(home, "synthetic_par_visits")
+    assert list(visits.columns) == ["visit_id", "person_id", "day", "cost"]
+    assert visits.visit_id.is_unique
+    assert 1 < visits.groupby("person_id").size().mean() < 3.5
+    assert visits.groupby("person_id")["day"].apply(lambda d: d.is_monotonic_increasing).all()
+    if related:
+        assert set(visits.person_id) <= set(table(home, "synthetic_par_people").person_id)
 
 
 def test_hma_of_one_table_is_a_clear_error(tmp_path: Path) -> None:

@@ -424,7 +424,7 @@ def test_a_network_that_is_not_private_spends_nothing_and_tells_its_epochs(
 def test_epochs_are_for_networks_only(frame: pd.DataFrame, home: Path) -> None:
     with pytest.raises(InputError, match=r"dp_marginals is not trained in epochs.*ctgan"):
         api.synthesize(frame, epochs=3)
-    with pytest.raises(InputError, match="hma models more than one plain table.*YAML"):
+    with pytest.raises(InputError, match="hma must know how rows hang together.*YAML"):
         api.synthesize(frame, synthesizer="hma")
     with pytest.raises(InputError, match="must be 1 to 100,000"):
         api.synthesize(frame, synthesizer="tvae", epochs=0)

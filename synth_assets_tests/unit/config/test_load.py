@@ -123,6 +123,15 @@ def test_hma_takes_related_tables_only_and_says_what_sdv_limits(load):
         load(RELATED + "  c: {source: {path: c}, foreign_keys: {k: b.i}}\nsynthesizers: [{name: hma}]\n")
 
 
+def test_par_needs_to_know_whose_rows_are_in_which_order(load):
+    unit = SHORT + "unit: person_id\nsynthesizers: [{name: par}]\n"
+    with pytest.raises(ConfigError, match="`sequence_order` of exactly one table"):
+        load(unit)
+    with pytest.raises(ConfigError, match="`unit: visits.COLUMN`"):
+        load(SEQUENCE.replace("KIND", "date") + "synthesizers: [{name: par}]\n")
+    assert load(SEQUENCE.replace("KIND", "date") + "unit: visits.who\nsynthesizers: [{name: par}]\n")
+
+
 SEQUENCE = (
     "name: x\ntables:\n  visits:\n    source: {path: a}\n    sequence_order: day\n    columns: {day: {kind: KIND}}\n"
 )
