@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     arguments = parser.parse_args()
     from synth_assets.tables.engine import Engine
-    from synth_assets.tables.engine_marginals import ParquetTable
+    from synth_assets.tables.engine_rows import ParquetTable
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "table.parquet"

@@ -149,13 +149,18 @@ def _twin(model: ReleaseModel, measured: Measurements, name: str, seed: int) -> 
     import pyarrow.parquet as pq
 
     own = [c for c in measured.columns if not c.given]
-    domain = TableDomain(columns=tuple(ColumnDomain(**c.model_dump(exclude={"given"})) for c in own))
+    names = {c.name for c in own}
+    derived = {
+        c.name for c in own if c.minus is not None and c.minus not in names
+    }  # differences to another row or table
+    cells = [ColumnDomain(**c.model_dump(exclude={"given"})) for c in own]
+    domain = TableDomain(columns=tuple(c.model_copy(update={"minus": None}) if c.name in derived else c for c in cells))
     root = model.links.root
     wanted = min(MOST_ROWS, max(1, model.models[root].rows))
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         folder = model.sample(rows=wanted, seed=child_seed(seed, "twin", "rows"), out=Path(scratch))[name]
         table = pq.read_table(folder)
-    known = [c for c in domain.columns if c.name in table.column_names]
+    known = [c for c in domain.columns if c.name in table.column_names and c.name not in derived]
     rng = np.random.default_rng(child_seed(seed, "twin", "cells"))
     fitting = int(CANARIES_PER_CELL * sum(c.size for c in domain.columns)) + CANARIES_PER_PAIR * measured.budget.pairs
     number = min(MOST_CANARIES, max(FEWEST_CANARIES, fitting))

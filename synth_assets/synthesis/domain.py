@@ -122,7 +122,7 @@ def _plan_difference(
 ) -> ColumnPlan:
     if spec.table.column(minus).dtype != column.dtype:
         raise ConfigError("the two columns of an ordered pair must have one type.", column=column.name)
-    longest = _declared_span(kind, spec.configs.get(minus, ColumnConfig()), declared, column.name)
+    longest = declared_span(kind, spec.configs.get(minus, ColumnConfig()), declared, column.name)
     if longest is None:
         return ColumnPlan(name=column.name, kind=kind, dtype=column.dtype, source="bounds", minus=minus)
     return _known(difference_cells(column.name, kind, column.dtype, minus, longest))
@@ -141,7 +141,7 @@ def _known(domain: ColumnDomain) -> ColumnPlan:
     )
 
 
-def _declared_span(kind: CellKind, low: ColumnConfig, high: ColumnConfig, name: str) -> float | None:
+def declared_span(kind: CellKind, low: ColumnConfig, high: ColumnConfig, name: str) -> float | None:
     """Longest difference of an ordered pair (numbers, days or seconds), from its declared bounds; None where one is missing."""
     if low.inferred or high.inferred or low.lower is None or high.upper is None:
         return None

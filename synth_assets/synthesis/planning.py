@@ -242,9 +242,12 @@ def _kind_of(said: ColumnConfig) -> ColumnKind:
 def noise_of(table: TablePlan) -> list[NoisyStep]:
     """Every kind of noisy step of one table."""
     budget, shape = table.budget, table.budget.shape
+    names = {name for pair in table.ends.values() for name in pair}
+    times = sum(1 + c.may_be_wide for c in table.columns if c.name in names)
     counts = (
         ("counts that find bounds and categories", budget.sigma_domain, shape.bounds + shape.categories),
-        ("one-way tables", budget.sigma_one, shape.ones),
+        ("one-way tables", budget.sigma_one, shape.ones - times),
+        ("one-way tables of the first and last time of sequences", budget.sigma_one, times),
         ("roundness of numbers", budget.sigma_round, shape.round),
         ("tables of a column with the target", budget.sigma_target, shape.features),
         ("chosen tables of several columns", budget.sigma_pair, budget.pairs),

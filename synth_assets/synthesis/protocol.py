@@ -34,6 +34,7 @@ class TableSpec(Frozen):
             unit. A table below its parent needs no more: how many children a parent has is counted apart, over all of them.
         unit_column: Column of `path` that identifies the unit of a row; None: each row is its own unit.
         sequence_order: Column that orders the rows of one unit or parent in time; None: their order means nothing.
+        above: Name of the table whose units these are: one row per unit, which is not written; None: a table of the dataset.
         orders: Declared pairs (low, high) of date or number columns with low <= high; the second is modelled as a difference.
     """
 
@@ -44,6 +45,7 @@ class TableSpec(Frozen):
     max_per_unit: int | None = Field(default=None, ge=1, le=10_000)
     unit_column: str | None = "_unit"
     sequence_order: str | None = None
+    above: str | None = None
     orders: tuple[tuple[str, str], ...] = ()
 
     @property

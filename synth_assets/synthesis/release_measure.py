@@ -28,18 +28,19 @@ from synth_assets.synthesis.marginals.measurements import (
     read_record,
     write_arrays,
 )
-from synth_assets.synthesis.marginals.select_measure import measure
+from synth_assets.synthesis.marginals.select_measure import BEFORE_BINS, measure
 from synth_assets.synthesis.release_plan import ReleasePlan, TablePlan
+from synth_assets.synthesis.sequence_plan import SequencePlan, before_cells, position_bins, position_cells
 from synth_assets.tables.cells import TableDomain
 from synth_assets.tables.engine import Engine, Session
-from synth_assets.tables.engine_marginals import Context, FanOut, ParquetTable
+from synth_assets.tables.engine_rows import Chain, Context, FanOut, ParquetTable
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 
 RECORD = "release.json"
 CONTEXT = "context.safetensors"
 CONTEXT_BINS = 8
 FAN_OUT_FACTOR = 10
-FAN_OUT_LEAST = 100
+FAN_OUT_LEAST = 1000
 
 
 class TableLinks(Frozen):
@@ -52,6 +53,9 @@ class TableLinks(Frozen):
         follows: The foreign key to the parent that conditions it, or None.
         fan_outs: Derived column -> child table.
         context: Derived column -> column of the parent.
+        sequence: How rows of one parent follow each other, or None.
+        time: The column that orders the rows, or from which the first rows of the children are counted; None where there is none.
+        written: Whether the table is one of the dataset.
     """
 
     table: TableSchema
@@ -60,6 +64,14 @@ class TableLinks(Frozen):
     follows: ForeignKey | None
     fan_outs: Mapping[str, str]
     context: Mapping[str, str]
+    sequence: SequencePlan | None = None
+    time: str | None = None
+    written: bool = True
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """Derived columns whose bins are joined bins of another column: of the parent, or of the row before."""
+        return tuple(sorted((*self.context, *(self.sequence.given if self.sequence else ()))))
 
 
 class ReleaseLinks(Frozen):
@@ -83,7 +95,7 @@ class ReleaseMeasurements:
     Attributes:
         links: Relations.
         tables: Measurements per table.
-        context: Per child table and derived column: the child's bin of each bin of the parent's column.
+        context: Per table and derived column: its bin for each bin of the column of the parent, or of the own column in the row before.
         events: What was used; what was planned where several groups of tables were measured.
         notes: Choices in words.
     """
@@ -129,9 +141,7 @@ def save_links(
 ) -> None:
     """Write the relations and context bins of a release beside its tables."""
     arrays = {
-        f"{i}/{j}": context[t.table.name][name]
-        for i, t in enumerate(links.tables)
-        for j, name in enumerate(sorted(t.context))
+        f"{i}/{j}": context[t.table.name][name] for i, t in enumerate(links.tables) for j, name in enumerate(t.joined)
     }
     record = {"format_version": FORMAT_VERSION, "links": links.model_dump(mode="json"), **more}
     write_arrays(folder / CONTEXT, arrays)
@@ -143,8 +153,7 @@ def load_links(folder: Path) -> tuple[ReleaseLinks, dict[str, dict[str, np.ndarr
     record, arrays = read_record(folder / RECORD), read_arrays(folder / CONTEXT)
     links = ReleaseLinks.model_validate(record["links"])
     context = {
-        t.table.name: {name: arrays[f"{i}/{j}"] for j, name in enumerate(sorted(t.context))}
-        for i, t in enumerate(links.tables)
+        t.table.name: {name: arrays[f"{i}/{j}"] for j, name in enumerate(t.joined)} for i, t in enumerate(links.tables)
     }
     return links, context, record
 
@@ -213,15 +222,23 @@ def open_sources(plan: ReleasePlan, session: Session, gate: Callable[[], None]) 
         )
     for table in plan.tables:
         for name, child in table.fan_outs.items():
-            key = plan.table(child).follows
-            if key is not None:
-                sources[table.name].count_children(FanOut(name, sources[child], key.columns, key.parent_columns))
+            below = plan.table(child)
+            if below.follows is not None:
+                own, key = _join_columns(plan, below.follows)
+                ends = (below.sequence.start, below.sequence.end, below.sequence.order) if below.sequence else None
+                sources[table.name].count_children(FanOut(name, sources[child], own, key, ends))
         if table.follows is not None:
-            parent = sources[table.follows.parent_table]
-            sources[table.name].join_parent(
-                Context(parent, table.follows.columns, table.follows.parent_columns, table.context)
-            )
+            own, key = _join_columns(plan, table.follows)
+            sources[table.name].join_parent(Context(sources[table.follows.parent_table], own, key, table.context))
+            if table.sequence is not None:
+                s = table.sequence
+                sources[table.name].follow_rows(Chain(s.order, own, s.before, s.earlier, s.position))
     return sources
+
+
+def _join_columns(plan: ReleasePlan, key: ForeignKey) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of a reference besides the unit of privacy; none where the parent is the unit itself."""
+    return ((), ()) if plan.spec.table(key.parent_table).above is not None else (key.columns, key.parent_columns)
 
 
 class _Run:
@@ -247,10 +264,16 @@ class _Run:
         for name, parent_column in table.context.items():
             parent = table.follows.parent_table if table.follows else ""
             cells = self.domains[parent].column(parent_column)
-            coarse = self._coarse(parent, parent_column)
+            coarse = self._coarse(parent, parent_column, CONTEXT_BINS)
             self.context[table.name][name] = coarse
             given[name] = coarse[self.tables[parent].groups[parent_column]]
             columns.append(cells.model_copy(update={"name": name}))
+        before = {}
+        if table.sequence is not None:
+            before = {name: table.sequence.before[name] for name in table.sequence.given}
+            columns += [before_cells(table.sequence, n, found.domain.column(own)) for n, own in before.items()]
+            columns.append(position_cells(table.sequence.position))
+            given[table.sequence.position] = position_bins()
         self.domains[table.name] = TableDomain(columns=tuple(columns))
         measured = measure(
             source.marginals(self.domains[table.name]),
@@ -258,21 +281,23 @@ class _Run:
             self.noise,
             target=table.target,
             given=given,
+            before=before,
             options=self.plan.options,
             seed=child_seed(self.seed, "measure", table.name),
             device=self.device,
             progress=progress,
         )
         self.tables[table.name] = measured
+        self.context[table.name] |= {name: self._coarse(table.name, own, BEFORE_BINS) for name, own in before.items()}
         self.events += measured.events
 
-    def _coarse(self, table: str, column: str) -> np.ndarray:
-        """A few bins of a parent's column, from its noisy tables."""
+    def _coarse(self, table: str, column: str, most: int) -> np.ndarray:
+        """A few bins of a column, from its noisy tables."""
         m = self.tables[table]
         one = one_way(m.columns, m.ones, m.blocks, m.budget.sigma_one, m.options)
         cells = m.column(column)
         bins = stored_bins(cells, m.groups[column], m.levels[column], one)
-        return coarse_bins(bins, CONTEXT_BINS, ordered=cells.kind != "category")
+        return coarse_bins(bins, most, ordered=cells.kind != "category")
 
 
 def most_children(plan: ReleasePlan, child: str) -> int:
@@ -297,6 +322,9 @@ def public_links(plan: ReleasePlan) -> ReleaseLinks:
                 follows=table.follows,
                 fan_outs=table.fan_outs,
                 context=table.context,
+                sequence=table.sequence,
+                time=spec.sequence_order,
+                written=spec.above is None,
             )
         )
     root = plan.spec.unit or plan.spec.target or (plan.spec.tables[0].name, "")

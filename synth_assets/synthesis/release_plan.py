@@ -7,6 +7,7 @@ has the whole budget, since no unit is in two groups, and no group costs more th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from synth_assets.errors import ConfigError
@@ -16,6 +17,15 @@ from synth_assets.synthesis.domain import ColumnPlan, non_dp_inputs, plan_column
 from synth_assets.synthesis.marginals.budget import TableBudget, TableShape, pair_count, plan_table
 from synth_assets.synthesis.marginals.options import MarginalOptions
 from synth_assets.synthesis.protocol import DEFAULT_MAX_PER_UNIT, DEFAULT_MAX_PER_UNIT_BELOW, ReleaseSpec, TableSpec
+from synth_assets.synthesis.sequence_plan import (
+    SequencePlan,
+    derived,
+    end_names,
+    end_plans,
+    plan_sequence,
+    with_gaps,
+    with_units,
+)
 from synth_assets.tables.relations import parents_first, route
 from synth_assets.tables.schema import ForeignKey, Frozen, TableSchema
 
@@ -36,6 +46,8 @@ class TablePlan(Frozen):
         follows: The foreign key to the parent whose columns condition this table, or None.
         fan_outs: Derived column -> child table that follows this one.
         context: Derived column -> column of the parent, modelled beside the own ones.
+        ends: Child table that is a sequence -> derived columns for the first and the last time of its rows; they stand in `columns`.
+        sequence: How rows of one parent follow each other; None where their order means nothing.
         target: Name of the target column, if it is in this table.
         budget: Noise of every step.
     """
@@ -47,8 +59,15 @@ class TablePlan(Frozen):
     follows: ForeignKey | None
     fan_outs: Mapping[str, str]
     context: Mapping[str, str]
+    ends: Mapping[str, tuple[str, str]]
+    sequence: SequencePlan | None
     target: str | None
     budget: TableBudget
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Derived columns that are conditions: of the parent, and of the row before."""
+        return (*self.context, *(self.sequence.conditions if self.sequence else ()))
 
 
 class ReleasePlan(Frozen):
@@ -94,12 +113,15 @@ class _Draft(Frozen):
     follows: ForeignKey | None
     fan_outs: Mapping[str, str]
     context: Mapping[str, str]
+    ends: Mapping[str, tuple[str, str]]
+    sequence: SequencePlan | None
     target: str | None
 
     @property
     def shape(self) -> TableShape:
         own = self.columns
-        total = len(own) + len(self.fan_outs) + len(self.context)
+        given = len(self.context) + (len(self.sequence.conditions) if self.sequence else 0)
+        total = len(own) + len(self.fan_outs) + given
         return TableShape(
             columns=total,
             wide=sum(c.may_be_wide for c in own),
@@ -107,7 +129,7 @@ class _Draft(Frozen):
             has_target=self.target is not None and total > 1,
             bounds=sum(c.source == "bounds" for c in own),
             categories=sum(c.source == "categories" for c in own),
-            given=len(self.context),
+            given=given,
             max_per_unit=self.max_per_unit,
         )
 
@@ -129,6 +151,7 @@ def plan_release(
     """
     options = options or MarginalOptions()
     _check(spec)
+    spec = with_units(spec)
     drafts = _drafts(spec)
     groups = _groups(drafts)
     delta_thresholds = DELTA_SHARE * delta if any(d.shape.categories for d in drafts.values()) else 0.0
@@ -174,21 +197,36 @@ def _drafts(spec: ReleaseSpec) -> dict[str, _Draft]:
                 f"table {name!r} leads to the unit of privacy, but no column says which unit a row belongs to.",
                 key="unit",
             )
+        if table.sequence_order is not None and not in_unit[name]:
+            raise ConfigError(
+                "rows that follow each other belong to one unit of privacy, and this table has no way to it.",
+                key=f"tables.{name}.sequence_order",
+            )
         key = follows[name]
         children = [n for n in order if (fk := follows[n]) is not None and fk.parent_table == name]
         taken = set(table.table.names)
         fan_outs = {derived("#", child, taken): child for child in children}
+        ends = {child: end_names(child, taken) for child in children if spec.table(child).sequence_order}
+        taken |= {*fan_outs, *(name for pair in ends.values() for name in pair)}
         parent = drafts[key.parent_table] if key is not None else None
+        context = _context(parent, name, taken) if parent is not None and (table.columns or fan_outs) else {}
+        sequence, columns = None, plan_columns(table)
+        if parent is not None and table.sequence_order is not None:
+            sequence = plan_sequence(table, target, parent.ends[name], taken | set(context))
+            columns = with_gaps(table, sequence, columns)
         drafts[name] = _Draft(
             spec=table,
-            columns=plan_columns(table),
+            columns=(
+                *columns,
+                *(c for child, names in ends.items() for c in end_plans(names, spec.table(child), table)),
+            ),
             in_unit=in_unit[name],
             max_per_unit=_max_per_unit(table, spec, in_unit=in_unit[name]),
             follows=key,
             fan_outs=fan_outs,
-            context=_context(parent, name, taken | set(fan_outs))
-            if parent is not None and (table.columns or fan_outs)
-            else {},
+            context=context,
+            ends=ends,
+            sequence=sequence,
             target=target,
         )
     return drafts
@@ -220,17 +258,14 @@ def _max_per_unit(table: TableSpec, spec: ReleaseSpec, *, in_unit: bool) -> int:
     return table.max_per_unit or (DEFAULT_MAX_PER_UNIT if several else DEFAULT_MAX_PER_UNIT_BELOW)
 
 
-def derived(prefix: str, name: str, taken: set[str]) -> str:
-    """A name for a derived column that no column of the table has."""
-    while prefix + name in taken:
-        prefix += prefix[0]
-    return prefix + name
-
-
 def _context(parent: _Draft, child: str, taken: set[str]) -> dict[str, str]:
-    """Columns of the parent that stand beside a child's: its target, its number of these children, then the others in order."""
-    own = [c.name for c in parent.columns if c.minus is None]  # a difference means nothing without its other column
+    """Columns of the parent that stand beside a child's: its target, its number of these children, their first time, the others."""
+    others = {name for other, names in parent.ends.items() for name in names if other != child}
+    own = [
+        c.name for c in parent.columns if c.minus is None and c.name not in others
+    ]  # a difference alone means nothing
     first = [t for t in own if t == parent.target] + [f for f, name in parent.fan_outs.items() if name == child]
+    first += [name for name in parent.ends.get(child, ()) if name in own]
     chosen = list(dict.fromkeys([*first, *own]))[:MAX_CONTEXT]
     return {derived("^", name, taken): name for name in chosen}
 
@@ -249,9 +284,12 @@ def _first_budgets(
     group: list[_Draft], epsilon: float, delta: float, delta_thresholds: float, options: MarginalOptions
 ) -> tuple[list[TableBudget], tuple[Event, ...]]:
     """Budgets of the group that decides, calibrated with the tight accountant, and the events of the release."""
-    weights = [TARGET_WEIGHT if d.target else 1.0 for d in group]
-    share = [w / sum(weights) for w in weights]
     rough = total_rho(epsilon, delta)
+    equal = [pair_count(d.shape, rough / len(group), options) for d in group]
+    weights = [
+        (TARGET_WEIGHT if d.target else 1.0) * math.sqrt(d.shape.ones + n) for d, n in zip(group, equal, strict=True)
+    ]  # a table with few columns needs less
+    share = [w / sum(weights) for w in weights]
     pairs = [pair_count(d.shape, s * rough, options) for d, s in zip(group, share, strict=True)]
     categories = sum(d.shape.categories for d in group)
     per_column = delta_thresholds / categories if categories else 0.0
@@ -307,6 +345,8 @@ def _plan(draft: _Draft, budget: TableBudget) -> TablePlan:
         follows=draft.follows,
         fan_outs=draft.fan_outs,
         context=draft.context,
+        ends=draft.ends,
+        sequence=draft.sequence,
         target=draft.target if draft.shape.has_target else None,
         budget=budget,
     )
@@ -324,6 +364,11 @@ def _notes(drafts: Mapping[str, _Draft], spec: ReleaseSpec) -> tuple[str, ...]:
         elif draft.in_unit and draft.max_per_unit > 1:
             lines.append(
                 f"Table {name}: at most {draft.max_per_unit} rows of one unit are read, chosen by a keyed hash."
+            )
+        if draft.sequence:
+            lines.append(
+                f"Table {name}: rows in the order of {draft.sequence.order}, each conditioned on the one before; of one unit at most "
+                f"{draft.max_per_unit} such transitions are counted."
             )
         if draft.follows:
             lines.append(

@@ -25,11 +25,22 @@ from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_bins, sample_rows
 from synth_assets.synthesis.marginals.strata import AskedRows, Stratum, strata_of
 from synth_assets.synthesis.release_measure import ReleaseLinks, TableLinks
+from synth_assets.synthesis.sequence_sample import (
+    Frame,
+    chain_bins,
+    chain_times,
+    clock_step,
+    end_units,
+    rescaled,
+    typed_times,
+    whole_units,
+)
 from synth_assets.tables.schema import ForeignKey
 
 Draw = Callable[..., dict[str, np.ndarray]]
 CHUNK_ROWS = 200_000
 CHUNK_PARENTS = 20_000
+MEAN_ROWS = 20_000
 
 
 @dataclass
@@ -42,6 +53,7 @@ class _Made:
         bins: Bins of the modelled columns.
         root: Row of the unit's table, within the chunk, of each row; None outside the unit.
         parent: Row of the parent, within the chunk, of each row; None where the table follows none.
+        times: Time of each row in whole units; None where rows have no order.
     """
 
     rows: int
@@ -49,6 +61,7 @@ class _Made:
     bins: dict[str, np.ndarray] = field(default_factory=dict)
     root: np.ndarray | None = None
     parent: np.ndarray | None = None
+    times: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,7 @@ def sample_release(
         if root.in_unit:
             sampling.unit(root, rows)
         sampling.close()
-    return {t.table.name: out / t.table.name for t in parts.links.tables}
+    return {t.table.name: out / t.table.name for t in parts.links.tables if t.written}
 
 
 class _Sampling:
@@ -155,7 +168,7 @@ class _Sampling:
 
     def unit(self, root: TableLinks, rows: int | None) -> None:
         """The unit's table in chunks, each with all that hangs on it."""
-        total = self.parts.models[root.table.name].rows if rows is None else rows
+        total = self._units(root, rows)
         self.totals[root.table.name] = total
         followers = [t for t in self.parts.links.tables if t.in_unit and t is not root]
         step = CHUNK_PARENTS if followers else CHUNK_ROWS
@@ -165,6 +178,16 @@ class _Sampling:
             self.chunk[root.table.name] = self._table(root, size, number, None, np.arange(size))
             for links in followers:
                 self.chunk[links.table.name] = self._children(links, number)
+
+    def _units(self, root: TableLinks, rows: int | None) -> int:
+        """Rows of the unit's table; where units are not written, as many as have about `rows` rows in the table below."""
+        model = self.parts.models[root.table.name]
+        if rows is None or root.written:
+            return model.rows if rows is None else rows
+        rng = self._rng(root.table.name, "mean", 0)
+        column = next(iter(root.fan_outs))
+        drawn = decode(model, sample_bins(model, MEAN_ROWS, rng), rng, only=(column,)).column(column)
+        return max(round(rows / max(float(drawn.to_numpy().mean()), 0.01)), min(rows, 1))
 
     def _children(self, links: TableLinks, number: int) -> _Made:
         """The rows that follow the parents of this chunk."""
@@ -176,39 +199,92 @@ class _Sampling:
         model = self.parts.models[parent_name]
         counts = decode(model, parent.bins, rng, only=(column,)).column(column).to_numpy().astype(np.int64)
         origin = np.repeat(np.arange(parent.rows), counts)
-        return self._table(links, len(origin), number, origin, None if parent.root is None else parent.root[origin])
+        root = None if parent.root is None else parent.root[origin]
+        return self._table(links, len(origin), number, origin, root, frame=self._frame(links, counts, rng))
+
+    def _frame(self, links: TableLinks, counts: np.ndarray, rng: np.random.Generator) -> Frame | None:
+        """When the rows of each parent begin and end; None where their order means nothing."""
+        follows, sequence = links.follows, links.sequence
+        if follows is None or sequence is None:
+            return None
+        parent, model = self.chunk[follows.parent_table], self.parts.models[follows.parent_table]
+        wanted = self.parts.models[links.table.name].column(sequence.order)
+        start, span = (
+            rescaled(end_units(model, name, parent.bins, counts > number, rng), model.column(name), wanted)
+            for number, name in enumerate((sequence.start, sequence.end))
+        )
+        minus = model.column(sequence.start).minus
+        if minus is None:  # both are times, else both are differences
+            span = span - start
+        elif parent.times is not None:
+            start = start + rescaled(parent.times, model.column(minus), wanted)
+        return Frame(counts, start, span, clock_step(model, sequence.start))
 
     # one table
 
     def _table(
-        self, links: TableLinks, rows: int, number: int, parent: np.ndarray | None, root: np.ndarray | None = None
+        self,
+        links: TableLinks,
+        rows: int,
+        number: int,
+        parent: np.ndarray | None,
+        root: np.ndarray | None = None,
+        *,
+        frame: Frame | None = None,
     ) -> _Made:
-        """Sample one chunk of one table, write it, and return what its children need."""
+        """Sample one chunk of one table, write it, and return what its children need.
+
+        Args:
+            links: The table.
+            rows: How many.
+            number: Of the chunk.
+            parent: Row of the parent of each row; None where the table follows none.
+            root: Row of the unit's table of each row.
+            frame: When the rows of each parent begin and end; None where their order means nothing.
+        """
         name, model = links.table.name, self.parts.models[links.table.name]
         rng = self._rng(name, "rows", number)
-        values: pa.Table | None = None
+        made = _Made(rows, {}, {}, root, parent)
+        asked: pa.Table | None = None
         if self.asked is not None and name == self.parts.links.root:
-            bins, values = self.asked.draw(rows, rng, links.columns)
+            made.bins, asked = self.asked.draw(rows, rng, links.columns)
         elif parent is None:
-            bins = self.parts.draw(model, rows, rng, total=self.totals[name])
+            made.bins = self.parts.draw(model, rows, rng, total=self.totals[name])
+        elif links.sequence is None or frame is None:
+            made.bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
         else:
-            bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
-        made = _Made(rows, {}, bins, root, parent)
+            given = self._conditions(links, np.arange(len(frame.counts)))
+            joined = self.parts.context[name]
+            made.bins = chain_bins(model, frame.counts, rng, sequence=links.sequence, given=given, joined=joined)
+            made.times = chain_times(model, links.sequence, made.bins[links.sequence.order], frame, rng)
         for key in self._ordered(links):
             self._refer(links, key, made, rng)
         kept = self._distinct(links, made)
         if kept is not None:
             made = _taken(made, kept)
-            values = None if values is None else values.take(pa.array(kept))
+            asked = None if asked is None else asked.take(pa.array(kept))
         keys.number_free_keys(links.table, self.parts.links, made.keys, self.first[name], made.rows)
         for key in links.table.foreign_keys:
             if key.parent_table == name:
                 self._refer_to_self(key, made, rng)
-        if values is None:
-            values = decode(model, made.bins, rng, only=links.columns) if links.columns else pa.table({})
-        self._write(links, values, made)
+        values = self._values(links, made, rng, asked)
+        if links.written:
+            self._write(links, values, made)
         self.first[name] += made.rows
         return made
+
+    def _values(self, links: TableLinks, made: _Made, rng: np.random.Generator, asked: pa.Table | None) -> pa.Table:
+        """Values of the modelled columns; those of rows under conditions, and the times of a sequence, are there already."""
+        model = self.parts.models[links.table.name]
+        if not links.columns:
+            return pa.table({})
+        if made.times is not None and links.time is not None:
+            known = {links.time: typed_times(model.column(links.time), made.times)}
+            return decode(model, made.bins, rng, only=links.columns, known=known)
+        values = decode(model, made.bins, rng, only=links.columns) if asked is None else asked
+        if links.time is not None:
+            made.times = whole_units(model.column(links.time), values.column(links.time), rng)
+        return values
 
     def _conditions(self, links: TableLinks, parent: np.ndarray | None) -> dict[str, np.ndarray]:
         """Bins of the parent's columns beside the rows of a child."""
@@ -298,6 +374,7 @@ def _taken(made: _Made, rows: np.ndarray) -> _Made:
         {c: b[rows] for c, b in made.bins.items()},
         None if made.root is None else made.root[rows],
         None if made.parent is None else made.parent[rows],
+        None if made.times is None else made.times[rows],
     )
 
 

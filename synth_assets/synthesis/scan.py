@@ -24,11 +24,13 @@ from synth_assets.synthesis.domain import ColumnPlan, difference_cells, fan_out_
 from synth_assets.synthesis.marginals.binning import block_of
 from synth_assets.synthesis.marginals.measurements import ColumnCells, Measurements, read_arrays
 from synth_assets.synthesis.marginals.model import MarginalModel
+from synth_assets.synthesis.marginals.select_measure import BEFORE_BINS
 from synth_assets.synthesis.marginals.target_model import TargetModel
 from synth_assets.synthesis.release import ReleaseModel, load_release
 from synth_assets.synthesis.release_measure import CONTEXT_BINS, ReleaseMeasurements, most_children, public_links
 from synth_assets.synthesis.release_plan import ReleasePlan, TablePlan
-from synth_assets.tables.cells import date_cells, datetime_cells, day_of, number_cells
+from synth_assets.synthesis.sequence_plan import before_cells, position_cells
+from synth_assets.tables.cells import ColumnDomain, date_cells, datetime_cells, day_of, number_cells
 
 Save = Callable[[Path], None]
 
@@ -188,12 +190,12 @@ def _of_table(found: Measurements, table: TablePlan, plan: ReleasePlan) -> Itera
         yield "more tables of pairs than were planned."
     if (found.rows is None) != bool(found.columns):
         yield "a number of rows that the method does not store."
-    yield from _of_arrays(found)
+    yield from _of_arrays(found, table)
 
 
 def _of_cells(found: Measurements, table: TablePlan, plan: ReleasePlan, measured: ReleaseMeasurements) -> Iterator[str]:
     """Every column's cells come from the declarations, from noisy counts in a public grid, or from the parent."""
-    names = [c.name for c in table.columns] + list(table.fan_outs) + list(table.context)
+    names = [c.name for c in table.columns] + list(table.fan_outs) + list(table.given)
     if [c.name for c in found.columns] != names:
         yield "the columns are not those of the plan."
         return
@@ -210,9 +212,22 @@ def _of_cells(found: Measurements, table: TablePlan, plan: ReleasePlan, measured
         owner = measured.tables[table.follows.parent_table] if table.follows else found
         if own[name] != owner.column(parent).model_copy(update={"name": name, "given": True}):
             yield f"column {names.index(name)}: its cells are not those of the parent's column."
+    yield from _of_rows_before(own, table, names)
     charged = sum(e.count for e in table.budget.events() if isinstance(e, ThresholdEvent))
     if open_columns > charged:
         yield "categories were measured that no threshold was charged for."
+
+
+def _of_rows_before(own: dict[str, ColumnCells], table: TablePlan, names: list[str]) -> Iterator[str]:
+    """Columns of the row before have the cells of the own column, its number a public grid."""
+    plan = table.sequence
+    for name in plan.conditions if plan else ():
+        if plan is not None and name == plan.position:
+            expected = position_cells(name)
+        elif plan is not None:
+            expected = before_cells(plan, name, ColumnDomain(**own[plan.before[name]].model_dump(exclude={"given"})))
+        if own[name] != _cells(expected).model_copy(update={"given": True}):
+            yield f"column {names.index(name)}: its cells are not those of the row before."
 
 
 def _cells(domain: object) -> ColumnCells:
@@ -253,13 +268,14 @@ def _is_round(units: int, scale: int, declared: float | str | None) -> bool:
     return len(str(abs(units)).rstrip("0")) <= 3  # a third digit where rounding up met the end of the grid of units
 
 
-def _of_arrays(found: Measurements) -> Iterator[str]:
+def _of_arrays(found: Measurements, table: TablePlan) -> Iterator[str]:
     """Shapes are functions of the cells and the bins, numbers are whole."""
     bins = {c.name: int(found.groups[c.name].max(initial=0)) + 1 for c in found.columns if c.name in found.groups}
     target = bins.get(found.target, 1) if found.target else 1
     for i, column in enumerate(found.columns):
         name = column.name
-        size = min(bins.get(name, 0), CONTEXT_BINS) if column.given else column.size
+        most = CONTEXT_BINS if name in table.context else BEFORE_BINS
+        size = min(bins.get(name, 0), most) if column.given else column.size
         wide = (int(block_of(column, found.options)[-1]) + 1,) if column.is_wide else None
         forms = {
             "one": (found.ones.get(name), None if column.given else (column.size,)),

@@ -225,7 +225,7 @@ class Session(ABC):
 
     @abstractmethod
     def make(self, name: str, sql: str, *, view: bool = False) -> None:
-        """Create a temporary table (or view) from a query in the SQL of `tables.engine_marginals`."""
+        """Create a temporary table (or view) from a query in the SQL of `tables.engine_rows`."""
 
     @abstractmethod
     def fetch(self, sql: str) -> Mapping[str, np.ndarray]:

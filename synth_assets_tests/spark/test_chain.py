@@ -30,7 +30,7 @@ from synth_assets.profiling.profile import profile_table
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.cells import TableDomain, category_cells, date_cells, datetime_cells, number_cells
 from synth_assets.tables.engine import Engine, Session, SparkOptions
-from synth_assets.tables.engine_marginals import FanOut, ParquetTable
+from synth_assets.tables.engine_rows import FanOut, ParquetTable
 from synth_assets.tables.schema import ColumnSchema, ForeignKey, TableSchema
 from synth_assets.tables.split import SplitTable, split_tables
 from synth_assets_tests.spark.conftest import DUCK, SOCKET, near, stored

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from synth_assets.synthesis.marginals.options import MarginalOptions
 
 TINY = 1e-9
 TAIL_SIGMAS = 4.0
+TAIL_LEAST = 0.5  # rows
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class OneWay:
         rows: Noisy number of rows, at least 1.
         sigma: Noise of the one-way tables.
         estimates: Per column, rows per cell (may be negative); insignificant missing and other cells are 0.
+        last: Of numbers of children: the last cell above the noise; what follows is extrapolated.
     """
 
     rows: float
     sigma: float
     estimates: dict[str, np.ndarray]
+    last: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def one_way(
     options: MarginalOptions,
 ) -> OneWay:
     """Combine cells and blocks, estimate the number of rows, and drop missing or other cells that are within the noise."""
-    estimates, sums, variances = {}, [], []
+    estimates, sums, variances, ends = {}, [], [], {}
     for column in (c for c in columns if not c.given):
         estimate = ones[column.name].astype(np.float64)
         block = block_of(column, options)
@@ -85,10 +88,12 @@ def one_way(
         rest = estimate[column.value_cells :]
         estimate[column.value_cells :] = np.where(rest > options.keep_missing * sigma, rest, 0.0)
         if column.decay:
-            estimate[last_significant(estimate, sigma) + 1 :] = 0.0
+            last = last_significant(estimate[: column.value_cells], sigma)
+            estimate[last + 1 :] = np.append(tail_beyond(estimate, column.edges, last), 0.0)
+            ends[column.name] = last
         estimates[column.name] = estimate
     rows = float(np.average(sums, weights=1 / np.array(variances)))
-    return OneWay(rows=max(rows, 1.0), sigma=sigma, estimates=estimates)
+    return OneWay(rows=max(rows, 1.0), sigma=sigma, estimates=estimates, last=ends)
 
 
 def significant_cells(noisy: np.ndarray, sigma: float, *, sigmas: float, widths: tuple[int, ...]) -> np.ndarray:
@@ -117,6 +122,32 @@ def last_significant(estimate: np.ndarray, sigma: float) -> int:
     return max(1, int(hit[-1])) if len(hit) else 1
 
 
+def last_used(estimate: np.ndarray) -> int:
+    """Last cell of an estimated table of numbers of children that holds any row, at least 1."""
+    return max(1, int(np.flatnonzero(estimate > 0)[-1])) if (estimate > 0).any() else 1
+
+
+def tail_beyond(estimate: np.ndarray, edges: tuple[int, ...], last: int) -> np.ndarray:
+    """Expected rows of the cells beyond the last one above the noise: cutting them off would make all totals too small.
+
+    The density goes on falling as between the last two cells, but the tail holds no more rows than its noisy cells show.
+    """
+    width = np.diff(np.array(edges, dtype=np.float64))
+    middle = np.array(edges[:-1]) + (width - 1) / 2
+    noisy, none = estimate[last + 1 : len(width)], np.zeros(len(width) - last - 1)
+    before, at = (estimate[i] / width[i] for i in (last - 1, last))
+    if last < 2 or not before > at > 0 or not len(noisy):
+        return none
+    fall = math.log(before / at) / (middle[last] - middle[last - 1])
+    ends = np.array(edges[last + 1 :], dtype=np.float64) - middle[last]
+    reached = np.exp(-fall * np.minimum(ends, 700 / fall)) / -np.expm1(-fall)
+    tail = at * -np.diff(reached)
+    tail[tail < TAIL_LEAST] = 0.0
+    most = max(float(noisy[tail > 0].sum()), 0.0)
+    out: np.ndarray = tail * min(1.0, most / max(float(tail.sum()), TINY))
+    return out
+
+
 def two_level(fine: np.ndarray, coarse: np.ndarray, block: np.ndarray) -> np.ndarray:
     """Least squares estimate of cells from noisy cells and noisy sums of blocks of m of them, all of equal variance."""
     size = np.bincount(block)
@@ -141,7 +172,7 @@ def make_bins(column: ColumnCells, one: OneWay, options: MarginalOptions, *, mos
         group = _number_groups(column, estimate, one, options, wanted)
     ordered = column.kind != "category"
     if column.decay:
-        last = last_significant(estimate, one.sigma)
+        last = last_used(estimate)
         group = np.where(np.arange(len(group)) > last, group[last], group)
     if most_bins is not None:
         group = _at_most(group, estimate, most_bins, ordered=ordered)
@@ -179,7 +210,9 @@ def _contents(column: ColumnCells, group: np.ndarray, one: OneWay) -> tuple[np.n
     prior = _prior(column, group) if column.is_wide or column.decay else np.ones(len(estimate))
     prior[column.value_cells :] *= estimate[column.value_cells :] > 0
     if column.decay:
-        prior[last_significant(estimate, one.sigma) + 1 :] = 0.0
+        last = one.last[column.name]
+        prior *= max(estimate[last], TINY) / prior[last]
+        prior[last + 1 :] = estimate[last + 1 :]
     inside = np.zeros(len(estimate))
     for g in range(bins):
         ids = np.flatnonzero(group == g)

@@ -36,13 +36,14 @@ def sample_features(
     if not model.columns:
         return {}
     weights = model.weights.astype(np.float64)
-    if given:
-        component = _posterior_draw(model, rows, rng, given)
+    telling = {name: bins for name, bins in given.items() if np.ptp(model.tables[name], axis=1).any()}
+    if telling:
+        component = _posterior_draw(model, rows, rng, telling)
         order = np.argsort(component, kind="stable")
         starts = np.searchsorted(component[order], np.arange(len(weights) + 1))
     else:
         starts = _starts(weights, rows)
-        order = np.arange(rows)
+        order = rng.permutation(rows) if given else np.arange(rows)
     out = {name: np.asarray(bins, dtype=np.int64) for name, bins in given.items()}
     for name, table in model.tables.items():
         if name in out:

@@ -63,6 +63,8 @@ def fit(
     tables = {
         c: probabilities[mixture.offsets[i] : mixture.offsets[i + 1]] for i, c in enumerate(measurements.features)
     }
+    for name in _unmeasured(measurements):
+        tables[name] = np.full_like(tables[name], 1 / len(tables[name]))
     model = MarginalModel(
         columns=measurements.columns,
         target=measurements.target,
@@ -80,6 +82,14 @@ def fit(
     rng = np.random.default_rng(child_seed(seed, "target"))
     drawn = sample_features(model, options.target_rows, rng)
     return replace(model, given_features=fit_target(measurements, drawn))
+
+
+def _unmeasured(measurements: Measurements) -> list[str]:
+    """Conditions that stand in no measured table: what the model has for them is chance, and must not decide a row."""
+    if measurements.targets:
+        return []
+    seen = {measurements.features[i] for pair in measurements.pairs for i in (pair.a, pair.b)}
+    return [c.name for c in measurements.columns if c.given and c.name not in seen]
 
 
 def _no_columns(measurements: Measurements) -> MarginalModel:

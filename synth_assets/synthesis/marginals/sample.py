@@ -61,12 +61,20 @@ def values(
         base: Values of the column that this one is the difference to, where there is one.
     """
     column = model.column(name)
-    cells = _cells(model.group[name], model.inside[name], bins, rng)
     if column.kind == "category":
-        return _categories(column, model, cells, rng)
-    missing = cells >= column.value_cells
+        return _categories(column, model, _cells(model.group[name], model.inside[name], bins, rng), rng)
+    units, missing = units_of(model, name, bins, rng)
+    return spelled(column, units, missing, base)
+
+
+def units_of(
+    model: MarginalModel, name: str, bins: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whole units (days, seconds, 10^-decimals) of a numeric column for the bins of its rows, and where it is missing."""
+    column = model.column(name)
+    cells = _cells(model.group[name], model.inside[name], bins, rng)
     units = _units(column, model.roundness.get(name), np.minimum(cells, column.value_cells - 1), rng)
-    return _spelled(column, units, missing, base)
+    return units, cells >= column.value_cells
 
 
 def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -174,17 +182,17 @@ def _rounded(
     return np.where(todo, nearest, x)
 
 
-def _spelled(column: ColumnCells, units: np.ndarray, missing: np.ndarray, base: pa.Array | None) -> pa.Array:
+def spelled(column: ColumnCells, units: np.ndarray, missing: np.ndarray, base: pa.Array | None) -> pa.Array:
     """Whole units to values of the column's type; a difference is added to its base."""
     kind = arrow_type(column.dtype)
     if column.dtype == "double":
         amounts = units / 10.0**column.decimals
         if base is not None:
-            missing, amounts = missing | base.is_null().to_numpy(zero_copy_only=False), amounts + _numbers(base)
+            missing, amounts = missing | base.is_null().to_numpy(zero_copy_only=False), amounts + plain_numbers(base)
         return pa.array(np.round(amounts, column.decimals), kind, mask=missing)
     if base is not None:
         missing = missing | base.is_null().to_numpy(zero_copy_only=False)
-        units = units + (_numbers(base) // (1_000_000 if column.kind == "datetime" else 1)).astype(np.int64)
+        units = units + (plain_numbers(base) // (1_000_000 if column.kind == "datetime" else 1)).astype(np.int64)
     if column.kind == "datetime":
         units = units * 1_000_000
     if column.kind == "date":
@@ -192,7 +200,7 @@ def _spelled(column: ColumnCells, units: np.ndarray, missing: np.ndarray, base: 
     return pa.array(units, pa.int64(), mask=missing).cast(kind)
 
 
-def _numbers(base: pa.Array) -> np.ndarray:
+def plain_numbers(base: pa.Array) -> np.ndarray:
     """Days, microseconds or numbers of a column, 0 where missing."""
     if pa.types.is_date32(base.type):
         base = base.cast(pa.int32())

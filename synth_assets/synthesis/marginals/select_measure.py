@@ -17,7 +17,15 @@ from synth_assets.errors import InputError
 from synth_assets.privacy.mechanisms import NoiseSource
 from synth_assets.privacy.planned import PlannedNoise
 from synth_assets.seeds import child_seed
-from synth_assets.synthesis.marginals.binning import Bins, OneWay, block_of, given_bins, make_bins, one_way
+from synth_assets.synthesis.marginals.binning import (
+    Bins,
+    OneWay,
+    block_of,
+    coarse_bins,
+    given_bins,
+    make_bins,
+    one_way,
+)
 from synth_assets.synthesis.marginals.budget import TableBudget
 from synth_assets.synthesis.marginals.measurements import ColumnCells, Measurements, NoisyPair
 from synth_assets.synthesis.marginals.mixture import Mixture, choose_device
@@ -27,6 +35,7 @@ from synth_assets.tables.marginals import MarginalSource, roundness
 
 Key = tuple[int, int, int, bool]
 PAIRS_PER_READ = 500
+BEFORE_BINS = 32
 
 
 def measure(
@@ -36,6 +45,7 @@ def measure(
     *,
     target: str | None = None,
     given: Mapping[str, np.ndarray] | None = None,
+    before: Mapping[str, str] | None = None,
     options: MarginalOptions | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -48,7 +58,8 @@ def measure(
         budget: Noise of every step.
         noise: Where it comes from; a release needs `SystemNoise`.
         target: Column that is measured with every other column.
-        given: Bins of the cells of columns that belong to the parent.
+        given: Bins of the cells of columns that are known when a row is drawn: those of the parent.
+        before: Columns of the row before -> the own column whose cells, and joined bins, they have.
         options: Numbers of the method.
         seed: Of the model's initial weights during selection; noise takes no seed.
         device: "auto", "cpu" or "cuda", for the fits between selections.
@@ -59,9 +70,8 @@ def measure(
     """
     if source.max_per_unit != budget.shape.max_per_unit:
         raise InputError("the budget was planned for another number of rows per unit of privacy.", key="max_per_unit")
-    return _Measuring(source, budget, noise, target, given or {}, options or MarginalOptions(), progress).run(
-        seed, device
-    )
+    options = options or MarginalOptions()
+    return _Measuring(source, budget, noise, target, given or {}, before or {}, options, progress).run(seed, device)
 
 
 class _Measuring:
@@ -74,16 +84,18 @@ class _Measuring:
         noise: NoiseSource,
         target: str | None,
         given: Mapping[str, np.ndarray],
+        before: Mapping[str, str],
         options: MarginalOptions,
         progress: Callable[[str, float], None] | None,
     ) -> None:
         self.source, self.budget, self.options = source, budget, options
         self.steps = PlannedNoise(noise, budget.events(), source.max_per_unit)
         self.progress = progress or (lambda _what, _fraction: None)
-        self.given = dict(given)
+        self.given, self.before = dict(given), before
         columns = []
         for domain in source.domain.columns:
-            cells = ColumnCells.model_validate({**domain.model_dump(), "given": domain.name in given})
+            known = domain.name in given or domain.name in before
+            cells = ColumnCells.model_validate({**domain.model_dump(), "given": known})
             columns.append(cells)
         self.columns: tuple[ColumnCells, ...] = tuple(columns)
         names = [c.name for c in columns]
@@ -96,7 +108,11 @@ class _Measuring:
             return self._result({}, {}, {}, {}, [], [], rows=int(rows[0]))
         ones, blocks, rounds = self._ones()
         one = one_way(self.columns, ones, blocks, self.budget.sigma_one, self.options)
-        bins = {c.name: self._bins(c, one) for c in self.columns}
+        bins = {c.name: self._bins(c, one) for c in self.columns if c.name not in self.before}
+        for name, own in self.before.items():
+            ordered = next(c.kind for c in self.columns if c.name == own) != "category"
+            self.given[name] = coarse_bins(bins[own], BEFORE_BINS, ordered=ordered)[bins[own].group]
+        bins = {c.name: bins[c.name] if c.name in bins else self._bins(c, one) for c in self.columns}
         self.progress("one-way tables", 0.1)
         self.groups = {c.name: self._cell_bins(c, bins[c.name]) for c in self.columns}
         targets = self._targets()

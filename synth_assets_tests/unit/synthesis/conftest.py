@@ -56,6 +56,7 @@ def make_spec(tmp_path: Path) -> SpecMaker:
         kinds: Mapping[str, ColumnKind] | None = None,
         max_per_unit: int | None = None,
         orders: Sequence[tuple[str, str]] = (),
+        sequence_order: str | None = None,
         inferred: bool = False,
     ) -> TableSpec:
         folder = tmp_path / "data" / name
@@ -79,6 +80,7 @@ def make_spec(tmp_path: Path) -> SpecMaker:
             max_per_unit=max_per_unit,
             unit_column="_unit" if "_unit" in rows.column_names else None,
             orders=tuple(orders),
+            sequence_order=sequence_order,
         )
 
     return make
@@ -197,4 +199,102 @@ def family(make_spec: SpecMaker) -> list[TableSpec]:
             configs={"place": ColumnConfig(categories=("clinic", "ward"))},
         ),
         make_spec("doctors", doctors, primary_key=("doctor",)),
+    ]
+
+
+STATES = ("home", "ward", "icu")
+MOVES = np.array([[0.8, 0.2, 0.0], [0.1, 0.8, 0.1], [0.0, 0.3, 0.7]])  # a patient's next state, given this one
+FIRST_DAY = np.datetime64("2020-01-01")
+
+
+def make_stays(people: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """Patients and their stays with known dynamics.
+
+    Who is old starts in the ward and else at home; states follow `MOVES`; a pulse stays near the one before (autocorrelation 0.9); one stay
+    follows another after 1 to 5 days, after 20 to 30 from home. The first is 10 to 40 days after the patient was enrolled.
+    """
+    rng = np.random.default_rng(seed)
+    old = rng.random(people) < 0.5
+    enrolled = FIRST_DAY + rng.integers(0, 100, people)
+    counts = np.where(old, rng.integers(4, 9, people), rng.integers(1, 4, people))
+    of = np.repeat(np.arange(people), counts)
+    first = np.cumsum(counts) - counts
+    state, pulse, day = (np.zeros(len(of), dtype=np.int64) for _ in range(3))
+    for number in range(counts.max()):
+        who = np.flatnonzero(counts > number)
+        row = first[who] + number
+        if number == 0:
+            state[row], pulse[row] = old[who], rng.integers(50, 110, len(who))
+            day[row] = (enrolled[who] - FIRST_DAY).astype(int) + rng.integers(10, 41, len(who))
+            continue
+        before = state[row - 1]
+        state[row] = (rng.random(len(row))[:, None] > np.cumsum(MOVES[before], axis=1)).sum(1)
+        pulse[row] = np.clip(np.rint(80 + 0.9 * (pulse[row - 1] - 80) + rng.normal(0, 7, len(row))), 40, 120)
+        day[row] = day[row - 1] + np.where(before == 0, rng.integers(20, 31, len(row)), rng.integers(1, 6, len(row)))
+    unit = [f"u{i:05d}" for i in range(people)]
+    patients = pa.table(
+        {
+            "id": pa.array(range(1, people + 1), pa.int64()),
+            "old": pa.array(old, pa.bool_()),
+            "enrolled": pa.array(enrolled, pa.date32()),
+            "_unit": unit,
+        }
+    )
+    order = rng.permutation(len(of))  # rows of a source have no order
+    stays = pa.table(
+        {
+            "stay": pa.array(range(len(of)), pa.int64()),
+            "patient": pa.array((of + 1)[order], pa.int64()),
+            "day": pa.array((FIRST_DAY + day)[order], pa.date32()),
+            "state": pa.array([STATES[s] for s in state[order]], pa.string()),
+            "pulse": pa.array(pulse[order], pa.int64()),
+            "_unit": [unit[i] for i in of[order]],
+        }
+    )
+    return patients, stays
+
+
+STAY_CONFIGS = {
+    "day": ColumnConfig(lower="2020-01-01", upper="2021-06-30"),
+    "state": ColumnConfig(categories=STATES),
+    "pulse": ColumnConfig(lower=40, upper=120),
+}
+
+
+@pytest.fixture
+def stays(make_spec: SpecMaker) -> list[TableSpec]:
+    """Patients, and their stays as a sequence."""
+    patients, rows = make_stays(3000, seed=3)
+    return [
+        make_spec(
+            "patients",
+            patients,
+            primary_key=("id",),
+            configs={"enrolled": ColumnConfig(lower="2020-01-01", upper="2020-04-30")},
+            sequence_order="enrolled",
+        ),
+        make_spec(
+            "stays",
+            rows,
+            primary_key=("stay",),
+            foreign_keys={"patient": "patients.id"},
+            configs=STAY_CONFIGS,
+            sequence_order="day",
+        ),
+    ]
+
+
+@pytest.fixture
+def lone_stays(make_spec: SpecMaker) -> list[TableSpec]:
+    """The same stays without a table of patients: the unit's own table is the sequence."""
+    _, rows = make_stays(3000, seed=3)
+    return [
+        make_spec(
+            "stays",
+            rows,
+            primary_key=("stay",),
+            configs=STAY_CONFIGS,
+            sequence_order="day",
+            columns=("day", "state", "pulse"),
+        )
     ]

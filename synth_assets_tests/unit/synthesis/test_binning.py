@@ -117,12 +117,30 @@ def test_the_target_and_the_context_have_few_bins(counts: list[int], most: int) 
     assert coarse.max() < most
 
 
-def test_the_tail_of_a_number_of_children_is_cut_where_the_noise_begins() -> None:
+def test_the_tail_of_a_number_of_children_falls_on_where_the_noise_begins() -> None:
+    """900, 300, 90 fall by 0.3: then 27, 8.1, 2.4 and 0.7 are expected, of which the noisy cells show 22."""
     assert last_significant(np.array([900.0, 300, 90, 12, -8, 15, 3]), sigma=10.0) == 2
     column = number(7, decay=True)
     bins = bins_of(column, [900, 300, 90, 12, -8, 15, 3, 0], sigma=10.0)
     expected = bins.mass[bins.group] * bins.inside
-    assert expected[3:7] == pytest.approx([0, 0, 0, 0])
+    assert expected[3:7] == pytest.approx(np.array([27, 8.1, 2.43, 0.729]) * 22 / 38.259, abs=0.5)
+    assert expected[7] == 0
+
+
+@pytest.mark.parametrize("tail", [[-40, 3, -9, 2], [-12, -8, -15, 3]])
+def test_a_tail_of_noise_below_nothing_holds_no_rows(tail: list[int]) -> None:
+    column = number(7, decay=True)
+    bins = bins_of(column, [900, 300, 90, *tail, 0], sigma=10.0)
+    assert (bins.mass[bins.group] * bins.inside)[3:] == pytest.approx([0] * 5)
+
+
+@pytest.mark.parametrize("counts", [[5, 8, -3, 2, 7, -9, 4, 1], [100, 300, 900, 40, -8, 5, 3, 2]])
+def test_a_tail_that_does_not_fall_is_cut(counts: list[int]) -> None:
+    """Nothing but noise, and a number of children that grows to its largest: no rate at which it falls is known."""
+    column = number(7, decay=True)
+    bins = bins_of(column, counts, sigma=12.0)
+    last = max(1, last_significant(np.array(counts[:7], dtype=float), sigma=12.0))
+    assert (bins.mass[bins.group] * bins.inside)[last + 1 :] == pytest.approx(np.zeros(7 - last))
 
 
 def test_roundness_ignores_what_is_within_the_noise() -> None:

@@ -29,6 +29,7 @@ from synth_assets.synthesis.protocol import ReleaseSpec, TableSpec
 from synth_assets.synthesis.release import measure_release, plan_release
 from synth_assets.synthesis.release_measure import open_sources
 from synth_assets.synthesis.release_plan import ReleasePlan
+from synth_assets.synthesis.sequence_plan import before_cells, position_cells
 from synth_assets.tables.cells import TableDomain, category_cells, date_cells, number_cells
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.marginals import FrameTable, MarginalSource, roundness
@@ -261,3 +262,116 @@ class OneStreamPerDraw(InsecureNoise):
     def discrete_gaussian(self, *, sigma: float, size: int) -> np.ndarray:
         self.calls += 1
         return InsecureNoise(self.calls).discrete_gaussian(sigma=sigma, size=size)
+
+
+# rows that follow each other
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[pa.Table, pa.Table, str]:
+    """Parents and their rows in time, several parents per unit, missing times and ties; and one of the units."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    units = draw(st.integers(1, 8))
+    parents = np.repeat(np.arange(units), rng.integers(1, 4, units))
+    of = np.repeat(np.arange(len(parents)), rng.integers(0, 6, len(parents)))
+    rows = len(of)
+    parent = pa.table(
+        {"id": np.arange(len(parents)), "kind": ["a"] * len(parents), "_unit": [f"u{i}" for i in parents]}
+    )
+    child = pa.table(
+        {
+            "row": np.arange(rows),
+            "id": of,
+            "day": pa.array(
+                rng.integers(18_300, 18_310, rows).astype("datetime64[D]"), pa.date32(), mask=rng.random(rows) < 0.1
+            ),
+            "state": pa.array(rng.choice(["a", "b", "other"], rows).tolist(), pa.string()),
+            "_unit": pa.array([f"u{parents[i]}" for i in of], pa.string()),
+        }
+    )
+    return parent, child, f"u{draw(st.integers(0, units - 1))}"
+
+
+def chain_counts(
+    make_spec: Any, parent: pa.Table, child: pa.Table, most: int, *, alone: bool
+) -> dict[str, tuple[int, list[np.ndarray]]]:
+    """Bound and every table of counts of every table, with gaps, first and last times, rows before and positions."""
+    configs = {
+        "day": ColumnConfig(lower="2020-02-08", upper="2020-02-20"),
+        "state": ColumnConfig(categories=("a", "b")),
+    }
+    keys: dict[str, Any] = {"primary_key": ("row",), "configs": configs, "columns": ("day", "state")}
+    below = make_spec(
+        "rows",
+        child,
+        max_per_unit=most,
+        sequence_order="day",
+        foreign_keys={} if alone else {"id": "parents.id"},
+        **keys,
+    )
+    above = make_spec(
+        "parents", parent, primary_key=("id",), max_per_unit=most, configs={"kind": ColumnConfig(categories=("a",))}
+    )
+    tables, unit = ((below,), ("rows", "id")) if alone else ((above, below), ("parents", "_unit"))
+    plan = plan_release(ReleaseSpec(tables=tables, unit=unit), epsilon=1, delta=1e-6)
+    found = {}
+    with ENGINE.session() as session:
+        sources = open_sources(plan, session, lambda: None)
+        for table in plan.tables:
+            columns = [c.domain for c in table.columns if c.domain is not None]
+            columns += [fan_out_cells(name, 50) for name in table.fan_outs]
+            if table.sequence is not None:
+                known = {c.name: c for c in columns}
+                columns += [
+                    before_cells(table.sequence, n, known[table.sequence.before[n]]) for n in table.sequence.given
+                ]
+                columns.append(position_cells(table.sequence.position))
+            counts = every_table(sources[table.name].marginals(TableDomain(columns=tuple(columns))))
+            found[table.name] = (table.budget.shape.max_per_unit, counts)
+    return found
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=chains(), most=st.integers(1, MOST))
+def test_one_unit_moves_every_table_of_transitions_by_at_most_what_is_charged(
+    case: tuple[pa.Table, pa.Table, str], most: int, alone: bool, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit's rows, their gaps, the rows before them, and the first and last time of its parents go at once."""
+    monkeypatch.setattr("secrets.token_hex", lambda n: "00" * n)
+    parent, child, unit = case
+    if alone:
+        child = child.set_column(1, "id", child.column("_unit"))
+    before, after = (
+        chain_counts(make_spec, *(t if keep else t.filter(pc.not_equal(t.column("_unit"), unit)) for t in (parent, child)), most, alone=alone)
+        for keep in (True, False)
+    )  # fmt: skip
+    moved = 0
+    for name, (bound, counts) in before.items():
+        assert bound == (1 if name.startswith("units of") else most)
+        require_close(counts, after[name][1], bound)
+        moved += sum(int((a != b).any()) for a, b in zip(counts, after[name][1], strict=True))
+    there = pc.sum(pc.equal(child.column("_unit"), unit)).as_py()
+    assert moved > 0 or (alone and not there)
+
+
+def test_the_row_before_is_of_the_same_parent_whether_it_is_counted_itself_or_not(make_spec: Any) -> None:
+    """By hand: 1, 2 and 4 days after one another, two parents; one row of the unit is counted, but every row knows the one before."""
+    days = [np.datetime64("2020-02-08") + d for d in (3, 0, 1, 7, 5, 9)]
+    child = pa.table(
+        {
+            "row": range(6),
+            "id": [0, 0, 0, 0, 1, 1],
+            "day": pa.array(np.array(days), pa.date32()),
+            "state": ["b", "a", "a", "b", "a", "a"],
+            "_unit": ["u0"] * 6,
+        }
+    )
+    parent = pa.table({"id": [0, 1], "kind": ["a", "a"], "_unit": ["u0", "u0"]})
+    counts = chain_counts(make_spec, parent, child, 6, alone=False)["rows"][1]
+    names = ["day", "state", "<day", "<state", "<row"]
+    one = dict(zip(names, counts[1 : 1 + len(names)], strict=False))
+    assert one["day"][:5].tolist() == [0, 1, 1, 0, 2]  # gaps 1, 2, 4 and 4
+    assert one["day"][-1] == 2  # the first rows have none
+    assert one["<state"].tolist() == [3, 1, 2]  # the row before: a, a, b and a; none for two rows
+    assert one["<row"][:4].tolist() == [2, 2, 1, 1]

@@ -26,7 +26,8 @@ from synth_assets.tables.cells import (
     scout_number_cells,
 )
 from synth_assets.tables.engine import Engine, Session
-from synth_assets.tables.engine_marginals import Context, EngineMarginals, FanOut, ParquetTable
+from synth_assets.tables.engine_marginals import EngineMarginals
+from synth_assets.tables.engine_rows import Context, FanOut, ParquetTable
 from synth_assets.tables.marginals import FrameMarginals, FrameTable, encode, roundness
 
 
