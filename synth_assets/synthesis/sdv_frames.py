@@ -52,6 +52,20 @@ def read_rows(spec: TableSpec, *, extra: Sequence[str] = ()) -> pd.DataFrame:
     return frame
 
 
+def require_finite(name: str, frame: pd.DataFrame) -> None:
+    """A network cannot learn infinite numbers.
+
+    Raises:
+        InputError: there are some; names the column.
+    """
+    for column in frame.select_dtypes("number").columns:
+        if np.isinf(frame[column].to_numpy(float)).any():
+            raise InputError(
+                f"the column holds infinite numbers, which {name} cannot learn.", column=str(column),
+                remedy="Use gaussian_copula or dp_marginals, or make them missing in the source.",
+            )  # fmt: skip
+
+
 def _plain(values: pa.ChunkedArray, *, modelled: bool) -> pd.Series[Any]:
     days, times = pa.types.is_date(values.type), pa.types.is_timestamp(values.type)
     if modelled and days:

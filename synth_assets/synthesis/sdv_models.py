@@ -24,6 +24,7 @@ from synth_assets.synthesis.sdv_frames import (
     from_differences,
     ordered_numbers,
     read_rows,
+    require_finite,
     sdtype_of,
     write_rows,
 )
@@ -103,7 +104,7 @@ class _TableByTable:
             frame = pd.DataFrame({"_rows": np.arange(len(frame)) % 2})
         columns = {c: {"sdtype": _sdtype(c, spec, training)} for c in frame.columns}
         if self.wide:
-            _require_narrow(self.name, frame, columns)
+            _require_learnable(self.name, frame, columns)
         metadata = Metadata.load_from_dict({"tables": {TABLE: {"columns": columns}}, "relationships": []})
         model = self.make(metadata)
         model.fit({TABLE: frame})
@@ -238,12 +239,15 @@ def _sdtype(column: str, spec: TableSpec, training: ReleaseSpec) -> str:
     return "categorical"
 
 
-def _require_narrow(name: str, frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> None:
-    """Each category is an input and an output of the network.
+def _require_learnable(name: str, frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> None:
+    """Each category is an input and an output of the network, and a number is scaled by its neighbours.
 
     Raises:
-        InputError: there are too many of them; names the column with most.
+        InputError: there are too many categories, a single row, or infinite numbers.
     """
+    if len(frame) < 2:
+        raise InputError(f"{name} cannot learn from a single row.", remedy="Use gaussian_copula or dp_marginals.")
+    require_finite(name, frame)
     distinct = {c: int(frame[c].nunique()) for c, d in columns.items() if d["sdtype"] in {"categorical", "boolean"}}
     if sum(distinct.values()) > MOST_CATEGORIES:
         widest = max(distinct, key=lambda c: distinct[c])

@@ -27,6 +27,7 @@ from synth_assets.synthesis.sdv_frames import (
     in_order,
     ordered_numbers,
     read_rows,
+    require_finite,
     sdtype_of,
     write_rows,
 )
@@ -106,6 +107,8 @@ class Par:
         learned = _of_units(training, spec) if key is None else _below(spec, training.table(key.parent_table), key)
         own = [c for c in learned.rows.columns if c != spec.sequence_order]
         told, kinds, codes = _as_told(learned, own, str(spec.sequence_order))
+        require_finite(self.name, learned.rows)
+        require_finite(self.name, learned.fixed)
         step_seed = child_seed(seed, self.name)
         with at_work(f"training {self.name}", seed=step_seed, report=report):
             model = as_stored(self._fitted(_chosen(told, step_seed), kinds))

@@ -297,6 +297,26 @@ def test_more_categories_than_a_network_can_take_are_a_clear_error(tmp_path):
         synthesizer("ctgan").fit(spec, seed=1)
 
 
+def test_what_no_network_can_learn_is_a_clear_error(tmp_path):
+    schema = TableSchema(name="t", columns=(ColumnSchema(name="x", kind=ColumnKind.NUMBER, dtype="double"),))
+    for values, words in (([1.0], "a single row"), ([1.0, float("inf"), 2.0], r"column 'x'.*infinite numbers")):
+        with pytest.raises(InputError, match=words):
+            synthesizer("tvae").fit(spec_of(pa.table({"x": values}), tmp_path, schema=schema, orders=()), seed=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", ["all missing", "constant", "year 9999", "huge"])
+def test_odd_columns_come_back_as_they_are(tmp_path, name, case):
+    kind, dtype = {"year 9999": (ColumnKind.DATE, "date32[day]")}.get(case, (ColumnKind.NUMBER, "int64"))
+    value = {"all missing": None, "constant": 7, "year 9999": dt.date(9999, 12, 31), "huge": 2**52}[case]
+    schema = TableSchema(name="t", columns=(ColumnSchema(name="x", kind=kind, dtype=dtype),))
+    values = pa.array([value] * 20, pa.date32() if kind == ColumnKind.DATE else pa.int64())
+    model = synthesizer(name, epochs=1).fit(
+        spec_of(pa.table({"x": values}), tmp_path, schema=schema, orders=()), seed=1
+    )
+    assert set(pq.read_table(model.sample(rows=9, seed=1, out=tmp_path / "out")["t"])["x"].to_pylist()) == {value}
+
+
 def test_a_table_smaller_than_a_step_is_learned_all_the_same(tmp_path):
     spec = spec_of(real_rows(12), tmp_path)
     for name in NAMES:

@@ -188,11 +188,19 @@ def test_the_report_hears_epochs(par, alone):
     assert heard[-1] == ("training par: epoch 12 of 12, 0 s left", 1.0)
 
 
-def test_an_order_that_no_model_sees_is_a_clear_error(par, alone):
+def _with_infinity(folder):
+    frame = table_of(real()[0], ALONE)
+    scores = pa.array([float("inf"), *frame["score"].to_pylist()[1:]], pa.float64())
+    pq.write_table(frame.set_column(frame.schema.get_field_index("score"), "score", scores), folder / "part-0.parquet")
+    return folder
+
+
+def test_what_it_cannot_learn_is_a_clear_error(par, alone, tmp_path):
     table = alone.tables[0]
     for update, words in (
         ({"sequence_order": "entry"}, "is not modelled"),
         ({"sequence_order": "mood"}, "neither numbers nor dates nor times"),
+        ({"path": _with_infinity(tmp_path)}, "infinite numbers"),
         ({"sequence_order": "blank"}, "no row with a parent and a time"),
         ({"sequence_order": None}, "`sequence_order` of exactly one table"),
     ):
