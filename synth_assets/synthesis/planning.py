@@ -196,13 +196,15 @@ def schema_of(config: DatasetConfig, name: str) -> TableSchema:
     keys = [*table.primary_key, *table.foreign_keys]
     located = [config.locate(ref, "foreign_keys") for ref in table.foreign_keys.values()]
     mentioned = dict.fromkeys([*keys, *table.columns])
+    if table.sequence_order is not None:
+        mentioned.setdefault(table.sequence_order)
     for place in (config.target, config.unit):
         where = config.locate(place) if place else None
         if where is not None and where[0] == name:
             mentioned.setdefault(where[1])
     return TableSchema(
         name=name,
-        columns=tuple(_column(c, table.columns.get(c, ColumnConfig()), is_key=c in keys) for c in mentioned),
+        columns=tuple(_column(c, _said(c, table), is_key=c in keys) for c in mentioned),
         primary_key=table.primary_key,
         foreign_keys=tuple(
             ForeignKey(columns=(column,), parent_table=parent, parent_columns=(key,))
@@ -223,6 +225,13 @@ def modelled_of(schema: TableSchema, table: TableConfig) -> tuple[str, ...]:
         if column.name not in keys and not hidden:
             out.append(column.name)
     return tuple(out)
+
+
+def _said(name: str, table: TableConfig) -> ColumnConfig:
+    """What a table's configuration says about a column; one that orders rows is a date where nobody says what it is."""
+    said = table.columns.get(name, ColumnConfig())
+    unsaid = name == table.sequence_order and said.kind is None and said.lower is None and said.upper is None
+    return said.model_copy(update={"kind": "date"}) if unsaid else said
 
 
 def _column(name: str, said: ColumnConfig, *, is_key: bool) -> ColumnSchema:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from synth_assets.config.dataset import DatasetConfig
+from synth_assets.errors import ConfigError
 from synth_assets.privacy.accounting import spent
 from synth_assets.privacy.calibration import calibrate, total_rho
 from synth_assets.privacy.crosscheck import verify
@@ -182,3 +183,33 @@ def test_the_second_accountant_is_never_below_the_claim_and_at_most_a_fifth_abov
     found = [ratio(*case) for case in GRID[first : first + 48]]
     assert min(found) >= 1 - 1e-6
     assert max(found) <= 1.2
+
+
+def test_the_cost_of_a_sequence_is_told_apart_and_takes_no_more_epsilon() -> None:
+    ordered = {**YAML["tables"]["visits"], "sequence_order": "day"}
+    ordered["columns"] = {**ordered["columns"], "day": {"kind": "date", "lower": "2020-01-01", "upper": "2024-12-31"}}
+    plain = {k: v for k, v in ordered.items() if k != "sequence_order"}
+    with_order, without = (told(config(tables={**YAML["tables"], "visits": t})) for t in (ordered, plain))
+    told_apart = [s for s in with_order.noise if "first and last time" in s.what]
+    assert [(s.table, s.count) for s in told_apart] == [("patients", 4)]  # two times, each with its coarser table
+    assert not [s for s in without.noise if "first and last time" in s.what]
+    assert with_order.spent.epsilon == pytest.approx(without.spent.epsilon, rel=1e-3)
+    ones = [
+        next(s.scale for s in f.noise if s.table == "patients" and s.what == "one-way tables")
+        for f in (with_order, without)
+    ]
+    assert ones[0] > ones[1]
+    assert any("order of day" in note for note in with_order.notes)
+
+
+def test_a_sequence_without_a_unit_is_refused_by_the_plan() -> None:
+    tables = {"visits": {"source": {"path": "gone.csv"}, "sequence_order": "day", "columns": {"day": {"kind": "date"}}}}
+    with pytest.raises(ConfigError, match="belong to one unit"):
+        told(config(tables=tables, unit=None, target=None))
+
+
+def test_a_column_that_orders_rows_is_a_date_where_nobody_says_what_it_is() -> None:
+    tables = {**YAML["tables"], "visits": {**YAML["tables"]["visits"], "sequence_order": "day"}}
+    dataset = config(tables=tables)
+    assert schema_of(dataset, "visits").column("day").dtype == "date32[day]"
+    assert any("order of day" in note for note in told(dataset).notes)
