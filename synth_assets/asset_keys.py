@@ -20,6 +20,7 @@ STAGES = (
     "masked",
     "split",
     "dp_measurements",
+    "privacy_sweep",
     "privacy_budget",
     "model",
     "synthetic",
@@ -104,6 +105,7 @@ class DatasetKeys:
     classification = "pii_classification"
     split = "split"
     measurements = "dp_measurements"
+    sweep = "privacy_sweep"
     budget = "privacy_budget"
     masked_audit = "audit_masked"
     leaderboard = "leaderboard"

@@ -21,6 +21,7 @@ from synth_assets.assets.profile import build_profile
 from synth_assets.assets.raw import build_raw
 from synth_assets.assets.release import build_export, build_report
 from synth_assets.assets.split import build_split
+from synth_assets.assets.sweep import build_sweep
 from synth_assets.assets.synthetic import build_synthetic
 from synth_assets.assets.variants import build_variant
 from synth_assets.assets.wiring import Wiring
@@ -80,6 +81,8 @@ def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
         yield build_audit(wiring, synthesizer)
     for variant in config.variants:
         yield build_variant(wiring, variant)
+    if config.sweep is not None:
+        yield build_sweep(wiring, config.sweep)
     if wiring.keys.charged:
         yield build_privacy_budget(wiring)
     yield build_leaderboard(wiring)

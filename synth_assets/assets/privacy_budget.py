@@ -38,7 +38,7 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
             f"What is spent, reserved and left of the privacy budget of population `{config.population}`, over all of its releases and "
             "over time. Reads the ledger, no data."
         ),
-        deps=keys.charged,
+        deps=[*keys.charged, *([keys.sweep] if config.sweep is not None else [])],  # after all that spends
     )
     checks = [
         wiring.check(

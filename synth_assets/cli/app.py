@@ -45,7 +45,9 @@ for group in (chain, files, people, unmask, synthesis, judge, budget, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 
-_privacy = typer.Typer(name="privacy", help="Plan differential privacy; reads no data and spends nothing.")
+_privacy = typer.Typer(
+    name="privacy", help="Plan differential privacy, which spends nothing, or try epsilons, which does."
+)
 for command in privacy.COMMANDS:
     _privacy.command(cls=_Command)(command)
 app.add_typer(_privacy)

@@ -67,9 +67,34 @@ def run(
 def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fresh: bool, as_json: bool) -> int:
     from synth_assets.config.load import load_dataset
 
-    dataset = LoadedDataset(load_dataset(config), config)
+    started = time.perf_counter()
+    result = materialise(
+        LoadedDataset(load_dataset(config), config), home_of(home), stages, fresh=fresh, as_json=as_json
+    )
+    if as_json:
+        emit_json(summary(result))
+    else:
+        _print_closing(result, time.perf_counter() - started)
+    return result.exit_code
+
+
+def materialise(
+    dataset: LoadedDataset, base: Path, stages: list[str] | None, *, fresh: bool, as_json: bool
+) -> ChainRun:
+    """Run the chain of a dataset, or some stages of it, with progress in the terminal.
+
+    Args:
+        dataset: The dataset and its file.
+        base: The home folder.
+        stages: All of them when None.
+        fresh: Compute everything again.
+        as_json: Show no progress.
+
+    Raises:
+        InputError: there is no such stage.
+    """
     _check_stages(stages)
-    base = home_of(home)
+    config = dataset.file
     settings = Settings.from_environment(base)
     from synth_assets.automation.runner import prepare_home, run_chain
     from synth_assets.definitions import build_defs
@@ -78,7 +103,6 @@ def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fr
     with _naming(config):
         defs = build_defs(settings, datasets=[dataset])
     register_dataset(settings, config)
-    started = time.perf_counter()
     with telling_of_first_key(base):
         if as_json:
             result = run_chain(defs, dataset.config.name, stages=stages, fresh=fresh)
@@ -87,11 +111,7 @@ def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fr
                 result = run_chain(defs, dataset.config.name, stages=stages, fresh=fresh, progress=live.show)
     if result.error is not None and result.error.get("code") == ConfigError.code and result.error.get("file") is None:
         result.error["file"] = str(config)
-    if as_json:
-        emit_json(summary(result))
-    else:
-        _print_closing(result, time.perf_counter() - started)
-    return result.exit_code
+    return result
 
 
 @contextmanager

@@ -1,22 +1,26 @@
-"""Commands about differential privacy that read no data, train nothing and spend nothing."""
+"""Commands about differential privacy: plan and levels read no data and spend nothing; a sweep charges all its trials first."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth_assets.cli.options import HomeOption, JsonOption, nearest_home
-from synth_assets.cli.output import emit_json, facts, line, show, table
+from synth_assets.cli.options import HomeOption, JsonOption, home_of, nearest_home
+from synth_assets.cli.output import emit_json, facts, line, path_line, show, table
+from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
     from synth_assets.api.planning import PrivacyPlan
+    from synth_assets.audit.sweep import SweepResult
+    from synth_assets.config.sweep import SweepConfig
     from synth_assets.privacy.records import BudgetPreview
     from synth_assets.synthesis.planning import ReleaseForecast
 
 INVALID, OVER_BUDGET = 2, 4
+SWEEP_STAGES = ("raw", "pii_classification", "split", "privacy_sweep")
 COLUMNS_UNKNOWN = (
     "only columns that the YAML names are planned for. Run `synth-assets run CONFIG --select raw,pii_classification,split` once: "
     "the plan then takes all columns from the record of the split."
@@ -45,6 +49,82 @@ def plan(
     if not all(r.validation.valid for r in told.releases):
         return INVALID
     return 0 if told.budget.fits else OVER_BUDGET
+
+
+def sweep(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The dataset's YAML.")],
+    epsilon: Annotated[
+        str | None,
+        typer.Option(metavar="E,E", help="Epsilons to try, separated by commas (default: the YAML's sweep)."),
+    ] = None,
+    releases: Annotated[
+        int | None, typer.Option(metavar="N", help="Trials of each epsilon (default: the YAML's, else 1).", min=1)
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Try again, and pay again, although the same was tried.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Try dp_marginals at several epsilons: fidelity, utility and attack over epsilon; all trials are charged first."""
+    from synth_assets.audit.sweep import SweepResult
+    from synth_assets.cli.chain import error_of, materialise
+    from synth_assets.config.load import load_dataset
+    from synth_assets.config.runtime import LoadedDataset
+
+    dataset = load_dataset(config.absolute())
+    asked = dataset.model_copy(update={"sweep": _sweep(dataset.sweep, epsilon, releases)})
+    result = materialise(
+        LoadedDataset(asked, config.absolute()), home_of(home), list(SWEEP_STAGES), fresh=fresh, as_json=as_json
+    )
+    error = error_of(result)
+    if error is not None:
+        if as_json:
+            emit_json({"error": error})
+        else:
+            line("error", str(error["message"]), style="bold red")
+        return result.exit_code
+    made = result.assets["privacy_sweep"]
+    folder = Path(str(made.metadata["path"]))
+    told = SweepResult.model_validate_json((folder / "result.json").read_text())
+    if as_json:
+        files = {"result": folder / "result.json", "picture": folder / "sweep.png", "page": folder / "sweep.html"}
+        emit_json({**told.model_dump(mode="json"), "reused": made.reused, **{k: str(p) for k, p in files.items()}})
+        return 0
+    _show_sweep(told, reused=made.reused)
+    show(path_line("page", folder / "sweep.html"))
+    return 0
+
+
+def _sweep(declared: SweepConfig | None, epsilon: str | None, releases: int | None) -> SweepConfig:
+    """What the command line asks for, over what the YAML says.
+
+    Raises:
+        InputError: no epsilon is named, or not a list of numbers above 0.
+    """
+    from pydantic import ValidationError
+
+    from synth_assets.config.sweep import SweepConfig
+
+    given: dict[str, Any] = declared.model_dump() if declared is not None else {}
+    given |= {} if epsilon is None else {"epsilons": [e.strip() for e in epsilon.split(",") if e.strip()]}
+    given |= {} if releases is None else {"releases": releases}
+    try:
+        return SweepConfig.model_validate(given)
+    except ValidationError:
+        raise InputError(
+            "the sweep needs epsilons above 0 and up to 100, each once.", key="--epsilon",
+            remedy="Write --epsilon 0.5,1,3, or `sweep: [0.5, 1, 3]` in the YAML.",
+        ) from None  # fmt: skip
+
+
+def _show_sweep(told: SweepResult, *, reused: bool) -> None:
+    rows = [[t.epsilon, t.release, t.spent, t.fidelity, t.utility, t.attack] for t in told.trials]
+    heads = ["epsilon", "trial", "spent", "fidelity", "utility", "worst attack, at most"]
+    show(table(f"{told.dataset}: {len(told.trials)} trials at delta {told.delta:g}", heads, rows), "")
+    paid = "was charged before, and nothing now" if reused else "is charged"
+    show(f"Epsilon {told.charged:.4g} for all trials together {paid}; population {told.population}.")
+    show("Restricted: these figures are of real rows without noise. The release itself is charged on its own.")
 
 
 def levels(as_json: JsonOption = False) -> int:
@@ -121,4 +201,4 @@ def _budget_facts(budget: BudgetPreview) -> list[tuple[str, object]]:
     ]
 
 
-COMMANDS = (plan, levels)
+COMMANDS = (plan, sweep, levels)

@@ -16,7 +16,8 @@ from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
 from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
-from synth_assets.config.sampling import VariantConfig, check_variant_names
+from synth_assets.config.sampling import VariantConfig, check_variants
+from synth_assets.config.sweep import Sweep, check_deltas
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
 OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -267,6 +268,9 @@ class DatasetConfig(Config):
         default_factory=dict,
         description="Further tables from the dp_marginals model: conditions, balanced classes, augmentation.",
     )
+    sweep: Sweep | None = Field(
+        default=None, description="Epsilons to try: fidelity, utility and attack over epsilon; every trial is charged."
+    )
     thresholds: ThresholdConfig = ThresholdConfig()
     exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
 
@@ -361,25 +365,9 @@ class DatasetConfig(Config):
         return self
 
     @model_validator(mode="after")
-    def _delta_below_one_in_n(self) -> DatasetConfig:
-        for synthesizer in self.synthesizers:
-            if self.unit_count and synthesizer.differentially_private and synthesizer.delta * self.unit_count >= 1:
-                raise ValueError(
-                    f"the delta {synthesizer.delta:g} of {synthesizer.name} is not below 1/n = {1 / self.unit_count:.3g} "
-                    "(`unit_count`): publishing one whole record at random would satisfy it; a tenth of that or less is usual"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _variants_have_a_model(self) -> DatasetConfig:
-        check_variant_names(tuple(self.variants))
-        if self.variants and not any(s.name == "dp_marginals" for s in self.synthesizers):
-            raise ValueError("`variants` are sampled from dp_marginals; name it under `synthesizers`")
-        for name, variant in self.variants.items():
-            if variant.augment and len(self.tables) > 1:
-                raise ValueError(
-                    f"`variants`: {name} augments one table; a dataset of related tables has no single one"
-                )
+    def _delta_and_variants(self) -> DatasetConfig:
+        check_deltas(self.unit_count, {s.name: s.delta for s in self.synthesizers if s.differentially_private})
+        check_variants(self.variants, [s.name for s in self.synthesizers], len(self.tables))
         return self
 
     def locate(self, reference: str, key: str = "reference") -> tuple[str, str]:

@@ -7,7 +7,7 @@ What belongs here: the keys `where`, `balance` and `variants` as they are writte
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -99,14 +99,24 @@ class VariantConfig(Asked):
         return self
 
 
-def check_variant_names(names: Sequence[str]) -> None:
-    """Names of variants become parts of asset keys.
+def check_variants(variants: Mapping[str, VariantConfig], synthesizers: Sequence[str], tables: int) -> None:
+    """Whether the variants of a dataset can be made.
+
+    Args:
+        variants: By name, which becomes part of asset keys.
+        synthesizers: Of the dataset.
+        tables: How many it has.
 
     Raises:
         ValueError: one of them cannot.
     """
-    if not all(VARIANT_NAME.fullmatch(name) for name in names):
+    if not all(VARIANT_NAME.fullmatch(name) for name in variants):
         raise ValueError("a variant's name has lower-case letters, digits and _, and starts with a letter")
+    if variants and "dp_marginals" not in synthesizers:
+        raise ValueError("`variants` are sampled from dp_marginals; name it under `synthesizers`")
+    for name, variant in variants.items():
+        if variant.augment and tables > 1:
+            raise ValueError(f"`variants`: {name} augments one table; a dataset of related tables has no single one")
 
 
 def asked_of(where: Sequence[str], balance: str | None) -> Asked:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError
-from synth_assets.privacy.accounting import covers, spent
+from synth_assets.errors import CheckFailedError, InputError
+from synth_assets.privacy.accounting import spent
 from synth_assets.privacy.budget import BudgetLedger, measurement_key
 from synth_assets.privacy.crosscheck import verify
 from synth_assets.privacy.empirical.noise import REPETITIONS
@@ -23,12 +23,13 @@ from synth_assets.privacy.levels import level_of
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
 from synth_assets.privacy.records import Event
 from synth_assets.privacy.report import PrivacyReport
-from synth_assets.storage.hashing import hash_folder, hash_parts
+from synth_assets.storage.hashing import hash_parts
 from synth_assets.synthesis.empirical import attack_plan
 from synth_assets.synthesis.marginals.binning import one_way
 from synth_assets.synthesis.marginals.measurements import Measurements
 from synth_assets.synthesis.protocol import ReleaseSpec
 from synth_assets.synthesis.release import ReleaseMeasurements, ReleasePlan, measure_release, plan_release
+from synth_assets.synthesis.reserved import Made, read_under
 from synth_assets.tables.engine import Engine
 
 MECHANISM = "dp_marginals"
@@ -171,22 +172,6 @@ def measure_charged(
     )  # fmt: skip
 
 
-class Ran(Protocol):
-    """What a charged step leaves behind."""
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """The mechanisms that ran."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write what is released."""
-        ...
-
-
-Made = TypeVar("Made", bound=Ran)
-
-
 def spend(
     charge: Charge,
     ledger: BudgetLedger,
@@ -223,25 +208,7 @@ def spend(
         run_id=charge.run_id,
         attempt=charge.attempt,
     )
-    reading = False
-
-    def gate() -> None:
-        nonlocal reading
-        ledger.begin_reading(reservation)
-        reading = True
-
-    try:
-        made = run(gate)
-        require_planned(events, made.events, delta, reservation.label)
-        made.save(out)
-    except Exception:
-        if reading:
-            ledger.settle(reservation, (), "failed")
-        else:
-            ledger.release_unread(reservation)
-        raise
-    ledger.settle(reservation, tuple(events), reference=hash_folder(out))
-    return made
+    return read_under(reservation, ledger, events, delta=delta, out=out, run=run)
 
 
 def open_account(charge: Charge, ledger: BudgetLedger) -> None:
@@ -307,20 +274,6 @@ def key_of(spec: ReleaseSpec, charge: Charge, *, epsilon: float, delta: float) -
 def spec_hash(spec: ReleaseSpec) -> str:
     """Hash of what a person declared: tables, columns, domain, unit and target; not where the files are."""
     return hash_parts(spec.model_dump_json(exclude={"tables": {"__all__": {"path"}}}))
-
-
-def require_planned(planned: Sequence[Event], ran: Sequence[Event], delta: float, label: str) -> None:
-    """What ran must cost no more than what was reserved.
-
-    Raises:
-        BudgetExceededError: it costs more.
-    """
-    if not covers(planned, ran, delta):
-        raise BudgetExceededError(
-            f"{label}: more ran than was planned; the result is thrown away.",
-            key="budget.epsilon",
-            remedy="This is a fault of the mechanism's plan; please report it.",
-        )
 
 
 class Planned(Protocol):

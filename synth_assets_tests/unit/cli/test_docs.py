@@ -19,6 +19,7 @@ from synth_assets.config.anonymity import AnonymityConfig, HierarchyConfig, Tabl
 from synth_assets.config.domain import Domain
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
+from synth_assets.config.sweep import SweepConfig
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 GROUP: Any = typer.main.get_command(app)
@@ -74,6 +75,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Synthesizer", config.SynthesizerConfig),
     ("Variant", sampling.VariantConfig),
     ("Class shares", sampling.BalanceConfig),
+    ("Sweep", SweepConfig),
     ("Training", config.TrainingConfig),
     ("Thresholds", config.ThresholdConfig),
     ("Domain file", Domain),
