@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synth_assets.api.reading import settings_of
 from synth_assets.api.spending import has_ledger, open_budget
-from synth_assets.privacy.records import BudgetPreview
+from synth_assets.privacy.records import BudgetPreview, Event
 from synth_assets.synthesis.planning import ReleaseForecast
 from synth_assets.tables.schema import TableSchema
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from synth_assets.config.dataset import DatasetConfig
     from synth_assets.config.runtime import Settings
 
-SPLIT, MEASUREMENTS = "split", "dp_measurements"  # as asset_keys.py spells them; it knows Dagster, this does not
+SPLIT, MEASUREMENTS, SWEEP = (
+    "split",
+    "dp_measurements",
+    "privacy_sweep",
+)  # as asset_keys.py spells them; it knows Dagster, this does not
 
 
 class PrivacyPlan(BaseModel):
@@ -56,6 +61,7 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
         ConfigError: the configuration is malformed, or has no differentially private synthesizer.
         InputError: units is below 1.
     """
+    from synth_assets.config.dataset import SynthesizerConfig
     from synth_assets.config.load import load_dataset
     from synth_assets.errors import ConfigError, InputError
     from synth_assets.synthesis.planning import forecast
@@ -73,7 +79,18 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
     settings = settings_of(home)
     schemas, modelled = _recorded(dataset, settings)
     releases = tuple(forecast(dataset, s, units=units, schemas=schemas, modelled=modelled) for s in private)
-    budget = _preview(dataset, settings, releases)
+    trials: dict[str, tuple[Event, ...]] = {}
+    if dataset.sweep is not None:
+        method = next((s for s in private if s.name == "dp_marginals"), SynthesizerConfig(name="dp_marginals"))
+        for epsilon in dataset.sweep.epsilons:
+            tried = forecast(
+                dataset, method.model_copy(update={"epsilon": epsilon}), schemas=schemas, modelled=modelled
+            )
+            names = (
+                f"{dataset.name}/{SWEEP} (epsilon {epsilon:g}, trial {i + 1})" for i in range(dataset.sweep.releases)
+            )
+            trials |= dict.fromkeys(names, tried.events)
+    budget = _preview(dataset, settings, releases, trials)
     return PrivacyPlan(
         dataset=dataset.name,
         columns_from="last split" if schemas else "configuration",
@@ -104,8 +121,13 @@ def _recorded(
     )
 
 
-def _preview(config: DatasetConfig, settings: Settings, releases: tuple[ReleaseForecast, ...]) -> BudgetPreview:
-    """What the releases would leave of the budget that the configuration declares."""
+def _preview(
+    config: DatasetConfig,
+    settings: Settings,
+    releases: tuple[ReleaseForecast, ...],
+    trials: Mapping[str, tuple[Event, ...]],
+) -> BudgetPreview:
+    """What the releases and the trials of a sweep would leave of the budget that the configuration declares."""
     from synth_assets.privacy.budget_rows import Declaration
     from synth_assets.privacy.budget_rules import check_budget, preview
 
@@ -114,7 +136,7 @@ def _preview(config: DatasetConfig, settings: Settings, releases: tuple[ReleaseF
     check_budget(declared)
     networks = {s.name for s in config.synthesizers if s.trained_on_rows}
     labels = {r.synthesizer: f"model_{r.synthesizer}" if r.synthesizer in networks else MEASUREMENTS for r in releases}
-    events = {f"{config.name}/{labels[r.synthesizer]} ({r.synthesizer})": r.events for r in releases}
+    events = {f"{config.name}/{labels[r.synthesizer]} ({r.synthesizer})": r.events for r in releases} | dict(trials)
     ledger = open_budget(settings.home) if has_ledger(settings.home) else None
     if ledger is None:
         return preview(config.population, declared, (), events)

@@ -147,6 +147,18 @@ def test_the_public_number_of_units_of_the_yaml_is_that_of_the_option(cli: Comma
     assert other[0]["errors"][0]["tvd"] < declared[0]["errors"][0]["tvd"]
 
 
+def test_the_trials_of_a_sweep_are_part_of_the_cost_of_the_chain(cli: Command, tmp_path: Path) -> None:
+    alone = cli("privacy", "plan", write(tmp_path), "--json").json["budget"]
+    swept = cli("privacy", "plan", write(tmp_path, sweep={"epsilons": [0.5, 1], "releases": 2}), "--json").json[
+        "budget"
+    ]
+    assert alone["chain"] == pytest.approx(0.85, abs=0.2)
+    assert alone["chain"] + 0.3 < swept["chain"] < 2.5
+    over = cli("privacy", "plan", write(tmp_path, sweep=[3, 4]))
+    assert over.code == 4
+    assert "privacy_sweep (epsilon 4, trial 1)" in over.err
+
+
 def test_the_levels_are_half_open_intervals_without_gaps(cli: Command) -> None:
     said = cli("privacy", "levels", "--json").json
     assert [(level["lower"], level["upper"]) for level in said] == [(0, 1), (1, 5), (5, 10), (10, 20), (20, None)]
@@ -158,3 +170,4 @@ def test_the_plan_looks_for_the_assets_under_the_names_that_the_chain_gives_them
     from synth_assets.asset_keys import DatasetKeys
 
     assert (DatasetKeys.split, DatasetKeys.measurements) == (planning.SPLIT, planning.MEASUREMENTS)
+    assert DatasetKeys.sweep == planning.SWEEP
