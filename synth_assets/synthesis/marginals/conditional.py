@@ -14,12 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from synth_assets.errors import InputError
-from synth_assets.synthesis.marginals.conditions import with_target
-from synth_assets.synthesis.marginals.features import sample_features
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.polish import MOST_ROWS
 from synth_assets.synthesis.marginals.sample import decode, finest_step, sample_rows
 from synth_assets.synthesis.marginals.terms import Allowed, allowed
+from synth_assets.synthesis.marginals.tilted import Tilt, tilted
 
 BATCH = 200_000
 LEAST_BATCH = 2_000
@@ -27,6 +26,7 @@ PILOT = 20_000
 MOST_PILOT = 1_000_000
 LEAST_ROWS = 0.5  # of a table like the source: what is rarer than that is made up of noise alone
 SPARE = 1.05
+WORTH = 0.7  # mass of a tilted proposal below which it is used: a drawn row of it costs a little more
 Bins = dict[str, np.ndarray]
 
 
@@ -69,6 +69,7 @@ class Conditioned:
         conditions: All of them.
         share: Probability of the conditions under the model.
         rate: Share of drawn rows that are kept.
+        tilt: How rows of one class of the target are drawn where that is cheaper; None where classes are drawn for rows and then kept.
     """
 
     model: MarginalModel
@@ -77,6 +78,7 @@ class Conditioned:
     conditions: tuple[Allowed, ...]
     share: float
     rate: float = 1.0
+    tilt: Tilt | None = None
 
     @property
     def checks(self) -> tuple[Allowed, ...]:
@@ -108,8 +110,7 @@ class Conditioned:
         most = total if self.rate > 0.5 else MOST_ROWS + 1  # what is mostly thrown away is not polished
         while have < rows or not parts:
             size = int(np.clip((rows - have) / self.rate * SPARE, LEAST_BATCH, BATCH))
-            drawn = sample_rows(self.model, size, rng, total=most)
-            bins, known = self._kept(drawn, rng)
+            bins, known = self._checked(self._proposed(size, rng, most), rng)
             taken = min(len(_first(bins)), rows - have)
             bins = {n: b[:taken] for n, b in bins.items()}
             known = {n: v.slice(0, taken) for n, v in known.items()}
@@ -125,16 +126,24 @@ class Conditioned:
         kept, drawn = 0, 0
         while kept < 20 and drawn < MOST_PILOT:
             size = PILOT if not drawn else min(4 * drawn, BATCH)
-            bins = with_target(self.model, sample_features(self.model, size, rng), rng)
-            kept += len(_first(self._kept(bins, rng)[0]))
+            kept += len(_first(self._checked(self._proposed(size, rng, MOST_ROWS + 1), rng)[0]))
             drawn += size
         return max(kept, 0.5) / drawn
 
-    def _kept(self, bins: Bins, rng: np.random.Generator) -> tuple[Bins, dict[str, pa.Array]]:
-        """The rows that meet the conditions on the target and on values, and the values that were drawn to tell."""
-        if self.keep is not None and self.model.target is not None:
+    def _proposed(self, rows: int, rng: np.random.Generator, most: int) -> Bins:
+        """Those of so many drawn rows that meet the condition on the target, in random order."""
+        if self.tilt is not None and self.keep is not None:
+            bins = self.tilt.draw(rows, rng)
+            chance = np.full(len(_first(bins)), self.keep[self.tilt.wanted])
+        else:
+            bins = sample_rows(self.model, rows, rng, total=most)
+            if self.keep is None or self.model.target is None:
+                return bins
             chance = self.keep[bins[self.model.target]]
-            bins = _taken(bins, np.flatnonzero(rng.random(len(chance)) < chance))
+        return bins if chance.min(initial=1.0) >= 1 else _taken(bins, np.flatnonzero(rng.random(len(chance)) < chance))
+
+    def _checked(self, bins: Bins, rng: np.random.Generator) -> tuple[Bins, dict[str, pa.Array]]:
+        """The rows that meet the conditions on values, and the values that were drawn to tell."""
         known: dict[str, pa.Array] = {}
         for check in self.checks:
             base = (check.column.minus,) if check.column.minus else ()
@@ -176,8 +185,9 @@ def conditioned(model: MarginalModel, conditions: Sequence[Allowed], rng: np.ran
     share = float(weights.sum() / model.weights.sum(dtype=np.float64))
     under = replace(model, weights=weights / weights.sum() if share > 0 else model.weights, tables=tables)
     made = Conditioned(under, replace(model, inside=inside), keep, tuple(conditions), share)
+    made = replace(made, tilt=_tilt(under, keep))
     rate = made.acceptance(rng) if share * model.rows >= LEAST_ROWS else 1.0
-    share *= rate
+    share *= rate * (1.0 if made.tilt is None else made.tilt.mass)
     if share * model.rows < LEAST_ROWS:
         names = ", ".join(c.column.name for c in conditions)
         raise InputError(
@@ -186,6 +196,14 @@ def conditioned(model: MarginalModel, conditions: Sequence[Allowed], rng: np.ran
             key="where", remedy="Widen a range, allow more values, or leave a condition out.",
         )  # fmt: skip
     return replace(made, share=share, rate=rate)
+
+
+def _tilt(model: MarginalModel, keep: np.ndarray | None) -> Tilt | None:
+    """A tilted proposal, where one class alone is wanted and the proposal needs fewer draws: its mass tells exactly how many."""
+    if keep is None or model.given_features is None or np.count_nonzero(keep) != 1:
+        return None
+    made = tilted(model, model.given_features, int(np.flatnonzero(keep)[0]))
+    return made if made.mass < WORTH else None
 
 
 def _cut(model: MarginalModel, condition: Allowed) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from synth_assets.synthesis.marginals.sample import sample_table
 from synth_assets.synthesis.marginals.strata import AskedRows, Stratum, quotas, strata_of, topped_up
 from synth_assets.synthesis.marginals.target_model import Interaction, TargetModel
 from synth_assets.synthesis.marginals.terms import allowed
+from synth_assets.synthesis.marginals.tilted import tilted
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
 
 ROWS = 60_000
@@ -196,6 +197,45 @@ def test_a_rare_class_of_the_target_is_found() -> None:
     kept = reference[reference["ill"].isna()]
     assert len(kept) > 150
     assert distance(frame, kept, ("sex", "age")) < 0.15
+
+
+def every_row(made: MarginalModel) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Every combination of bins of the features, and its probability."""
+    sizes = [len(t) for t in made.tables.values()]
+    codes = np.indices(sizes).reshape(len(sizes), -1)
+    bins = dict(zip(made.tables, codes, strict=True))
+    share = np.ones((codes.shape[1], len(made.weights))) * made.weights.astype(float)
+    for name, code in bins.items():
+        share *= made.tables[name].astype(float)[code]
+    return bins, share.sum(axis=1)
+
+
+@pytest.mark.parametrize("rare", [-7.0, -1.0, 4.0])
+def test_a_tilted_proposal_bounds_the_class_everywhere_and_its_mass_is_exact(rare: float) -> None:
+    made = model(rare=rare)
+    given = made.given_features
+    assert given is not None
+    bins, share = every_row(made)
+    chance = given.probabilities(bins)
+    for wanted in range(3):
+        tilt = tilted(made, given, wanted)
+        bound = tilt.constant + sum(v[bins[n]] for n, v in tilt.bound.items())
+        assert (np.log(chance[:, wanted]) <= bound + 1e-9).all()
+        assert tilt.mass == pytest.approx((share * np.exp(bound)).sum(), rel=1e-5)
+        _, drawn = every_row(tilt.model)
+        assert drawn == pytest.approx(share * np.exp(bound) / tilt.mass, rel=1e-3, abs=1e-12)
+        kept = len(tilt.draw(40_000, np.random.default_rng(1))["ill"]) / 40_000
+        assert kept * tilt.mass == pytest.approx((share * chance[:, wanted]).sum(), rel=0.1)
+
+
+def test_a_rare_class_is_drawn_by_a_tilted_proposal_and_a_frequent_one_is_not() -> None:
+    rng = np.random.default_rng(0)
+    made = model(rare=-7.0, rows=50_000)
+    (rare,) = strata_of(made, checked_asked({"ill": None}, None), NAMES, rng)
+    (frequent,) = strata_of(made, checked_asked({"ill": False}, None), NAMES, rng)
+    assert rare.rows.tilt is not None
+    assert frequent.rows.tilt is None
+    assert rare.rows.rate > 20 * rare.rows.share  # draws that plain rejection would need for each that it needs
 
 
 # class shares
