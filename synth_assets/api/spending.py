@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import settings_of
-from synth_assets.errors import InputError
 from synth_assets.storage.artifacts import Zone
 
 if TYPE_CHECKING:
@@ -26,27 +27,39 @@ def open_budget(home: Path | None = None) -> BudgetLedger:
     return BudgetLedger(open_ledger_store(settings_of(home).ledger_location))
 
 
-def reports_of_releases(home: Path) -> dict[str, PrivacyReport]:
-    """The privacy reports of this home's releases, by `dataset/asset/content hash`. A release zone on S3 is not looked at.
+@dataclass(frozen=True)
+class ReleaseReports:
+    """The privacy reports of a home's releases.
 
-    Raises:
-        InputError: a report cannot be read.
+    Attributes:
+        reports: By `dataset/asset/content hash`.
+        unreadable: Those that are not what a release has written.
+        heads: Heads of the ledger that any of them names: what the ledger must still hold.
     """
+
+    reports: dict[str, PrivacyReport]
+    unreadable: tuple[str, ...]
+    heads: tuple[str, ...]
+
+
+def reports_of_releases(home: Path) -> ReleaseReports:
+    """The privacy reports of this home's releases. A release zone on S3 is not looked at: give its heads by hand."""
     from pydantic import ValidationError
 
     from synth_assets.privacy.report import PrivacyReport
 
-    zone, found = settings_of(home).var / Zone.RELEASE, {}
+    zone = settings_of(home).var / Zone.RELEASE
+    found: dict[str, PrivacyReport] = {}
+    unreadable, heads = [], set()
     for path in sorted(zone.glob("*/*/*/privacy.json")):
         dataset, asset, content = path.relative_to(zone).parts[:3]
+        name, text = f"{dataset}/{asset}/{content[:12]}", path.read_text(errors="replace")
+        heads |= set(re.findall(r'"ledger_head": *"([0-9a-f]{64})"', text))
         try:
-            found[f"{dataset}/{asset}/{content[:12]}"] = PrivacyReport.model_validate_json(path.read_text())
+            found[name] = PrivacyReport.model_validate_json(text)
         except ValidationError:
-            raise InputError(
-                "a privacy report is not what a release has written.", file=str(path),
-                remedy="Find out who changed it, and bring it back from a backup.",
-            ) from None  # fmt: skip
-    return found
+            unreadable.append(name)
+    return ReleaseReports(found, tuple(unreadable), tuple(sorted(heads)))
 
 
 def has_ledger(home: Path) -> bool:

@@ -80,8 +80,8 @@ def _verify(home: Path, given: list[str], *, as_json: bool) -> int:
     """The verdict on the ledger and on every release; reports of releases are compared without being asked for."""
     from synth_assets.api.spending import has_ledger, open_budget, reports_of_releases
 
-    reports = reports_of_releases(home)
-    kept = sorted({r.ledger_head for r in reports.values() if r.ledger_head})
+    found = reports_of_releases(home)
+    kept = found.heads
     if not has_ledger(home):
         if given or kept:
             raise ConfigError(
@@ -92,7 +92,8 @@ def _verify(home: Path, given: list[str], *, as_json: bool) -> int:
         return 0
     ledger = open_budget(home)
     verdict = ledger.verify([*given, *kept])
-    releases = ledger.audit(reports) if verdict.broken is None else ()  # rows that cannot be read say nothing
+    releases = ledger.audit(found.reports) if verdict.broken is None else ()  # rows that cannot be read say nothing
+    releases += tuple(_unreadable(name) for name in found.unreadable)
     if as_json:
         emit_json({**verdict.model_dump(mode="json"), "releases": releases})
     else:
@@ -115,6 +116,13 @@ def _show_verdict(verdict: LedgerVerdict, *, anchored: bool) -> None:
         show(
             "No head was kept elsewhere: that rows are missing at the end, or that all was written anew, is not excluded."
         )
+
+
+def _unreadable(name: str) -> ReleaseVerdict:
+    from synth_assets.privacy.records import ReleaseVerdict
+
+    why = "its privacy report is not what a release has written"
+    return ReleaseVerdict(release=name, population="", state="unknown", agrees=False, reason=why)
 
 
 def _show_releases(releases: tuple[ReleaseVerdict, ...]) -> None:

@@ -332,7 +332,7 @@ class ReleaseVerdict(Record):
         reservation_id: Of the ledger; None where the ledger does not know the release.
         state: Of the reservation, or its outcome.
         at: When it last changed, UTC.
-        delta: Of all numbers: the report's, else the budget's.
+        delta: Of all numbers: the report's, else the budget's; None where the report cannot be read.
         epsilon: What its events cost by the primary accountant; None where that cannot be said.
         second_lower: Lower bound of the second accountant.
         second_upper: Its upper bound.
@@ -347,7 +347,7 @@ class ReleaseVerdict(Record):
     reservation_id: str | None = None
     state: str
     at: str = ""
-    delta: float = Field(gt=0, lt=1)
+    delta: float | None = Field(default=None, gt=0, lt=1)
     epsilon: float | None = None
     second_lower: float | None = None
     second_upper: float | None = None
