@@ -118,6 +118,10 @@ def _print_privacy(made: Synthesis, home: Path) -> None:
         from synth_assets.privacy.empirical.words import bound_words
 
         show(f"Empirical check: epsilon is {bound_words(privacy.empirical)}.")
+    if privacy.canaries:
+        from synth_assets.privacy.empirical.words import canary_words
+
+        show(f"Canaries: {canary_words(privacy.canaries)}.")
     paid = f"{made.spent:.4g} charged" if made.spent else "nothing charged, the stored measurement was used again"
     show(
         f"Budget: {paid}; population {privacy.population} has {privacy.budget_left:.4g} of {privacy.budget_epsilon:.4g} left ({home})."

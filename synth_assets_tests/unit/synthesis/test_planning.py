@@ -123,14 +123,15 @@ def test_what_was_not_declared_is_listed_as_an_input_without_privacy() -> None:
     assert told(config()).non_dp_inputs == ("visits.ward: kind category (string) was inferred",)
 
 
-def test_a_network_is_planned_with_its_tables_and_its_steps() -> None:
+@pytest.mark.parametrize("name", ["dp_tvae", "dp_ctgan"])
+def test_a_network_is_planned_with_its_tables_and_its_steps(name: str) -> None:
     one = {
         "name": "people",
         "source": {"path": "gone.csv"},
         "primary_key": "id",
         "columns": {"age": {"kind": "number", "lower": 0, "upper": 100}, "ill": {"categories": ["0", "1"]}},
         "target": "ill",
-        "synthesizers": [{"name": "dp_tvae", "epsilon": 2, "training": {"steps": 40, "sampling_rate": 0.05}}],
+        "synthesizers": [{"name": name, "epsilon": 2, "training": {"steps": 40, "sampling_rate": 0.05}}],
     }
     dataset = DatasetConfig.model_validate(one)
     found = told(dataset)
