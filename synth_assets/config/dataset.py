@@ -174,7 +174,7 @@ class TrainingConfig(Config):
         default=None,
         ge=1,
         le=100_000,
-        description="Steps of DP-SGD: 60; without a warm start 200 for dp_tvae, 300 for dp_ctgan.",
+        description="Steps of DP-SGD: 60; without a warm start 200 for dp_tvae, 1000 for dp_ctgan.",
     )
     sampling_rate: float = Field(default=0.1, gt=0, le=1, description="Chance of a unit of privacy to be in a step.")
     clip: float = Field(default=1.0, gt=0, le=1000, description="Bound of a unit's gradient in L2 norm.")

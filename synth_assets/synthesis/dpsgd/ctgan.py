@@ -5,7 +5,7 @@ drawn from the generator (network.py). The generator learns from the critic and 
 
 Sources: Xu, Skoularidou, Cuesta-Infante, Veeramachaneni, "Modeling Tabular Data using Conditional GAN", 2019 (CTGAN); Xie, Lin, Wang,
 Wang, Zhou, "Differentially Private Generative Adversarial Network", 2018 (noise on the discriminator alone); Bie, Kamath, Zhang,
-"Private GANs, Revisited", 2023 (large batches, a discriminator that is ahead of the generator).
+"Private GANs, Revisited", 2023 (large batches, several discriminator steps for one of the generator).
 Changes of CTGAN: numbers are bins of noisy one-way tables; the condition is the declared target, drawn from its noisy shares, and never
 a column picked by the rows; no packs of rows (one row would be in a gradient with nine others), no batch normalisation; the slope
 penalty is taken at made-up rows, which are public, and not between them and real ones.
@@ -145,7 +145,7 @@ class Gan(Network):
         return learn
 
     def descent(self, options: TrainingOptions, rng: np.random.Generator) -> Callable[[PrivateSteps], None]:
-        """A noisy step of the critic, then the generator's own; see `Network`."""
+        """A noisy step of the critic, and after some of them one of the generator; see `Network`."""
         import torch
 
         critic = torch.optim.Adam(self.private.parameters(), lr=options.rate, betas=BETAS)
@@ -155,7 +155,7 @@ class Gan(Network):
             steps.step(self.losses)
             self._against_fakes(self.gan.fakes, rng).backward()  # type: ignore[no-untyped-call]
             critic.step()
-            for _ in range(self.gan.generator_steps):
+            if steps.taken % self.gan.critic_steps == 0:
                 self._move(generator, self.gan.fakes, rng)
 
         return learn

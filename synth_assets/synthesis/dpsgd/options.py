@@ -24,7 +24,7 @@ class GanOptions(Record):
     Attributes:
         critic: Width of the critic's hidden layers: noise falls on each of its weights.
         generator_rate: Step size of the generator's Adam under DP-SGD; `TrainingOptions.rate` is the critic's.
-        generator_steps: Steps of the generator after each of the critic.
+        critic_steps: Steps of the critic for each of the generator under DP-SGD.
         fakes: Rows that the generator makes in each.
         penalty: Weight of the squared slope of the critic at made-up rows.
         average: Memory of the running average of the generator's weights, per step.
@@ -32,7 +32,7 @@ class GanOptions(Record):
 
     critic: int = Field(default=32, ge=1)
     generator_rate: float = Field(default=1e-3, gt=0)
-    generator_steps: int = Field(default=1, ge=1)
+    critic_steps: int = Field(default=1, ge=1)
     fakes: int = Field(default=1000, ge=1)
     penalty: float = Field(default=0.5, ge=0)
     average: float = Field(default=0.99, ge=0, lt=1)
@@ -89,7 +89,12 @@ DEFAULTS: Mapping[tuple[Method, bool], TrainingOptions] = {  # by method and war
         gan=GanOptions(critic=128, penalty=0.2, generator_rate=5e-5),
     ),
     ("dp_ctgan", False): TrainingOptions(
-        warm_start=False, share=SHARE_COLD, steps=300, rate=2e-3, latent=64, tilt_rounds=12, gan=GanOptions()
+        warm_start=False,
+        share=SHARE_COLD,
+        steps=1000,
+        rate=2e-3,
+        latent=64,
+        gan=GanOptions(critic_steps=5, generator_rate=2e-3, average=0.98),
     ),
 }
 
