@@ -1,4 +1,4 @@
-"""dp_tvae in the chain: charged by its own asset, reported, used again for nothing; a killed training is counted and leaves no model."""
+"""dp_tvae and dp_ctgan in the chain: charged by their own assets, reported, used again for nothing; a killed training is counted and leaves no model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 
 ROWS = 700
-MODEL = "model_dp_tvae"
+METHODS = ("dp_tvae", "dp_ctgan")
+MODELS = tuple(f"model_{method}" for method in METHODS)
 UNTIL_TRAINED = ["raw", "pii_classification", "split", "model"]
 HANG = """
 import sys, time
@@ -71,8 +72,10 @@ def people(home: Path, **changes: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a finished chain."""
-    home = people(tmp_path_factory.mktemp("trained") / "home")
+    """The home of a finished chain with both networks."""
+    training = {"warm_start": False, "steps": 6}
+    both = [{"name": method, "epsilon": 2, "training": training} for method in METHODS]
+    home = people(tmp_path_factory.mktemp("trained") / "home", synthesizers=both)
     done = chain.run(home, "people")
     assert done.exit_code == 0, (done.error, done.failed_checks)
     return home
@@ -80,41 +83,47 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_network_reads_the_split_and_is_the_only_asset_that_can_spend(trained: Path) -> None:
     graph = chain.definitions(trained).resolve_asset_graph()
-    key = dg.AssetKey(["people", MODEL])
-    assert {k.path[-1] for k in graph.get(key).parent_keys} == {"split"}
-    assert graph.get(key).tags["zone"] == "release"
+    for model in MODELS:
+        key = dg.AssetKey(["people", model])
+        assert {k.path[-1] for k in graph.get(key).parent_keys} == {"split"}
+        assert graph.get(key).tags["zone"] == "release"
     names = {k.path[-1] for k in graph.get_all_asset_keys()}
     assert "dp_measurements" not in names
     assert {
         n for n in names if "ledger" in graph.get(dg.AssetKey(["people", n])).assets_def.op.required_resource_keys
-    } == {MODEL}
+    } == set(MODELS)
     checks = {(c.asset_key.path[-1], c.name) for a in graph.assets_defs for c in a.check_specs if c.blocking}
-    assert {(MODEL, name) for name in ("budget", "accountant", "empirical", "canaries", "scan")} <= checks
-    assert {k.path[-1] for k in graph.get(dg.AssetKey(["people", "privacy_budget"])).parent_keys} == {MODEL}
+    names_of_checks = ("budget", "accountant", "empirical", "canaries", "scan")
+    assert {(model, name) for model in MODELS for name in names_of_checks} <= checks
+    assert {k.path[-1] for k in graph.get(dg.AssetKey(["people", "privacy_budget"])).parent_keys} == set(MODELS)
 
 
 def test_the_training_is_charged_once_and_reported(trained: Path) -> None:
     status = open_budget(trained).status("people")
-    assert [(r.label, r.outcome) for r in status.releases] == [(f"people/{MODEL}", "done")]
+    assert sorted((r.label, r.outcome) for r in status.releases) == sorted((f"people/{m}", "done") for m in MODELS)
     store = chain.store(trained)
-    folder = store.path(store.current(Zone.RELEASE, "people", MODEL))
-    privacy = json.loads((folder / "privacy.json").read_text())
-    assert privacy["mechanism"] == "dp_tvae"
-    assert 1.98 < privacy["spent"]["epsilon"] <= 2
-    assert {e["kind"] for e in privacy["events"]} == {"gaussian", "sampled_gaussian"}
+    for method, model in zip(METHODS, MODELS, strict=True):
+        folder = store.path(store.current(Zone.RELEASE, "people", model))
+        privacy = json.loads((folder / "privacy.json").read_text())
+        assert privacy["mechanism"] == method
+        assert 1.98 < privacy["spent"]["epsilon"] <= 2
+        assert {e["kind"] for e in privacy["events"]} == {"gaussian", "sampled_gaussian"}
+        assert [a["scored_on"] for a in privacy["canaries"]] == ["noisy gradients", "sample"]
     report = store.path(store.current(Zone.RELEASE, "people", "report"))
     html = next(report.glob("*.html")).read_text()
-    assert "dp_tvae was trained from noisy counts and noisy gradients alone" in html
+    for method in METHODS:
+        assert f"{method} was trained from noisy counts and noisy gradients alone" in html
     assert "Opacus, privacy random variables" in html
     again = chain.run(trained, "people", stages=["model", "synthetic"])
     assert again.exit_code == 0
-    assert again.assets[MODEL].reused
-    assert len(open_budget(trained).status("people").releases) == 1
+    assert all(again.assets[model].reused for model in MODELS)
+    assert len(open_budget(trained).status("people").releases) == 2
 
 
-def test_the_synthetic_table_is_whole(trained: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_the_synthetic_table_is_whole(trained: Path, method: str) -> None:
     store = chain.store(trained)
-    folder = store.path(store.current(Zone.RESTRICTED, "people", "synthetic_dp_tvae_people"))
+    folder = store.path(store.current(Zone.RESTRICTED, "people", f"synthetic_{method}_people"))
     made = pq.read_table(sorted(folder.glob("part-*.parquet")))
     assert made.column_names == ["person_id", "age", "sex", "ill"]
     assert 300 < made.num_rows < 560  # about 0.6 of the rows
@@ -122,7 +131,7 @@ def test_the_synthetic_table_is_whole(trained: Path) -> None:
     assert len(set(made["person_id"].to_pylist())) == made.num_rows
 
 
-@pytest.mark.parametrize("method", ["dp_tvae", "dp_ctgan"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_killed_training_is_counted_in_full_and_leaves_no_model(tmp_path: Path, method: str) -> None:
     training = {"warm_start": False, "steps": 6}
     home = people(tmp_path / "home", synthesizers=[{"name": method, "epsilon": 2, "training": training}])
