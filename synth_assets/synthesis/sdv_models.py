@@ -98,7 +98,7 @@ class _TableByTable:
 
         if len(frame) == 0:
             raise InputError(f"table {spec.name!r} has no row with a parent to learn from.")
-        if len(frame) > MAX_FIT_ROWS and not self.wide:
+        if len(frame) > MAX_FIT_ROWS:
             frame = frame.sample(MAX_FIT_ROWS).reset_index(drop=True)
         if not len(frame.columns):
             frame = pd.DataFrame({"_rows": np.arange(len(frame)) % 2})

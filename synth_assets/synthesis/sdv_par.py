@@ -122,7 +122,7 @@ class Par:
             "own": own,
             "fixed": list(learned.fixed.columns),
             "codes": codes,
-            "entities": len(learned.fixed),
+            "entities": len(present) if key is None else len(learned.fixed),
             "empty": 1 - len(present) / len(learned.fixed),
             "mean_rows": len(learned.entity) / len(present),
             "tables": {

@@ -29,7 +29,7 @@ FORMAT_VERSION = 1
 RECORD, STATE, ARRAYS = "model.json", "state.json", "state.safetensors"
 REMEDY = "Train the model again."
 PACKAGES = ("sdv", "rdt", "ctgan", "copulas", "deepecho")
-TRUSTED = (*(f"{p}." for p in PACKAGES), "sklearn.mixture.", "torch.nn.modules.", "copulas.univariate.")
+TRUSTED = (*(f"{p}." for p in PACKAGES), "sklearn.mixture.", "torch.nn.modules.")
 PLAIN_TYPES = {t.__name__: t for t in (int, float, str, bool, object, dict, list, set, tuple)}
 LEFT_BEHIND: Mapping[
     str, Any
@@ -319,8 +319,10 @@ class _Reader:
         return _class_of(stored["v"])
 
     def _read_method(self, stored: dict[str, Any]) -> Any:
-        owner = self.read(stored["of"])
-        return getattr(owner, stored["v"])
+        found = getattr(self.read(stored["of"]), stored["v"], None)
+        if not isinstance(found, MethodType):
+            raise InputError("the model names a method that its object does not have.", remedy=REMEDY)
+        return found
 
     def _read_ref(self, stored: dict[str, Any]) -> Any:
         return self.made[stored["v"]]

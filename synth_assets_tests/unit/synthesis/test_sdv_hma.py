@@ -170,6 +170,15 @@ def test_the_report_hears_how_far_it_is(hma, spec):
     assert heard[0].startswith("training hma: part 1 of ")
 
 
+def test_of_more_parents_than_can_be_learned_a_choice_is_with_all_their_children(hma, spec, monkeypatch, tmp_path):
+    from synth_assets.synthesis import sdv_hma
+
+    monkeypatch.setattr(sdv_hma, "MOST_ROOTS", 25)
+    folders = hma.fit(spec, seed=1).sample(rows=None, seed=1, out=tmp_path)
+    assert len(pd.read_parquet(folders["person"])) == PEOPLE
+    assert len(pd.read_parquet(folders["visit"])) > PEOPLE
+
+
 def test_a_child_table_without_a_column_of_its_own_is_counted(hma, spec, tmp_path):
     bare = spec.table("visit").model_copy(update={"columns": (), "orders": ()})
     tables = tuple(bare if t.name == "visit" else t for t in spec.tables)

@@ -281,6 +281,21 @@ def test_a_file_that_names_a_foreign_class_makes_nothing(saved):
         synthesizer("tvae").load(saved)
 
 
+def test_a_method_that_an_object_does_not_have_is_refused():
+    from synth_assets.synthesis.sdv_state import _Reader
+
+    with pytest.raises(InputError, match="a method that its object does not have"):
+        _Reader({}).read({"t": "method", "of": {"n": 0, "t": "dict", "v": []}, "v": "__class__"})
+
+
+def test_of_more_rows_than_are_learned_a_choice_is(monkeypatch, spec, tmp_path):
+    from synth_assets.synthesis import sdv_models
+
+    monkeypatch.setattr(sdv_models, "MAX_FIT_ROWS", 20)
+    made = synthesizer("tvae", epochs=1).fit(spec, seed=1).sample(rows=None, seed=1, out=tmp_path)
+    assert pq.read_table(made["stay"]).num_rows == ROWS
+
+
 def test_an_object_that_only_pickle_could_store_is_refused(tmp_path):
     from synth_assets.synthesis.sdv_state import save_state
 

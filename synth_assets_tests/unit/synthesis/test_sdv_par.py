@@ -182,6 +182,14 @@ def test_training_again_with_the_same_seed_gives_the_same_model(par, alone, made
     assert pq.read_table(again["diary"]).equals(made["alone"]["diary"])
 
 
+def test_of_more_entities_than_can_be_learned_a_choice_is(par, alone, monkeypatch, tmp_path):
+    from synth_assets.synthesis import sdv_par
+
+    monkeypatch.setattr(sdv_par, "MOST_ENTITIES", 5)
+    frame = pq.read_table(par.fit(alone, seed=1).sample(rows=None, seed=1, out=tmp_path)["diary"]).to_pandas()
+    assert frame.person.nunique() == PEOPLE
+
+
 def test_the_report_hears_epochs(par, alone):
     heard = []
     par.fit(alone, seed=1, report=lambda what, fraction: heard.append((what, fraction)))
