@@ -16,7 +16,8 @@ import pyarrow as pa
 from synth_assets.errors import InputError
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.polish import MOST_ROWS
-from synth_assets.synthesis.marginals.sample import decode, finest_step, sample_rows
+from synth_assets.synthesis.marginals.rounding import finest_step
+from synth_assets.synthesis.marginals.sample import decode, sample_rows
 from synth_assets.synthesis.marginals.terms import Allowed, allowed
 from synth_assets.synthesis.marginals.tilted import Tilt, tilted
 
@@ -64,7 +65,8 @@ class Conditioned:
     Attributes:
         model: The mixture given the conditions on features: components by their posterior, bins outside the conditions without mass.
             It is a mixture of products again, so its rows are drawn as any other's.
-        speller: The model itself, with the cells outside the conditions left out of their bins.
+        source: The model itself; it says how values lie inside a cell.
+        speller: The same with the cells outside the conditions left out of their bins.
         keep: Probability to keep a drawn row by the class of its target, shape (classes,); None where the target is free.
         conditions: All of them.
         share: Probability of the conditions under the model.
@@ -73,6 +75,7 @@ class Conditioned:
     """
 
     model: MarginalModel
+    source: MarginalModel
     speller: MarginalModel
     keep: np.ndarray | None
     conditions: tuple[Allowed, ...]
@@ -103,7 +106,7 @@ class Conditioned:
         """
         if not self.rejects:
             bins = sample_rows(self.model, rows, rng, total=total)
-            return bins, decode(self.speller, bins, rng, only=columns)
+            return bins, decode(self.speller, bins, rng, only=columns, shape=self.source)
         parts: list[Bins] = []
         values: list[pa.Table] = []
         have = 0
@@ -115,7 +118,7 @@ class Conditioned:
             bins = {n: b[:taken] for n, b in bins.items()}
             known = {n: v.slice(0, taken) for n, v in known.items()}
             parts.append(bins)
-            values.append(decode(self.speller, bins, rng, only=columns, known=known))
+            values.append(decode(self.speller, bins, rng, only=columns, known=known, shape=self.source))
             have += taken
         return {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}, pa.concat_tables(values)
 
@@ -148,7 +151,7 @@ class Conditioned:
         for check in self.checks:
             base = (check.column.minus,) if check.column.minus else ()
             names = [n for n in (*base, check.column.name) if n not in known]
-            made = decode(self.speller, bins, rng, only=names, known=known)
+            made = decode(self.speller, bins, rng, only=names, known=known, shape=self.source)
             known |= {n: made.column(n).combine_chunks() for n in names}
             rows = np.flatnonzero(check.met(known[check.column.name]))
             if len(rows) < len(_first(bins)):
@@ -184,7 +187,7 @@ def conditioned(model: MarginalModel, conditions: Sequence[Allowed], rng: np.ran
         weights = weights * mass
     share = float(weights.sum() / model.weights.sum(dtype=np.float64))
     under = replace(model, weights=weights / weights.sum() if share > 0 else model.weights, tables=tables)
-    made = Conditioned(under, replace(model, inside=inside), keep, tuple(conditions), share)
+    made = Conditioned(under, model, replace(model, inside=inside), keep, tuple(conditions), share)
     made = replace(made, tilt=_tilt(under, keep))
     rate = made.acceptance(rng) if share * model.rows >= LEAST_ROWS else 1.0
     share *= rate * (1.0 if made.tilt is None else made.tilt.mass)

@@ -69,14 +69,20 @@ def _inverse(table: np.ndarray, starts: np.ndarray, rng: np.random.Generator) ->
     """Bins of rows that stand in blocks of one component each, stratified within each block."""
     size = np.diff(starts)
     component = np.repeat(np.arange(len(size)), size)
-    return _search(np.cumsum(table.astype(np.float64), axis=0).T, component, stratified(component, size, rng))
+    return inverse(cumulative(table), component, stratified(component, size, rng))
 
 
-def _search(cumulative: np.ndarray, row: np.ndarray, u: np.ndarray) -> np.ndarray:
+def cumulative(table: np.ndarray) -> np.ndarray:
+    """Cumulative distribution of the bins in every component, shape (components, bins), from a table of shape (bins, components)."""
+    out: np.ndarray = np.cumsum(table.astype(np.float64), axis=0).T
+    return out
+
+
+def inverse(weights: np.ndarray, row: np.ndarray, u: np.ndarray) -> np.ndarray:
     """The entry of its row of cumulative weights in which each u of [0, 1) falls; one search for all: row r occupies [r, r + 1)."""
-    last = cumulative.shape[1] - 1
-    scale = np.maximum(cumulative[:, -1:], 1e-300)
-    flat = (np.minimum(cumulative / scale, 1.0) + np.arange(len(cumulative))[:, None]).ravel()
+    last = weights.shape[1] - 1
+    scale = np.maximum(weights[:, -1:], 1e-300)
+    flat = (np.minimum(weights / scale, 1.0) + np.arange(len(weights))[:, None]).ravel()
     found = np.searchsorted(flat, row + np.minimum(u, 1 - 1e-9), side="right")
     out: np.ndarray = np.clip(found - row * (last + 1), 0, last)
     return out
@@ -125,10 +131,10 @@ def _posterior_draw(
     step = max(1, CONDITION_CELLS // len(model.weights))
     for first in range(0, len(distinct), step):
         some = distinct[first : first + step]
-        cumulative = np.cumsum(posterior(model, {n: some[:, i] for i, n in enumerate(names)}), axis=1)
+        chances = np.cumsum(posterior(model, {n: some[:, i] for i, n in enumerate(names)}), axis=1)
         begin = int(ends[first - 1]) if first else 0
         rows_here = order[begin : int(ends[min(first + step, len(distinct)) - 1])]
         group = where.ravel()[rows_here] - first
         u = stratified(group, np.bincount(group, minlength=len(some)), rng)
-        out[rows_here] = _search(cumulative, group, u)
+        out[rows_here] = inverse(chances, group, u)
     return out

@@ -56,6 +56,11 @@ class ColumnCells(Record):
         return self.value_cells + 1 + self.open
 
     @property
+    def special_units(self) -> tuple[int, ...]:
+        """Values that say nothing about roundness: both bounds and 0."""
+        return (self.edges[0], 0, self.edges[-1] - 1)
+
+    @property
     def is_wide(self) -> bool:
         """Whether the column has a second, coarser one-way table."""
         return self.kind != "category" and self.value_cells > NARROW_CELLS and not self.given

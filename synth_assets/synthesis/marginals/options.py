@@ -69,6 +69,6 @@ class MarginalOptions(Record):
     entropy: float = 1000.0
     stage_steps: int = 200
     warm_steps: int = 60
-    final_steps: int = 900
+    final_steps: int = 650
     target_rows: int = 20_000
     interaction_scale: float = Field(default=0.07, gt=0)

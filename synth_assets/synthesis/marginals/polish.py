@@ -1,8 +1,8 @@
-"""Polish: bring the tables of a finite sample close to those of the model, by exchanging values between rows of one component.
+"""Polish: bring the tables of a finite sample close to those of the model, by drawing values of some rows anew.
 
-What belongs here: exchanges. What does not: the model's probabilities (mixture.py), the draw (sample.py). Within a component the
-columns are independent, so a row with an exchanged value is as likely as before; only the joint draw is less random. Nothing but the
-model is read: free post-processing. Derivation and effect: docs/mechanisms/dp_marginals.md, "Polish".
+What belongs here: new draws. What does not: the model's probabilities (mixture.py), the first draw (sample.py). A row stays in its
+component, and a new value comes from that component's own distribution, so it is as plausible as the old one; only the joint draw is
+less random. Nothing but the model is read: free post-processing. Derivation and effect: docs/mechanisms/dp_marginals.md, "Polish".
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from synth_assets.synthesis.marginals.features import cumulative, inverse
 from synth_assets.synthesis.marginals.model import MarginalModel
 
 MOST_ROWS = 100_000
-WORK = 150_000_000
-MOST_SWEEPS = 20
-LEAST_SWEEPS = 3
+WORK = 80_000_000
+MOST_SWEEPS = 80
+LEAST_SWEEPS = 12
 PARTNERS = 32
-TRIED = (0.6, 0.04)
+DRAWN = (0.1, 0.003)
 
 
 def polish(
     model: MarginalModel, bins: Mapping[str, np.ndarray], component: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Exchange values of the features within components until the pair tables are close to the model's.
+    """Draw values of the features anew within their components where that brings the pair tables closer to the model's.
 
-    One sweep visits every column: rows of a component are paired at random, and a pair exchanges its values where that lowers the
-    squared distance, each cell in units of its sampling variance, of the column's tables with its partners. Exchanges of one visit do
-    not know of each other, so only a share of them is tried, which falls from sweep to sweep.
+    One sweep visits every column: a share of the rows draw another value from their component, and keep it where that lowers the
+    squared distance, each cell in units of its sampling variance, of the column's tables with its partners. Draws of one visit do
+    not know of each other, so only a few are made at once, fewer from sweep to sweep.
 
     Args:
         model: The model that the rows were drawn from.
@@ -37,16 +38,16 @@ def polish(
         rng: Source of randomness.
 
     Returns:
-        The bins; one-way tables, and tables of one column with the component, are those of the input.
+        The bins of the same features; every row has values that its component allows.
     """
     names = [name for name in model.tables if len(model.tables[name]) > 1]
-    rows = len(component)
     partners = min(len(names) - 1, PARTNERS)
-    sweeps = min(MOST_SWEEPS, WORK // max(1, rows * len(names) * partners))
+    drawn = len(component) * len(names) * partners * float(np.mean(np.geomspace(*DRAWN, MOST_SWEEPS)))
+    sweeps = min(MOST_SWEEPS, int(WORK // max(1.0, drawn)))
     if partners < 1 or sweeps < LEAST_SWEEPS:
         return dict(bins)
     state = _Polish(model, names, bins, component, partners)
-    for share in np.geomspace(*TRIED, sweeps):
+    for share in np.geomspace(*DRAWN, sweeps):
         for column in rng.permutation(len(names)):
             state.visit(int(column), float(share), rng)
     return {**bins, **state.bins()}
@@ -74,6 +75,7 @@ class _Polish:
         weights = np.bincount(component, minlength=probabilities.shape[1]).astype(np.float64)
         expected = (probabilities * weights) @ probabilities.T
         mass = probabilities @ weights
+        self.cumulative = [cumulative(model.tables[n]) for n in names]
         self.scale = (1 / (expected + 1)).astype(np.float32)
         self.away = -expected
         self.partners = [self._closest(i, expected, mass / max(len(component), 1), partners) for i in range(len(names))]
@@ -99,35 +101,27 @@ class _Polish:
         return np.bincount(index, minlength=size * self.total).reshape(size, self.total).astype(np.float64)
 
     def visit(self, column: int, share: float, rng: np.random.Generator) -> None:
-        """Pair the rows of each component at random and exchange the values of one column where that helps."""
-        order = np.lexsort((rng.random(len(self.component)), self.component))
-        first, second = order[: len(order) // 2 * 2 : 2], order[1::2]
-        apart = self.codes[first, column] != self.codes[second, column]
-        tried = (self.component[first] == self.component[second]) & apart & (rng.random(len(first)) < share)
-        first, second = first[tried], second[tried]
-        better = self._change(column, first, second) < 0
-        first, second = first[better], second[better]
-        both = np.concatenate([first, second])
-        before = self._count(column, self.codes[both], self.partners[column])
-        self.codes[first, column], self.codes[second, column] = (
-            self.codes[second, column],
-            self.codes[first, column],
-        )
-        moved = self._count(column, self.codes[both], self.partners[column]) - before
+        """Draw the value of a share of the rows anew from their component, and keep it where that helps."""
+        rows = np.flatnonzero(rng.random(len(self.component)) < share)
+        drawn = inverse(self.cumulative[column], self.component[rows], rng.random(len(rows)))
+        new = drawn.astype(np.int32) + np.int32(self.offsets[column])
+        better = self._change(column, rows, new) < 0
+        rows, new = rows[better], new[better]
+        before = self._count(column, self.codes[rows], self.partners[column])
+        self.codes[rows, column] = new
+        moved = self._count(column, self.codes[rows], self.partners[column]) - before
         here = self._rows(column)
         self.away[here] += moved
         self.away[:, here] += moved.T
 
-    def _change(self, column: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """How the squared distance changes if each pair of rows exchanges its values, every pair on its own."""
-        partners = self.partners[column]
-        here = self._rows(column)
+    def _change(self, column: int, rows: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """How the squared distance changes if each row takes its new code, every row on its own; 0 where it is the old one."""
+        here, start = self._rows(column), self.offsets[column]
         away, scale = self.away[here].astype(np.float32), self.scale[here]
-        more, less = scale * (2 * away + 1), scale * (1 - 2 * away)
-        x, y = (self.codes[r, column, None] - self.offsets[column] for r in (first, second))
-        at_first, at_second = self.codes[first][:, partners], self.codes[second][:, partners]
-        change = more[y, at_first] + more[x, at_second] + less[x, at_first] + less[y, at_second]
-        out: np.ndarray = np.where(at_first != at_second, change, 0.0).sum(axis=1)
+        old, others = self.codes[rows, column], self.codes[rows][:, self.partners[column]]
+        joined = (scale * (2 * away + 1))[new[:, None] - start, others]
+        left = (scale * (1 - 2 * away))[old[:, None] - start, others]
+        out: np.ndarray = np.where(new != old, (joined + left).sum(axis=1), 0.0)
         return out
 
     def bins(self) -> dict[str, np.ndarray]:

@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth_assets.synthesis.marginals.binning import number_scale, signed_exp, signed_log
 from synth_assets.synthesis.marginals.conditions import sample_given_target, with_target
+from synth_assets.synthesis.marginals.coupling import coupling, positions
+from synth_assets.synthesis.marginals.density import units_at
 from synth_assets.synthesis.marginals.features import components, sample_features, stratified
 from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.polish import MOST_ROWS, polish
-
-DEFAULT_DECIMALS = 2
+from synth_assets.synthesis.marginals.rounding import rounded, step_shares
 
 
 def sample_bins(
@@ -49,7 +49,14 @@ def sample_bins(
 
 
 def values(
-    model: MarginalModel, name: str, bins: np.ndarray, rng: np.random.Generator, *, base: pa.Array | None = None
+    model: MarginalModel,
+    name: str,
+    bins: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    base: pa.Array | None = None,
+    position: np.ndarray | None = None,
+    shape: MarginalModel | None = None,
 ) -> pa.Array:
     """Values of one column for the bins of its rows, in the column's type.
 
@@ -59,42 +66,59 @@ def values(
         bins: Bin per row.
         rng: Source of randomness.
         base: Values of the column that this one is the difference to, where there is one.
+        position: Place of each row's value inside its bin, uniform on [0, 1) within every bin; drawn when None.
+        shape: Model whose cells say how values lie inside a cell; `model` when None.
     """
     column = model.column(name)
     if column.kind == "category":
-        return _categories(column, model, _cells(model.group[name], model.inside[name], bins, rng), rng)
-    units, missing = units_of(model, name, bins, rng)
+        cells, _ = _cells(model.group[name], model.inside[name], bins, rng, position)
+        return _categories(column, model, cells, rng)
+    units, missing = units_of(model, name, bins, rng, position=position, shape=shape)
     return spelled(column, units, missing, base)
 
 
 def units_of(
-    model: MarginalModel, name: str, bins: np.ndarray, rng: np.random.Generator
+    model: MarginalModel,
+    name: str,
+    bins: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    position: np.ndarray | None = None,
+    shape: MarginalModel | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whole units (days, seconds, 10^-decimals) of a numeric column for the bins of its rows, and where it is missing."""
+    """Whole units (days, seconds, 10^-decimals) of a numeric column for the bins of its rows, and where it is missing.
+
+    The arguments are those of `values`.
+    """
     column = model.column(name)
-    cells = _cells(model.group[name], model.inside[name], bins, rng)
-    units = _units(column, model.roundness.get(name), np.minimum(cells, column.value_cells - 1), rng)
-    return units, cells >= column.value_cells
+    cells, place = _cells(model.group[name], model.inside[name], bins, rng, position)
+    missing = cells >= column.value_cells
+    cells = np.minimum(cells, column.value_cells - 1)
+    mass = _cell_mass(shape or model, name)[: column.value_cells]
+    units = units_at(column, cells, place, mass)
+    if column.steps:
+        units = rounded(column, step_shares(column, model.roundness.get(name)), mass, units, cells, rng)
+    return units, missing
 
 
-def _cells(group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A cell for each row, from the distribution inside its bin, stratified within the bin."""
+def _cells(
+    group: np.ndarray, inside: np.ndarray, bins: np.ndarray, rng: np.random.Generator, position: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A cell for each row, from the distribution inside its bin, stratified within the bin; and the place inside the cell."""
     cells: np.ndarray = np.argsort(group, kind="stable")  # a bin's cells side by side
     width = np.bincount(group)
-    out: np.ndarray
     if width.max() == 1:
-        out = cells[bins]
-        return out
+        return cells[bins], rng.random(len(bins)) if position is None else position
     end = np.cumsum(width)
     begin = end - width
     share = inside[cells]
     last = np.maximum.reduceat(np.where(share > 0, np.arange(len(cells)), 0), begin)
     before = np.concatenate([[0.0], np.cumsum(share)])
-    u = stratified(bins, np.bincount(bins, minlength=len(width)), rng)
+    u = stratified(bins, np.bincount(bins, minlength=len(width)), rng) if position is None else position
     at = before[begin][bins] + u * (before[end] - before[begin])[bins]
-    found = np.searchsorted(before, at, side="right") - 1
-    out = cells[np.clip(found, begin[bins], last[bins])]
-    return out
+    found = np.clip(np.searchsorted(before, at, side="right") - 1, begin[bins], last[bins])
+    place = (at - before[found]) / np.maximum(share[found], 1e-300)
+    return cells[found], np.clip(place, 0.0, 1 - 1e-12)
 
 
 def _categories(column: ColumnCells, model: MarginalModel, cells: np.ndarray, rng: np.random.Generator) -> pa.Array:
@@ -102,7 +126,7 @@ def _categories(column: ColumnCells, model: MarginalModel, cells: np.ndarray, rn
     cells = cells.copy()
     if column.open:
         other = np.flatnonzero(cells == column.value_cells + 1)
-        share = _category_shares(model, column)
+        share = _cell_mass(model, column.name)[: column.value_cells]
         if len(other) and share.sum() > 0:
             cumulative = np.cumsum(share)
             cells[other] = np.searchsorted(cumulative, rng.random(len(other)) * cumulative[-1], side="right")
@@ -111,15 +135,14 @@ def _categories(column: ColumnCells, model: MarginalModel, cells: np.ndarray, rn
     return pc.take(_typed(column), index) if column.value_cells else pa.nulls(len(cells), arrow_type(column.dtype))
 
 
-def _category_shares(model: MarginalModel, column: ColumnCells) -> np.ndarray:
-    """Share of each listed category in the model."""
-    name, group = column.name, model.group[column.name]
+def _cell_mass(model: MarginalModel, name: str) -> np.ndarray:
+    """Share of each cell of a column in the model."""
     mass: np.ndarray
     if name == model.target and model.given_features is not None:
         mass = model.given_features.share
     else:
         mass = np.asarray(model.tables[name], dtype=np.float64) @ model.weights
-    out: np.ndarray = (mass[group] * model.inside[name])[: column.value_cells]
+    out: np.ndarray = mass[model.group[name]] * model.inside[name]
     return out
 
 
@@ -128,58 +151,6 @@ def _typed(column: ColumnCells) -> pa.Array:
     if column.dtype == "bool":
         return pa.array([c == "true" for c in texts], pa.bool_())
     return pa.array(texts, pa.string()).cast(arrow_type(column.dtype))
-
-
-def _units(column: ColumnCells, shares: np.ndarray | None, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A whole unit inside each cell: log-uniform for wide numbers, else uniform, then rounded as the data are."""
-    edges = np.array(column.edges, dtype=np.int64)
-    low, width = edges[cells], np.diff(edges)[cells]
-    if column.decay:  # density (x + 1)^-3 inside a cell
-        a, b = (low + 1.0) ** -2, (low + width + 1.0) ** -2
-        x = np.floor((a + rng.random(len(cells)) * (b - a)) ** -0.5 - 1).astype(np.int64)
-    elif column.kind == "number" and column.is_wide:
-        anchor, scale = number_scale(column)
-        z0, z1 = signed_log(low - 0.5, anchor, scale), signed_log(low + width - 0.5, anchor, scale)
-        x = np.rint(signed_exp(z0 + rng.random(len(cells)) * (z1 - z0), anchor, scale)).astype(np.int64)
-    else:
-        x = low + np.floor(rng.random(len(cells)) * width).astype(np.int64)
-    x = np.clip(x, low, low + width - 1)
-    return _rounded(column, _step_shares(column, shares), x, low, width, rng) if column.steps else x
-
-
-def _step_shares(column: ColumnCells, shares: np.ndarray | None) -> np.ndarray:
-    """The measured shares of the steps; where nothing was significant, two digits after the point, whole numbers or whole minutes."""
-    if shares is not None and shares.sum() > 0:
-        return shares
-    default = np.zeros(len(column.steps))
-    default[1 if column.kind == "datetime" else max(0, column.decimals - DEFAULT_DECIMALS)] = 1.0
-    return default
-
-
-def finest_step(column: ColumnCells, shares: np.ndarray | None) -> int:
-    """The finest step in use, of a column with steps."""
-    return column.steps[int(np.flatnonzero(_step_shares(column, shares) > 0)[0])]
-
-
-def _rounded(
-    column: ColumnCells, shares: np.ndarray, x: np.ndarray, low: np.ndarray, width: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Move each value to a multiple of a drawn step inside its cell; where the cell holds none, of the next finer step in use.
-
-    A cell that holds no multiple of the finest one gives the nearest multiple, so that no value has more digits than the data show.
-    """
-    chosen = rng.choice(len(shares), len(x), p=shares / shares.sum())
-    todo = np.ones(len(x), dtype=bool)
-    for k in reversed(np.flatnonzero(shares > 0).tolist()):
-        step = column.steps[k]
-        down = x // step * step
-        down = np.where(down < low, down + step, down)
-        fits = todo & (chosen >= k) & (down < low + width)
-        x = np.where(fits, down, x)
-        todo &= ~fits
-    finest = column.steps[int(np.flatnonzero(shares > 0)[0])]
-    nearest = np.clip((x + finest // 2) // finest * finest, column.edges[0], column.edges[-1] - 1)
-    return np.where(todo, nearest, x)
 
 
 def spelled(column: ColumnCells, units: np.ndarray, missing: np.ndarray, base: pa.Array | None) -> pa.Array:
@@ -249,6 +220,7 @@ def decode(
     *,
     only: Sequence[str] | None = None,
     known: Mapping[str, pa.Array] | None = None,
+    shape: MarginalModel | None = None,
 ) -> pa.Table:
     """Values of own columns for the bins of the rows.
 
@@ -258,10 +230,18 @@ def decode(
         rng: Source of randomness.
         only: Columns wanted, in this order; all own columns when None.
         known: Values that were drawn before.
+        shape: For rows under conditions: the model without them; it says where values lie inside bins and cells.
     """
     names = list(only) if only is not None else [c.name for c in model.columns if not c.given]
     made: dict[str, pa.Array] = dict(known or {})
-    for column in sorted((model.column(n) for n in names if n not in made), key=lambda c: c.minus is not None):
+    columns = [model.column(n) for n in names if n not in made]
+    coupled = coupling(shape or model)
+    asked = coupled is not None and not {c.name for c in columns}.isdisjoint(coupled.names)
+    place = positions(coupled, bins, rng, like=shape) if coupled is not None and asked else {}
+    for column in sorted(columns, key=lambda c: c.minus is not None):
         base = made.get(column.minus) if column.minus else None
-        made[column.name] = values(model, column.name, bins[column.name], rng, base=base)
+        position = place.get(column.name)
+        made[column.name] = values(
+            model, column.name, bins[column.name], rng, base=base, position=position, shape=shape
+        )
     return pa.table({n: made[n] for n in names})
