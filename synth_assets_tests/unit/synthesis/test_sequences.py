@@ -68,7 +68,9 @@ def gaps(rows: pd.DataFrame, group: str) -> np.ndarray:
 
 def require_dynamics(rows: pd.DataFrame, group: str) -> None:
     """What is known of the stays: moves, autocorrelation, and gaps by the state before."""
-    assert np.abs(transitions(rows, group) - MOVES).max() < 0.2  # chance alone would be 0.4 to 0.5 away; the noise moves it by 0.05
+    assert (
+        np.abs(transitions(rows, group) - MOVES).max() < 0.2
+    )  # chance alone would be 0.4 to 0.5 away; the noise moves it by 0.05
     assert autocorrelation(rows, group) > 0.6
     after = gaps(rows, group)
     assert (after >= 0).all()
