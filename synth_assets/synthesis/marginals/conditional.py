@@ -25,6 +25,7 @@ BATCH = 200_000
 LEAST_BATCH = 2_000
 PILOT = 20_000
 MOST_PILOT = 1_000_000
+LEAST_KEPT = 1_000  # of the pilot: the share is then known to 3 %
 LEAST_ROWS = 0.5  # of a table like the source: what is rarer than that is made up of noise alone
 SPARE = 1.05
 WORTH = 0.7  # mass of a tilted proposal below which it is used: a drawn row of it costs a little more
@@ -127,7 +128,7 @@ class Conditioned:
         if not self.rejects:
             return 1.0
         kept, drawn = 0, 0
-        while kept < 20 and drawn < MOST_PILOT:
+        while kept < LEAST_KEPT and drawn < MOST_PILOT:
             size = PILOT if not drawn else min(4 * drawn, BATCH)
             kept += len(_first(self._checked(self._proposed(size, rng, MOST_ROWS + 1), rng)[0]))
             drawn += size
