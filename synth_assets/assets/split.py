@@ -28,7 +28,9 @@ DECLARING_KEYS = ("categories", "lower", "upper")
 
 def section_of(wiring: Wiring) -> dict[str, Any]:
     """What the split takes from the YAML: the unit, the fraction, and the declared domains (they make a column modelled)."""
+    links = wiring.config.sequence_link
     return {
+        **({"sequence_link": list(links)} if links else {}),
         "unit": wiring.config.unit,
         "holdout": wiring.config.holdout,
         "declared": {t: sorted(wiring.declared(t, DECLARING_KEYS)) for t in wiring.config.tables},
@@ -76,7 +78,16 @@ def roles_from(
     wiring: Wiring, schemas: Mapping[str, TableSchema], verdicts: Mapping[str, tuple[ColumnVerdict, ...]]
 ) -> dict[str, ColumnRoles]:
     """The roles of every table's columns, from the verdicts and what the YAML declares."""
-    return {t: column_roles(schemas[t], verdicts[t], wiring.config.tables[t].columns) for t in schemas}
+    links = wiring.config.sequence_link
+    return {
+        t: column_roles(
+            schemas[t],
+            verdicts[t],
+            wiring.config.tables[t].columns,
+            links=[links[1]] if links and links[0] == t else [],
+        )
+        for t in schemas
+    }
 
 
 def modelled_columns(roles: Mapping[str, ColumnRoles]) -> list[str]:

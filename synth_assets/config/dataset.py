@@ -370,6 +370,15 @@ class DatasetConfig(Config):
         check_variants(self.variants, [s.name for s in self.synthesizers], len(self.tables))
         return self
 
+    @property
+    def sequence_link(self) -> tuple[str, str] | None:
+        """Table and column of the unit of privacy, where the unit's own table has a sequence of rows of each unit."""
+        if self.unit is None:
+            return None
+        name, column = self.locate(self.unit, "unit")
+        table = self.tables[name]
+        return (name, column) if table.sequence_order is not None and table.primary_key != (column,) else None
+
     def locate(self, reference: str, key: str = "reference") -> tuple[str, str]:
         """Split `table.column`; a bare column is of the only table.
 

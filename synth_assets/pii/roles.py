@@ -29,14 +29,24 @@ class ColumnRoles(Frozen):
 
 
 def column_roles(
-    schema: TableSchema, verdicts: Sequence[ColumnVerdict], configs: Mapping[str, ColumnConfig]
+    schema: TableSchema,
+    verdicts: Sequence[ColumnVerdict],
+    configs: Mapping[str, ColumnConfig],
+    *,
+    links: Sequence[str] = (),
 ) -> ColumnRoles:
     """Sort the columns of a table by role.
 
     A column without a verdict is made anew, never modelled. A domain that a person declared (categories or bounds) makes a column
     modelled, unless it is a direct identifier.
+
+    Args:
+        schema: The table.
+        verdicts: What its columns hold about people.
+        configs: What a person declared.
+        links: Columns that are keys besides those of the schema: what links the rows of one person in a sequence.
     """
-    keys = tuple(dict.fromkeys([*schema.primary_key, *(c for key in schema.foreign_keys for c in key.columns)]))
+    keys = tuple(dict.fromkeys([*schema.primary_key, *(c for key in schema.foreign_keys for c in key.columns), *links]))
     found = {v.column: v for v in verdicts}
     identifiers, modelled = {}, []
     for column in schema.columns:

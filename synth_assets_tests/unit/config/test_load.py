@@ -188,3 +188,16 @@ def test_a_public_number_of_units_bounds_delta(load):
     assert load(f"{SHORT}unit_count: 5000000\nsynthesizers: [{{name: gaussian_copula}}]\n")
     with pytest.raises(ConfigError):
         load(f"{SHORT}unit_count: 0\n")
+
+
+def test_the_column_that_links_the_rows_of_a_sequence_is_told(load):
+    text = SEQUENCE.replace("KIND", "date")
+    assert load(text + "unit: visits.who\n").sequence_link == ("visits", "who")
+    assert load(text).sequence_link is None
+    assert (
+        load(
+            text.replace("sequence_order: day", "primary_key: who\n    sequence_order: day") + "unit: visits.who\n"
+        ).sequence_link
+        is None
+    )
+    assert load(text.replace("    sequence_order: day\n", "") + "unit: visits.who\n").sequence_link is None

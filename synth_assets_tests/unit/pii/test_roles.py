@@ -78,3 +78,16 @@ def test_texts_and_ids_count_as_identifying():
         [verdict("a", "free_text", "sensitive"), verdict("b", "email", "direct"), verdict("c", "sex", "quasi")]
     )
     assert found == {"a", "b"}
+
+
+def test_what_links_the_rows_of_a_person_is_a_key_whatever_it_looks_like() -> None:
+    schema = TableSchema(
+        name="t",
+        columns=tuple(ColumnSchema(name=n, kind=ColumnKind.CATEGORY, dtype="string") for n in ("row", "who", "state")),
+        primary_key=("row",),
+    )
+    configs = {"who": ColumnConfig(categories=("a", "b"))}
+    linked = column_roles(schema, [], configs, links=["who"])
+    assert linked.keys == ("row", "who")
+    assert "who" not in linked.modelled
+    assert "who" not in linked.identifiers
