@@ -211,6 +211,16 @@ def test_a_generator_learns_from_noise_and_the_critic_alone() -> None:
     assert not np.array_equal(results[0], flat(list(network(5, kind="gan").layers.parameters())).astype(np.float32))
 
 
+@pytest.mark.parametrize(("each", "moves"), [(1, 6), (2, 3), (4, 1), (7, 0)])
+def test_a_generator_moves_once_in_so_many_steps_of_the_critic(each: int, moves: int) -> None:
+    made = Gan(LAYOUT, hidden=7, latent=LATENT, gan=GanOptions(critic_steps=each, fakes=20), seed=1, device="cpu")
+    steps = stepper(made, PrivateRows(rows(6, 1)), Scripted())
+    learn = made.descent(TrainingOptions(), np.random.default_rng(3))
+    for _ in range(6):
+        learn(steps)
+    assert made.moves == moves
+
+
 def test_an_empty_table_gives_noise_alone() -> None:
     net = network()
     steps = stepper(net, PrivateRows(np.zeros((0, 3), dtype=np.int64)), Scripted(noisy=True))
