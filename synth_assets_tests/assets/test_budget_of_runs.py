@@ -224,7 +224,7 @@ def test_the_head_of_the_ledger_is_in_the_report_and_in_dagster_and_a_limit_of_o
     assert head in found.heads
     assert found.unreadable == ()
     assert open_budget(home).verify(found.heads).whole
-    assert [r.agrees for r in open_budget(home).audit(found.reports)] == [True]
+    assert [(r.agrees, r.reason) for r in open_budget(home).audit(found.reports)] == [(True, None)] * 2
     chain.edit(home, lambda c: c["synthesizers"][0].update(epsilon=6.5))
     refused = chain.run(home, stages=["dp_measurements"])
     assert (refused.exit_code, refused.error["key"]) == (4, "budget.per_release")
