@@ -10,7 +10,7 @@ from synth_assets_tests.unit.cli.conftest import Command
 
 COMMANDS = {
     "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
-    "detokenise",
+    "detokenise", "sample",
 }  # fmt: skip
 
 
