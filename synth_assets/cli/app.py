@@ -46,7 +46,7 @@ for group in (chain, files, people, unmask, synthesis, judge, budget, home):
         app.command(cls=_Command)(command)
 
 _privacy = typer.Typer(
-    name="privacy", help="Plan differential privacy, which spends nothing, or try epsilons, which does."
+    name="privacy", help="Plan differential privacy, or try epsilons, which is charged."
 )
 for command in privacy.COMMANDS:
     _privacy.command(cls=_Command)(command)

@@ -168,7 +168,7 @@ def sample(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Sample a stored model again, also under conditions or with balanced classes; spends nothing."""
+    """More rows of a stored model, also under conditions; free."""
     from synth_assets import api
 
     asked = asked_of(where or [], balance)
