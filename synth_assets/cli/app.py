@@ -45,9 +45,7 @@ for group in (chain, files, people, unmask, synthesis, judge, budget, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 
-_privacy = typer.Typer(
-    name="privacy", help="Plan differential privacy, or try epsilons, which is charged."
-)
+_privacy = typer.Typer(name="privacy", help="Plan differential privacy, or try epsilons, which is charged.")
 for command in privacy.COMMANDS:
     _privacy.command(cls=_Command)(command)
 app.add_typer(_privacy)
