@@ -14,10 +14,10 @@ import numpy as np
 
 from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.options import MarginalOptions
+from synth_assets.synthesis.marginals.tails import last_used, tail_beyond
 
 TINY = 1e-9
 TAIL_SIGMAS = 4.0
-TAIL_LEAST = 0.5  # rows
 
 
 @dataclass(frozen=True)
@@ -120,32 +120,6 @@ def last_significant(estimate: np.ndarray, sigma: float) -> int:
     """Last cell of a table of numbers of children that is above the noise, at least 1; what follows is noise."""
     hit = np.flatnonzero(significant_cells(estimate, sigma, sigmas=TAIL_SIGMAS, widths=(1, 2, 4)))
     return max(1, int(hit[-1])) if len(hit) else 1
-
-
-def last_used(estimate: np.ndarray) -> int:
-    """Last cell of an estimated table of numbers of children that holds any row, at least 1."""
-    return max(1, int(np.flatnonzero(estimate > 0)[-1])) if (estimate > 0).any() else 1
-
-
-def tail_beyond(estimate: np.ndarray, edges: tuple[int, ...], last: int) -> np.ndarray:
-    """Expected rows of the cells beyond the last one above the noise: cutting them off would make all totals too small.
-
-    The density goes on falling as between the last two cells, but the tail holds no more rows than its noisy cells show.
-    """
-    width = np.diff(np.array(edges, dtype=np.float64))
-    middle = np.array(edges[:-1]) + (width - 1) / 2
-    noisy, none = estimate[last + 1 : len(width)], np.zeros(len(width) - last - 1)
-    before, at = (estimate[i] / width[i] for i in (last - 1, last))
-    if last < 2 or not before > at > 0 or not len(noisy):
-        return none
-    fall = math.log(before / at) / (middle[last] - middle[last - 1])
-    ends = np.array(edges[last + 1 :], dtype=np.float64) - middle[last]
-    reached = np.exp(-fall * np.minimum(ends, 700 / fall)) / -np.expm1(-fall)
-    tail = at * -np.diff(reached)
-    tail[tail < TAIL_LEAST] = 0.0
-    most = max(float(noisy[tail > 0].sum()), 0.0)
-    out: np.ndarray = tail * min(1.0, most / max(float(tail.sum()), TINY))
-    return out
 
 
 def two_level(fine: np.ndarray, coarse: np.ndarray, block: np.ndarray) -> np.ndarray:
