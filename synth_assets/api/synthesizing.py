@@ -24,7 +24,7 @@ from synth_assets.api.reading import (
 from synth_assets.api.spending import open_budget
 from synth_assets.config.dataset import TRAINED, ColumnConfig, SynthesizerConfig
 from synth_assets.config.plain import NETWORKS, RELATED
-from synth_assets.config.sampling import Asked, checked_asked
+from synth_assets.config.sampling import Asked, Combination, checked_asked
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.opening import open_store
@@ -114,7 +114,8 @@ def synthesize(
 
     path, settings = destination(out, table), settings_of(home)
     method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch, epochs)
-    declared, aim = _domain(domain, columns, target)
+    public = _domain(domain, columns, target)
+    declared = public.columns
     asked = _asked(where, balance, synthesizer)
     progress("reading")
     with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
@@ -124,7 +125,8 @@ def synthesize(
             schema=data.schema,
             verdicts=verdicts_of(data, declared),
             columns=declared,
-            target=aim,
+            target=public.target,
+            impossible=public.impossible,
             synthesizer=method,
             seed=child_seed(seed, "synthesize"),
             population=population or stem_of(table),
@@ -235,12 +237,19 @@ def _check_epochs(synthesizer: str, epochs: int | None) -> None:
         raise InputError(f"the number of epochs must be 1 to {MOST_EPOCHS:,}.", key="epochs")
 
 
-def _domain(
-    domain: Path | str | None, columns: Mapping[str, ColumnConfig] | None, target: str | None
-) -> tuple[dict[str, ColumnConfig], str | None]:
+@dataclass(frozen=True)
+class _Public:
+    """What is declared about a table."""
+
+    columns: dict[str, ColumnConfig]
+    target: str | None
+    impossible: tuple[Combination, ...] = ()
+
+
+def _domain(domain: Path | str | None, columns: Mapping[str, ColumnConfig] | None, target: str | None) -> _Public:
     if domain is None:
-        return dict(columns or {}), target
+        return _Public(dict(columns or {}), target)
     from synth_assets.config.domain import load_domain
 
     found = load_domain(Path(domain))
-    return {**found.columns, **(columns or {})}, target or found.target
+    return _Public({**found.columns, **(columns or {})}, target or found.target, found.impossible)

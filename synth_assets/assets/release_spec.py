@@ -30,6 +30,7 @@ def section_of(wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, Any]
             name: {
                 "max_per_unit": table.max_per_unit,
                 **({"sequence_order": table.sequence_order} if table.sequence_order else {}),
+                **({"impossible": table.impossible} if table.impossible else {}),
                 "orders": declared_orders(table),
                 "columns": wiring.declared(name, DOMAIN_KEYS),
             }
@@ -67,6 +68,7 @@ def release_spec(wiring: Wiring, split: ArtifactRef, folder: Path) -> ReleaseSpe
             configs=config.tables[name].columns,
             max_per_unit=config.tables[name].max_per_unit,
             sequence_order=config.tables[name].sequence_order,
+            impossible=config.tables[name].impossible,
             orders=tuple(o for o in declared_orders(config.tables[name]) if set(o) <= set(roles[name].modelled)),
         )
         for name in config.tables

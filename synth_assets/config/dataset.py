@@ -16,7 +16,7 @@ from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
 from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
-from synth_assets.config.sampling import VariantConfig, check_variants
+from synth_assets.config.sampling import Combination, VariantConfig, check_variants
 from synth_assets.config.sweep import Sweep, check_deltas
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -126,6 +126,9 @@ class TableConfig(Config):
     sequence_order: str | None = Field(
         default=None, description="Column that orders the rows of one unit or parent in time."
     )
+    impossible: tuple[Combination, ...] = Field(
+        default=(), description="Combinations of values that no row can have, each as column: value, range or list."
+    )
     null_values: tuple[str, ...] = Field(default=(), description="Texts that mean missing, besides the empty cell.")
     anonymity: TableAnonymity | None = Field(
         default=None, description="Quasi-identifiers to coarsen together; k, l, t in place of the policy's."
@@ -137,6 +140,8 @@ class TableConfig(Config):
         kind = self.columns.get(self.sequence_order, ColumnConfig()).kind if self.sequence_order else None
         if kind not in {None, "number", "date", "datetime"}:
             raise ValueError("`sequence_order` names a column that is no number, date or datetime")
+        if self.sequence_order and self.impossible:
+            raise ValueError("`impossible` is not for a table with `sequence_order`: its rows depend on the row before")
         return self
 
 
@@ -236,6 +241,7 @@ class DatasetConfig(Config):
     primary_key: Names = ()
     columns: dict[str, ColumnConfig] = Field(default_factory=dict)
     contract: tuple[ExpectationConfig, ...] = ()
+    impossible: tuple[Combination, ...] = ()
     tables: dict[str, TableConfig] = Field(default_factory=dict)
     domain: str | None = Field(default=None, description="A schema.json with the public domain, relative to the YAML.")
     unit: str | None = Field(default=None, description="Unit of privacy: table.column; one row when absent.")
@@ -312,9 +318,9 @@ class DatasetConfig(Config):
             return data
         if data.get("tables"):
             raise ValueError("give either `source` (one table) or `tables`, not both")
-        keys = ("source", "primary_key", "columns", "contract", "anonymity", "null_values", "description")
+        keys = ("source", "primary_key", "columns", "contract", "impossible", "anonymity", "null_values", "description")
         table = {k: data[k] for k in keys if k in data}
-        for k in keys[:5]:
+        for k in keys[:6]:
             data.pop(k, None)
         data["tables"] = {name: table}
         return data

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from synth_assets.config.base import Config
 from synth_assets.config.dataset import ColumnConfig, Names
 from synth_assets.config.load import load_model
+from synth_assets.config.sampling import Combination
 from synth_assets.errors import ConfigError
 
 _KINDS = {"cat": "category", "num": "number"}
@@ -27,11 +28,14 @@ def _spelled_out(value: Any) -> Any:
 
 
 class Domain(Config):
-    """Public bounds and categories per column, and the target that the file names."""
+    """Public bounds and categories per column, combinations that cannot be, and the target that the file names."""
 
     columns: dict[str, Annotated[ColumnConfig, BeforeValidator(_spelled_out)]] = Field(min_length=1)
     target: str | None = None
     protected: Names = ()
+    impossible: tuple[Combination, ...] = Field(
+        default=(), description="Combinations of values that no row can have, each as column: value, range or list."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Domain:

@@ -68,7 +68,8 @@ def _with_domain(config: DatasetConfig, path: Path) -> DatasetConfig:
         declared = columns.get(column)
         said = {key: getattr(own, key) for key in own.model_fields_set}
         columns[column] = own if declared is None else declared.model_copy(update=said)
-    merged = table.model_copy(update={"columns": columns})
+    impossible = (*table.impossible, *(c for c in domain.impossible if c not in table.impossible))
+    merged = table.model_copy(update={"columns": columns, "impossible": impossible})
     return config.model_copy(update={"tables": {name: merged}, "target": config.target or domain.target})
 
 

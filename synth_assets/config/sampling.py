@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from synth_assets.config.base import Config
 from synth_assets.errors import InputError
@@ -36,6 +36,17 @@ def _terms(value: Any) -> Any:
 
 
 Terms = Annotated[tuple[str | None, ...], BeforeValidator(_terms), Field(min_length=1)]
+
+
+def _two_columns(value: dict[str, Any]) -> dict[str, Any]:
+    if len(value) < 2:
+        raise ValueError(
+            "a combination names at least two columns; what one column may hold is said by its categories or bounds"
+        )
+    return value
+
+
+Combination = Annotated[dict[str, Terms], AfterValidator(_two_columns)]
 
 
 class BalanceConfig(Config):

@@ -180,6 +180,7 @@ def release_spec(
                 configs=table.columns,
                 max_per_unit=table.max_per_unit,
                 sequence_order=table.sequence_order,
+                impossible=table.impossible,
                 orders=tuple(o for o in declared_orders(table.contract) if set(o) <= set(columns)),
             )
         )

@@ -36,6 +36,7 @@ class TableSpec(Frozen):
         sequence_order: Column that orders the rows of one unit or parent in time; None: their order means nothing.
         above: Name of the table whose units these are: one row per unit, which is not written; None: a table of the dataset.
         orders: Declared pairs (low, high) of date or number columns with low <= high; the second is modelled as a difference.
+        impossible: Declared combinations (column to values and ranges) that no sampled row has: structural zeros.
     """
 
     table: TableSchema
@@ -47,6 +48,7 @@ class TableSpec(Frozen):
     sequence_order: str | None = None
     above: str | None = None
     orders: tuple[tuple[str, str], ...] = ()
+    impossible: tuple[Mapping[str, tuple[str | None, ...]], ...] = ()
 
     @property
     def name(self) -> str:

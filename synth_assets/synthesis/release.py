@@ -20,6 +20,7 @@ from synth_assets.seeds import child_seed
 from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.strata import Stratum
+from synth_assets.synthesis.release_asked import release_strata
 from synth_assets.synthesis.release_measure import (
     ReleaseLinks,
     ReleaseMeasurements,
@@ -28,7 +29,7 @@ from synth_assets.synthesis.release_measure import (
     save_links,
 )
 from synth_assets.synthesis.release_plan import ReleasePlan, plan_release
-from synth_assets.synthesis.release_sample import ReleaseParts, release_strata, sample_release
+from synth_assets.synthesis.release_sample import ReleaseParts, sample_release
 
 __all__ = [
     "DpMarginals",

@@ -56,6 +56,7 @@ class TableLinks(Frozen):
         sequence: How rows of one parent follow each other, or None.
         time: The column that orders the rows, or from which the first rows of the children are counted; None where there is none.
         written: Whether the table is one of the dataset.
+        impossible: Declared combinations that no row has.
     """
 
     table: TableSchema
@@ -67,6 +68,7 @@ class TableLinks(Frozen):
     sequence: SequencePlan | None = None
     time: str | None = None
     written: bool = True
+    impossible: tuple[Mapping[str, tuple[str | None, ...]], ...] = ()
 
     @property
     def joined(self) -> tuple[str, ...]:
@@ -325,6 +327,7 @@ def public_links(plan: ReleasePlan) -> ReleaseLinks:
                 sequence=table.sequence,
                 time=spec.sequence_order,
                 written=spec.above is None,
+                impossible=spec.impossible,
             )
         )
     root = plan.spec.unit or plan.spec.target or (plan.spec.tables[0].name, "")

@@ -15,6 +15,8 @@ from synth_assets.privacy.calibration import calibrate, total_rho
 from synth_assets.privacy.records import Event, ExponentialEvent, GaussianEvent, ThresholdEvent
 from synth_assets.synthesis.domain import ColumnPlan, non_dp_inputs, plan_columns
 from synth_assets.synthesis.marginals.budget import TableBudget, TableShape, pair_count, plan_table
+from synth_assets.synthesis.marginals.impossible import check_impossible
+from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.options import MarginalOptions
 from synth_assets.synthesis.protocol import DEFAULT_MAX_PER_UNIT, DEFAULT_MAX_PER_UNIT_BELOW, ReleaseSpec, TableSpec
 from synth_assets.synthesis.sequence_plan import (
@@ -160,6 +162,11 @@ def plan_release(
     for group in groups[1:]:
         budgets |= _later_budgets(group, first[1], delta_thresholds, options)
     plans = tuple(_plan(draft, budgets[name]) for name, draft in drafts.items())
+    for plan in plans:
+        domains = {
+            c.name: ColumnCells.model_validate(c.domain.model_dump()) if c.domain else None for c in plan.columns
+        }
+        check_impossible(domains, spec.table(plan.name).impossible)
     return ReleasePlan(
         spec=spec,
         epsilon=epsilon,

@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synth_assets.config.sampling import Asked
-from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.storage import atomic
 from synth_assets.synthesis import keys
+from synth_assets.synthesis.marginals.impossible import possible_rows, rules_of
 from synth_assets.synthesis.marginals.model import MarginalModel
+from synth_assets.synthesis.marginals.polish import MOST_ROWS
 from synth_assets.synthesis.marginals.sample import arrow_type, decode, sample_bins, sample_rows
-from synth_assets.synthesis.marginals.strata import AskedRows, Stratum, strata_of
+from synth_assets.synthesis.marginals.strata import AskedRows, Stratum
 from synth_assets.synthesis.release_measure import ReleaseLinks, TableLinks
 from synth_assets.synthesis.sequence_sample import (
     Frame,
@@ -72,37 +72,6 @@ class ReleaseParts:
     models: dict[str, MarginalModel]
     context: dict[str, dict[str, np.ndarray]]
     draw: Draw = sample_rows
-
-
-def release_strata(parts: ReleaseParts, asked: Asked, *, seed: int) -> tuple[Stratum, ...]:
-    """Classes of the rows of the root table, and how likely each is; children follow their parents.
-
-    Raises:
-        InputError: the conditions cannot be met, or name a column of another table.
-    """
-    root = parts.links.root
-    model, columns = parts.models[root], parts.links.table(root).columns
-    where = {_column(name, root, parts.links): terms for name, terms in asked.where.items()}
-    balance = asked.balance
-    if balance is not None:
-        balance = balance.model_copy(update={"column": _column(balance.column, root, parts.links)})
-    own = asked.model_copy(update={"where": where, "balance": balance})
-    return strata_of(model, own, columns, np.random.default_rng(child_seed(seed, "sample", root, "shares")))
-
-
-def _column(name: str, root: str, links: ReleaseLinks) -> str:
-    """A column of the root table, named alone or as `table.column`."""
-    if name in links.table(root).table.names:
-        return name
-    table, dot, column = name.partition(".")
-    if dot and table == root:
-        return column
-    if any(name in t.columns or (dot and table == t.table.name) for t in links.tables):
-        raise InputError(
-            f"a condition names a column of a table that follows {root!r}.", column=name, key="where",
-            remedy=f"Ask for columns of {root!r}: {', '.join(links.table(root).columns)}. Its rows bring their own children.",
-        )  # fmt: skip
-    return name
 
 
 def sample_release(
@@ -245,13 +214,11 @@ class _Sampling:
         name, model = links.table.name, self.parts.models[links.table.name]
         rng = self._rng(name, "rows", number)
         made = _Made(rows, {}, {}, root, parent)
-        asked: pa.Table | None = None
+        drawn: pa.Table | None = None
         if self.asked is not None and name == self.parts.links.root:
-            made.bins, asked = self.asked.draw(rows, rng, links.columns)
-        elif parent is None:
-            made.bins = self.parts.draw(model, rows, rng, total=self.totals[name])
+            made.bins, drawn = self.asked.draw(rows, rng, links.columns)
         elif links.sequence is None or frame is None:
-            made.bins = sample_bins(model, rows, rng, given=self._conditions(links, parent))
+            made.bins, drawn = self._drawn(links, rows, parent, rng)
         else:
             given = self._conditions(links, np.arange(len(frame.counts)))
             joined = self.parts.context[name]
@@ -262,18 +229,42 @@ class _Sampling:
         kept = self._distinct(links, made)
         if kept is not None:
             made = _taken(made, kept)
-            asked = None if asked is None else asked.take(pa.array(kept))
+            drawn = None if drawn is None else drawn.take(pa.array(kept))
         keys.number_free_keys(links.table, self.parts.links, made.keys, self.first[name], made.rows)
         for key in links.table.foreign_keys:
             if key.parent_table == name:
                 self._refer_to_self(key, made, rng)
-        values = self._values(links, made, rng, asked)
+        values = self._values(links, made, rng, drawn)
         if links.written:
             self._write(links, values, made)
         self.first[name] += made.rows
         return made
 
-    def _values(self, links: TableLinks, made: _Made, rng: np.random.Generator, asked: pa.Table | None) -> pa.Table:
+    def _drawn(
+        self, links: TableLinks, rows: int, parent: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], pa.Table | None]:
+        """Bins of rows under the conditions of their parents, none of them impossible; their values where these had to be drawn."""
+        name, model = links.table.name, self.parts.models[links.table.name]
+        given = self._conditions(links, parent)
+        if parent is None:
+            bins = self.parts.draw(model, rows, rng, total=self.totals[name])
+        else:
+            bins = sample_bins(model, rows, rng, given=given)
+        rules = rules_of(model, links.impossible)
+        if not rules:
+            return bins, None
+
+        def redraw(some: np.ndarray) -> dict[str, np.ndarray]:
+            if parent is None:
+                return self.parts.draw(model, len(some), rng, total=MOST_ROWS + 1)
+            return sample_bins(model, len(some), rng, given={n: b[some] for n, b in given.items()})
+
+        def spell(of: dict[str, np.ndarray]) -> pa.Table:
+            return decode(model, of, rng, only=links.columns)
+
+        return possible_rows(rules, bins, spell(bins), redraw=redraw, spell=spell)
+
+    def _values(self, links: TableLinks, made: _Made, rng: np.random.Generator, drawn: pa.Table | None) -> pa.Table:
         """Values of the modelled columns; those of rows under conditions, and the times of a sequence, are there already."""
         model = self.parts.models[links.table.name]
         if not links.columns:
@@ -281,7 +272,7 @@ class _Sampling:
         if made.times is not None and links.time is not None:
             known = {links.time: typed_times(model.column(links.time), made.times)}
             return decode(model, made.bins, rng, only=links.columns, known=known)
-        values = decode(model, made.bins, rng, only=links.columns) if asked is None else asked
+        values = decode(model, made.bins, rng, only=links.columns) if drawn is None else drawn
         if links.time is not None:
             made.times = whole_units(model.column(links.time), values.column(links.time), rng)
         return values

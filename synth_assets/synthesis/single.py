@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
-from synth_assets.config.sampling import Asked
+from synth_assets.config.sampling import Asked, Combination
 from synth_assets.errors import CheckFailedError, ConfigError, ReleaseRefusedError
 from synth_assets.pii.records import ColumnVerdict
 from synth_assets.pii.roles import ColumnRoles, column_roles
@@ -54,6 +54,7 @@ class TableRelease:
         fresh: Measure and pay again although the same measurement is stored.
         repetitions: Of the attack on the noise before the measurement.
         asked: Conditions and class shares of the rows to make, of dp_marginals.
+        impossible: Declared combinations that no row has.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class TableRelease:
     fresh: bool = False
     repetitions: int = REPETITIONS
     asked: Asked = field(default_factory=Asked)
+    impossible: tuple[Combination, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,10 @@ def release_table(
     """
     roles = column_roles(job.schema, job.verdicts, job.columns)
     _check_columns(job, roles)
-    table = TableSpec(table=job.schema, path=job.folder, columns=roles.modelled, configs=job.columns, unit_column=None)
+    table = TableSpec(
+        table=job.schema, path=job.folder, columns=roles.modelled, configs=job.columns, unit_column=None,
+        impossible=job.impossible,
+    )  # fmt: skip
     spec = ReleaseSpec(tables=(table,), target=(job.schema.name, job.target) if job.target else None)
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         model, privacy, spent = _train(job, spec, ledger, engine, progress)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from synth_assets.errors import InputError
+from synth_assets.synthesis.marginals.impossible import Rule, broken, columns_of
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.polish import MOST_ROWS
 from synth_assets.synthesis.marginals.rounding import finest_step
@@ -72,6 +73,7 @@ class Conditioned:
         conditions: All of them.
         share: Probability of the conditions under the model.
         rate: Share of drawn rows that are kept.
+        rules: Combinations that no row has.
         tilt: How rows of one class of the target are drawn where that is cheaper; None where classes are drawn for rows and then kept.
     """
 
@@ -83,6 +85,7 @@ class Conditioned:
     share: float
     rate: float = 1.0
     tilt: Tilt | None = None
+    rules: tuple[Rule, ...] = ()
 
     @property
     def checks(self) -> tuple[Allowed, ...]:
@@ -92,7 +95,7 @@ class Conditioned:
     @property
     def rejects(self) -> bool:
         """Whether drawn rows may be thrown away."""
-        return self.keep is not None or bool(self.checks)
+        return self.keep is not None or bool(self.checks) or bool(self.rules)
 
     def draw(
         self, rows: int, rng: np.random.Generator, *, total: int, columns: Sequence[str] | None = None
@@ -158,16 +161,25 @@ class Conditioned:
             if len(rows) < len(_first(bins)):
                 bins = _taken(bins, rows)
                 known = {n: v.take(pa.array(rows)) for n, v in known.items()}
+        if self.rules:
+            deciding = columns_of(self.rules)
+            made = decode(self.speller, bins, rng, only=deciding, known=known, shape=self.source)
+            known |= {n: made.column(n).combine_chunks() for n in deciding}
+            rows = np.flatnonzero(~broken(self.rules, made))
+            bins, known = _taken(bins, rows), {n: v.take(pa.array(rows)) for n, v in known.items()}
         return bins, known
 
 
-def conditioned(model: MarginalModel, conditions: Sequence[Allowed], rng: np.random.Generator) -> Conditioned:
+def conditioned(
+    model: MarginalModel, conditions: Sequence[Allowed], rng: np.random.Generator, *, rules: Sequence[Rule] = ()
+) -> Conditioned:
     """The model under conditions.
 
     Args:
         model: A fitted model.
         conditions: From `allowed_of`; at most one per column.
         rng: For the share of what is decided by rejection.
+        rules: Combinations that no row has.
 
     Raises:
         InputError: fewer than half a row of a table like the source meets the conditions under the model.
@@ -189,7 +201,7 @@ def conditioned(model: MarginalModel, conditions: Sequence[Allowed], rng: np.ran
     share = float(weights.sum() / model.weights.sum(dtype=np.float64))
     under = replace(model, weights=weights / weights.sum() if share > 0 else model.weights, tables=tables)
     made = Conditioned(under, model, replace(model, inside=inside), keep, tuple(conditions), share)
-    made = replace(made, tilt=_tilt(under, keep))
+    made = replace(made, tilt=_tilt(under, keep), rules=tuple(rules))
     rate = made.acceptance(rng) if share * model.rows >= LEAST_ROWS else 1.0
     share *= rate * (1.0 if made.tilt is None else made.tilt.mass)
     if share * model.rows < LEAST_ROWS:

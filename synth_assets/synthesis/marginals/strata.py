@@ -16,6 +16,7 @@ import pyarrow as pa
 from synth_assets.config.sampling import Asked
 from synth_assets.errors import InputError
 from synth_assets.synthesis.marginals.conditional import Bins, Conditioned, allowed_of, conditioned
+from synth_assets.synthesis.marginals.impossible import Combinations, rules_of
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.terms import classes_of
 
@@ -36,7 +37,12 @@ class Stratum:
 
 
 def strata_of(
-    model: MarginalModel, asked: Asked, columns: Sequence[str], rng: np.random.Generator
+    model: MarginalModel,
+    asked: Asked,
+    columns: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    impossible: Combinations = (),
 ) -> tuple[Stratum, ...]:
     """The classes of a sample.
 
@@ -45,14 +51,15 @@ def strata_of(
         asked: What a person asks for.
         columns: Those that a person may ask for.
         rng: For shares that are found by drawing.
+        impossible: Declared combinations that no row has.
 
     Raises:
         InputError: a column that is not modelled, a value outside the public domain, classes that overlap, or next to no row that meets
             the conditions.
     """
-    where = asked.where
+    where, rules = asked.where, rules_of(model, impossible)
     if asked.balance is None:
-        return (Stratum("", 1.0, conditioned(model, allowed_of(model, where, columns), rng)),)
+        return (Stratum("", 1.0, conditioned(model, allowed_of(model, where, columns), rng, rules=rules)),)
     column = asked.balance.column
     if column in where:
         raise InputError(
@@ -68,7 +75,7 @@ def strata_of(
             "two classes overlap.", column=column, key="balance", remedy="Let each value be in one of them."
         )
     return tuple(
-        Stratum(label, shares[label], conditioned(model, [*before, condition], rng))
+        Stratum(label, shares[label], conditioned(model, [*before, condition], rng, rules=rules))
         for label, condition in own.items()
         if shares[label] > 0
     )

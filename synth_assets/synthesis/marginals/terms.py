@@ -107,6 +107,25 @@ def allowed(column: ColumnCells, terms: Sequence[str | None], *, finest: int = 0
     return Allowed(column, cells, exact=not open_cells.any(), ranges=ranges, missing=missing)
 
 
+def in_domain(column: ColumnCells, terms: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Those of the terms that a column can hold.
+
+    Raises:
+        InputError: a range cannot be read.
+    """
+    found: list[str | None] = [None] if None in terms else []
+    for text in (t for t in terms if t is not None):
+        if column.kind == "category":
+            parts = (text,) if text in column.categories else tuple(_spelled(column, p) for p in text.split(SEPARATOR))
+            found += [p for p in parts if p in column.categories]
+            continue
+        for part in text.split(SEPARATOR):
+            low, high = _range(column, part)
+            if column.minus is not None or (high >= column.edges[0] and low < column.edges[-1]):
+                found.append(part)
+    return tuple(found)
+
+
 def classes_of(column: ColumnCells) -> tuple[str, ...]:
     """The classes that equal shares are about: the listed categories.
 

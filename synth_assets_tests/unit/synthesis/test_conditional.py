@@ -18,6 +18,7 @@ from synth_assets.config.sampling import Asked, asked_of, checked_asked
 from synth_assets.errors import InputError
 from synth_assets.synthesis.augmented import MARK, augmented, missing_rows
 from synth_assets.synthesis.marginals import conditional
+from synth_assets.synthesis.marginals.impossible import Combinations
 from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.sample import sample_table
@@ -72,10 +73,10 @@ def model(seed: int = 0, rows: int = 10_000, rare: float = -1.0) -> MarginalMode
 
 
 def drawn(
-    made: MarginalModel, asked: Asked, rows: int = ROWS, seed: int = 1
+    made: MarginalModel, asked: Asked, rows: int = ROWS, seed: int = 1, impossible: Combinations = ()
 ) -> tuple[pd.DataFrame, tuple[Stratum, ...]]:
     rng = np.random.default_rng(seed)
-    strata = strata_of(made, asked, NAMES, rng)
+    strata = strata_of(made, asked, NAMES, rng, impossible=impossible)
     return AskedRows(strata, rows).draw(rows, rng, NAMES)[1].to_pandas(), strata
 
 
