@@ -115,16 +115,15 @@ def synthesize(
     path, settings = destination(out, table), settings_of(home)
     method, warnings = _method(synthesizer, epsilon, delta, rows, from_scratch, epochs)
     public = _domain(domain, columns, target)
-    declared = public.columns
     asked = _asked(where, balance, synthesizer)
     progress("reading")
-    with ingested(table, None, declared) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+    with ingested(table, None, public.columns) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         progress("classifying columns")
         job = TableRelease(
             folder=data.folder,
             schema=data.schema,
-            verdicts=verdicts_of(data, declared),
-            columns=declared,
+            verdicts=verdicts_of(data, public.columns),
+            columns=public.columns,
             target=public.target,
             impossible=public.impossible,
             synthesizer=method,
