@@ -67,6 +67,7 @@ def run(
 def _run_config(config: Path, home: Path | None, stages: list[str] | None, *, fresh: bool, as_json: bool) -> int:
     from synth_assets.config.load import load_dataset
 
+    _check_stages(stages)  # before a home is made
     started = time.perf_counter()
     result = materialise(
         LoadedDataset(load_dataset(config), config), home_of(home), stages, fresh=fresh, as_json=as_json
@@ -89,11 +90,7 @@ def materialise(
         stages: All of them when None.
         fresh: Compute everything again.
         as_json: Show no progress.
-
-    Raises:
-        InputError: there is no such stage.
     """
-    _check_stages(stages)
     config = dataset.file
     settings = Settings.from_environment(base)
     from synth_assets.automation.runner import prepare_home, run_chain
