@@ -52,7 +52,7 @@ def lineage(sources: Mapping[str, Sequence[tuple[dg.AssetKey, str]]]) -> dict[st
 
 def columns_from(names: Sequence[str], source: dg.AssetKey) -> dict[str, Any]:
     """Columns, as `table.column`, that an asset without rows knows of, each from the column of the same name in its source."""
-    known = dg.TableSchema(columns=[dg.TableColumn(name, type="modelled") for name in names])
+    known = dg.TableSchema(columns=[dg.TableColumn(name, type="modelled or key") for name in names])
     return {"dagster/column_schema": known, **lineage({name: [(source, name)] for name in names})}
 
 
