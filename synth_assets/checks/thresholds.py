@@ -47,15 +47,27 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[Check
         score, least = audit.module_scores.fidelity, thresholds.fidelity
         passed = score is not None and score >= least
         words = (
-            _missing(audit, "fidelity") if score is None else f"fidelity {score:.2f}, configured minimum {least:.2f}"
+            _missing(audit, "fidelity")
+            if score is None
+            else f"fidelity {_told(score, least, 'below', passed=passed)}, configured minimum {least:.2f}"
         )
         yield CheckOutcome("fidelity", passed, words, metadata=_numbers(score))
     yield _integrity(audit)
 
 
 def _at_most(name: str, value: float | None, limit: float, missing: str) -> CheckOutcome:
-    words = missing if value is None else f"{name.replace('_', ' ')} {value:.2f}, configured maximum {limit:.2f}"
-    return CheckOutcome(name, value is not None and value <= limit, words, metadata=_numbers(value))
+    passed = value is not None and value <= limit
+    words = missing
+    if value is not None:
+        told = _told(value, limit, "above", passed=passed)
+        words = f"{name.replace('_', ' ')} {told}, configured maximum {limit:.2f}"
+    return CheckOutcome(name, passed, words, metadata=_numbers(value))
+
+
+def _told(value: float, limit: float, side: str, *, passed: bool) -> str:
+    """A figure with two digits; where these hide on which side of its limit it is, the side in words."""
+    hidden = not passed and f"{value:.2f}" == f"{limit:.2f}"
+    return f"{value:.2f} (rounded, just {side})" if hidden else f"{value:.2f}"
 
 
 def _integrity(audit: AuditResult) -> CheckOutcome:
