@@ -23,6 +23,7 @@ MAX_CATEGORIES = 60_000  # codes are 16-bit
 MAX_DECIMALS = 6
 SCOUT_DECIMALS = {"int64": 0, "double": 3}
 LARGEST_UNITS = 10**15  # exact in a double
+LARGEST_BOUND = 2**62  # a cell's edges are 64-bit numbers
 ROUND_STEPS = 5
 CLOCK_STEPS = (1, 60, 3600, DAY_SECONDS)
 CellKind = Literal["category", "number", "date", "datetime"]
@@ -142,10 +143,12 @@ def number_cells(name: str, dtype: str, lower: float, upper: float, *, minus: st
         minus: See `ColumnDomain`.
 
     Raises:
-        ConfigError: the bounds are not finite or lower is above upper.
+        ConfigError: the bounds are not finite or beyond 2^62, or lower is above upper.
     """
     if not (math.isfinite(lower) and math.isfinite(upper) and lower <= upper):
         raise ConfigError("`lower` must be a finite number and not above `upper`.", column=name, key="lower")
+    if max(abs(lower), abs(upper)) > LARGEST_BOUND:
+        raise ConfigError("`lower` and `upper` must lie within 2^62 (4.6e18).", column=name, key="upper")
     decimals = 0 if dtype == "int64" else decimals_for(lower, upper)
     low, high = math.floor(lower * 10**decimals), math.ceil(upper * 10**decimals)
     edges = _number_edges(low, high)
@@ -169,9 +172,9 @@ def _number_edges(low: int, high: int) -> tuple[int, ...]:
     first = max(0, math.floor(math.log10(high - low)) - 6)
     round_numbers = [m * 10.0**k for k in range(first, last) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)]
     uniform = np.arange(math.ceil(low / step), high / step + 1) * step
-    edges = np.concatenate([uniform, round_numbers, 1 - np.array(round_numbers), [0, 1, low, low + 1, high, high + 1]])
-    whole = np.unique(np.floor(edges).astype(np.int64))
-    return tuple(int(e) for e in whole[(whole >= low) & (whole <= high + 1)])
+    inner = np.floor(np.concatenate([uniform, round_numbers, 1 - np.array(round_numbers), [0, 1]]))
+    inside = inner[(inner > low) & (inner < high + 1)]  # before they become whole numbers: those above may exceed 64 bits
+    return tuple(sorted({low, low + 1, high, high + 1, *(int(e) for e in inside)}))
 
 
 def date_cells(name: str, lower: date, upper: date, *, minus: str | None = None) -> ColumnDomain:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from synth_assets.errors import BudgetExceededError, ConfigError
@@ -85,6 +85,18 @@ def test_a_wide_column_has_cells_of_its_own_for_zero_and_both_bounds() -> None:
         assert edges[at + 1] == value + 1
 
 
+@given(low=st.integers(-(2**62), 2**62), high=st.integers(-(2**62), 2**62), dtype=st.sampled_from(["int64", "double"]))
+@example(low=-1_100_000_000_000_000_000, high=-63_000_000_000_000_000, dtype="int64")
+def test_edges_of_bounds_as_wide_as_noise_may_make_them_are_64_bit_numbers(low: int, high: int, dtype: str) -> None:
+    low, high = sorted((low, high))
+    column = number_cells("c", dtype, low, high)
+    edges = np.array(column.edges)
+    assert edges.dtype == np.int64
+    assert (np.diff(edges) > 0).all()
+    assert edges[0] <= low * 10**column.decimals
+    assert edges[-1] > high * 10**column.decimals
+
+
 @given(low=st.integers(-(10**12), 10**12), span=st.integers(0, 10**12), dtype=st.sampled_from(["int64", "double"]))
 def test_edges_ascend_from_the_lower_bound_to_one_past_the_upper(low: int, span: int, dtype: str) -> None:
     column = number_cells("c", dtype, low, low + span)
@@ -109,6 +121,7 @@ def test_categories_are_spelled_as_their_type_spells_them() -> None:
         lambda: category_cells("c", "string", tuple(str(i) for i in range(60_001))),
         lambda: number_cells("c", "int64", 2, 1),
         lambda: number_cells("c", "double", 0, float("inf")),
+        lambda: number_cells("c", "double", 0, 1e19),
         lambda: date_cells("c", date(2021, 1, 1), date(2020, 1, 1)),
     ],
 )
