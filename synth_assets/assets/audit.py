@@ -22,7 +22,7 @@ from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
 
-VERSION = "1"
+VERSION = "2"
 
 
 def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -128,7 +128,7 @@ def _describe(public: AuditResult) -> dict[str, Any]:
     shown = [
         {"module": m, "level": f.risk_level, "message": f.message, "table": f.table or ""}
         for m, found in public.detailed_findings.items()
-        for f in found
+        for f in found.findings
         if f.decides and f.column is None
     ]
     return {**{k: v for k, v in numbers.items() if v is not None}, "findings": metadata.rows(shown)}

@@ -99,7 +99,7 @@ def _describe(folder: Path) -> dict[str, Any]:
             "table": f.table or "", "figure": f.metric, "column": f.column or "", "raw": "" if f.baseline is None else f.baseline,
             "masked": "" if f.value is None else f.value, "level": f.risk_level,
         }
-        for f in public.detailed_findings["privacy"]
+        for f in public.findings("privacy")
     ]  # fmt: skip
     highest = max((f.value or 0.0 for f in public.findings("privacy", "prosecutor_risk")), default=0.0)
     told = {k: v for k, v in numbers.items() if v is not None}

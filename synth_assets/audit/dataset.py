@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
 from synth_assets.audit.relations import relation_findings
@@ -100,7 +101,10 @@ def audit_dataset(
             limits, child_seed(seed, table.name),
         )  # fmt: skip
         results[table.name] = _audit(table, request, engine)
-    return combine(results, _relations(known, engine, levels), seed=seed)
+    clock = Clock()
+    with clock.step("fidelity.relations"):
+        relations = _relations(known, engine, levels)
+    return combine(results, relations, seed=seed, seconds=clock.seconds)
 
 
 def _audit(table: TableInput, request: Request, engine: Engine) -> AuditResult:
@@ -137,13 +141,20 @@ def _relations(tables: Mapping[str, TableInput], engine: Engine, levels: AuditLe
     return found
 
 
-def combine(results: Mapping[str, AuditResult], relations: Sequence[Finding] = (), *, seed: int = 0) -> AuditResult:
+def combine(
+    results: Mapping[str, AuditResult],
+    relations: Sequence[Finding] = (),
+    *,
+    seed: int = 0,
+    seconds: Mapping[str, float] | None = None,
+) -> AuditResult:
     """One result over several tables.
 
     Args:
         results: Table to its result; at least one.
         relations: Findings about the relations between the tables; they join the fidelity module.
         seed: The seed that the result names.
+        seconds: Wall time of what was done over all tables.
 
     Returns:
         Findings of all tables with their table's name. Privacy, fairness and utility are the lowest score of a table that has one,
@@ -166,7 +177,24 @@ def combine(results: Mapping[str, AuditResult], relations: Sequence[Finding] = (
     reasons = first.reasons if len(results) == 1 else _reasons(results, scores)
     told = {name: text for name, text in reasons.items() if name != "overall_score"}
     inputs = _inputs(results, seed)
-    return conclude(findings, told, inputs=inputs, levels=first.levels, weights=first.weights, scores=scores)
+    return conclude(
+        findings,
+        told,
+        inputs=inputs,
+        levels=first.levels,
+        weights=first.weights,
+        scores=scores,
+        seconds=_seconds(results, seconds or {}),
+    )
+
+
+def _seconds(results: Mapping[str, AuditResult], shared: Mapping[str, float]) -> dict[str, float]:
+    """Time per part, summed over the tables."""
+    total: dict[str, float] = {}
+    for seconds in (*(r.seconds for r in results.values()), shared):
+        for part, value in seconds.items():
+            total[part] = total.get(part, 0.0) + value
+    return total
 
 
 def _lowest(results: Mapping[str, AuditResult], module: Module) -> float | None:

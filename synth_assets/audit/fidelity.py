@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.marginals import (
     Clique,
@@ -135,20 +136,26 @@ def _subset(part: Part, rows: int, seed: int) -> Part:
     return part.take(np.sort(np.random.default_rng(seed).choice(part.held, rows, replace=False)))
 
 
-def fidelity_findings(prepared: Prepared, levels: AuditLevels, seed: int) -> tuple[list[Finding], list[str]]:
+def fidelity_findings(
+    prepared: Prepared, levels: AuditLevels, seed: int, clock: Clock
+) -> tuple[list[Finding], list[str]]:
     """All findings of the module but domain validity, and notes about what was left out.
 
     Args:
         prepared: With a train table; with a holdout each figure has its baseline.
         levels: Cut-offs.
         seed: For subsets.
+        clock: Takes the time of every part.
     """
-    comparison = compare(prepared, levels, seed)
-    cliques, notes = workload(prepared.names, seed)
-    codes = [comparison.grid.codes(part) for part in comparison.sides()]
-    found = [f for size in (1, 2, 3) if (f := _mean_tvd(comparison, codes, size, cliques[size])) is not None]
-    found += [_summary(comparison, *part) for part in _summaries(comparison, codes, cliques[2])]
-    found += [f for name in prepared.names for f in _column_findings(comparison, codes, name)]
+    with clock.step("fidelity.marginals"):
+        comparison = compare(prepared, levels, seed)
+        cliques, notes = workload(prepared.names, seed)
+        codes = [comparison.grid.codes(part) for part in comparison.sides()]
+        found = [f for size in (1, 2, 3) if (f := _mean_tvd(comparison, codes, size, cliques[size])) is not None]
+    with clock.step("fidelity.summaries"):
+        found += [_summary(comparison, *part) for part in _summaries(comparison, codes, cliques[2])]
+    with clock.step("fidelity.columns"):
+        found += [f for name in prepared.names for f in _column_findings(comparison, codes, name)]
     if comparison.grid.merged:
         notes = (*notes, f"Rare categories share one bin in: {', '.join(comparison.grid.merged)}.")
     return found, list(notes)

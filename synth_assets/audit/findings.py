@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from synth_assets.audit.glossary import definition, family
 from synth_assets.audit.records import (
     MODULES,
     WEIGHTED,
@@ -16,9 +17,10 @@ from synth_assets.audit.records import (
     AuditResult,
     Finding,
     Module,
-    ModuleLevels,
+    ModuleFindings,
     ModuleScores,
     WeightsUsed,
+    rank_of,
     worst_level,
 )
 from synth_assets.config.thresholds import AuditLevels, AuditWeights, Cutoffs, Level
@@ -121,6 +123,36 @@ def figures(findings: Mapping[Module, Sequence[Finding]], scores: ModuleScores) 
     )
 
 
+def judged(findings: Sequence[Finding], reason: str | None = None) -> ModuleFindings:
+    """The level of a module, and its verdict in words.
+
+    Args:
+        findings: All findings of the module.
+        reason: Why the module, or a part of it, could not run.
+
+    Returns:
+        Level and words of the worst deciding finding; of equal levels, of the one that may lie farthest above its baseline.
+    """
+    deciding = [f for f in findings if f.decides]
+    rest = [f for f in findings if not f.decides]
+    if not deciding:
+        return ModuleFindings(message=reason or "Not measured.", findings=tuple(rest))
+    worst = max(deciding, key=_weight)
+    where = f"Table {worst.table!r}: " if worst.table else ""
+    many = f" It is the worst of {len(deciding)} figures that decide." if len(deciding) > 1 else ""
+    lacking = f" {reason}" if reason else ""
+    return ModuleFindings(
+        risk_level=worst.risk_level,
+        message=f"{where}{worst.message}{many}{lacking}",
+        findings=(*deciding, *rest),
+    )
+
+
+def _weight(finding: Finding) -> tuple[int, float]:
+    above = finding.excess_interval[1] if finding.excess_interval else finding.excess
+    return rank_of(finding.risk_level), next((v for v in (above, finding.value) if v is not None), 0.0)
+
+
 def conclude(
     findings: Mapping[Module, Sequence[Finding]],
     reasons: Mapping[str, str],
@@ -129,6 +161,7 @@ def conclude(
     levels: AuditLevels,
     weights: AuditWeights,
     scores: ModuleScores | None = None,
+    seconds: Mapping[str, float] | None = None,
 ) -> AuditResult:
     """Put findings together into one result.
 
@@ -139,6 +172,7 @@ def conclude(
         levels: The cut-offs that the findings used.
         weights: Weights of the overall score.
         scores: Module scores where they are not computed from these findings (several tables).
+        seconds: Wall time per part.
     """
     every = {module: tuple(findings.get(module, ())) for module in MODULES}
     scores = scores or ModuleScores(
@@ -157,14 +191,13 @@ def conclude(
     return AuditResult(
         overall_score=score,
         module_scores=scores,
-        module_levels=ModuleLevels(
-            **{m: worst_level(tuple(f.risk_level for f in every[m] if f.decides)) for m in MODULES}
-        ),
-        detailed_findings=every,
+        detailed_findings={m: judged(every[m], told.get(m)) for m in MODULES},
+        definitions={name: definition(name) for name in sorted({family(f.metric) for m in MODULES for f in every[m]})},
         weights=weights,
         weights_used=used,
         levels=levels,
         inputs=inputs,
         reasons=told,
         figures=figures(every, scores),
+        seconds=seconds or {},
     )

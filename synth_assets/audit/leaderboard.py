@@ -105,7 +105,7 @@ def rank(results: Mapping[str, AuditResult], costs: Mapping[str, FitCost]) -> Le
 def _key(result: AuditResult) -> tuple[float, ...]:
     scores = result.module_scores
     return (
-        _ORDER[result.module_levels.privacy],
+        _ORDER[result.level("privacy")],
         *(-_or_worst(v) for v in (scores.utility, scores.fidelity, scores.privacy)),
     )
 
@@ -119,7 +119,7 @@ def _row(place: int, name: str, result: AuditResult, cost: FitCost | None) -> Le
     return LeaderboardRow(
         rank=place,
         synthesizer=name,
-        privacy_level=result.module_levels.privacy,
+        privacy_level=result.level("privacy"),
         privacy=scores.privacy,
         utility=scores.utility,
         fidelity=scores.fidelity,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.disclosure import inference_findings, linkability_finding
 from synth_assets.audit.distances import (
     anonymity_finding,
@@ -34,8 +35,9 @@ _QUASI_KINDS = (ColumnKind.CATEGORY, ColumnKind.BOOLEAN, ColumnKind.DATE)
 
 @dataclass
 class PrivacyResult:
-    """Findings of the module, reasons for what could not run, samples and notes."""
+    """Findings of the module, reasons for what could not run, samples and notes; the clock of its parts."""
 
+    clock: Clock
     findings: list[Finding] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     samples: dict[str, int] = field(default_factory=dict)
@@ -51,6 +53,7 @@ def privacy_findings(
     limits: AuditLimits,
     levels: AuditLevels,
     seed: int,
+    clock: Clock,
 ) -> PrivacyResult:
     """Run every attack that the given tables allow.
 
@@ -62,16 +65,19 @@ def privacy_findings(
         limits: Sizes of samples.
         levels: Cut-offs.
         seed: Seed of every sample.
+        clock: Takes the time of every part.
     """
-    result = PrivacyResult()
+    result = PrivacyResult(clock)
     targets = _targets(prepared, limits, seed, result)
     if "train" in prepared.parts:
-        result.findings.append(_copies(tables, prepared, levels, seed, controlled=targets is not None))
+        with clock.step("privacy.exact_copies"):
+            result.findings.append(_copies(tables, prepared, levels, seed, controlled=targets is not None))
     if targets is not None:
         _attacks(prepared, targets, secrets, limits, levels, seed, result)
     columns = _quasi(prepared, quasi)
     if columns:
-        result.findings.append(anonymity_finding(tables, columns))
+        with clock.step("privacy.k_anonymity"):
+            result.findings.append(anonymity_finding(tables, columns))
     return result
 
 
@@ -122,17 +128,21 @@ def _attacks(
         "reference_rows": targets.reference.held,
         "predicates": limits.predicates,
     }
-    result.findings += membership_findings(prepared, targets, encoder, base, levels)
+    with result.clock.step("privacy.membership_inference"):
+        result.findings += membership_findings(prepared, targets, encoder, base, levels)
     train = _some(prepared.parts["train"], limits.singling_out_rows, child_seed(seed, "train for singling out"))
     parts = (synthetic, train, prepared.parts["holdout"])
-    found, reasons = singling_out_findings(prepared, parts, limits.predicates, levels, seed)
+    with result.clock.step("privacy.singling_out"):
+        found, reasons = singling_out_findings(prepared, parts, limits.predicates, levels, seed)
     result.findings += found
     result.reasons |= reasons
     if len(prepared.names) > 1:
-        result.findings.append(linkability_finding(members, others, base, levels))
+        with result.clock.step("privacy.linkability"):
+            result.findings.append(linkability_finding(members, others, base, levels))
         chosen = _secrets(prepared, secrets, limits.secrets, seed, result)
         three = (synthetic, targets.members, targets.others)
-        result.findings += inference_findings(prepared, three, (base, members, others), chosen, levels)
+        with result.clock.step("privacy.attribute_inference"):
+            result.findings += inference_findings(prepared, three, (base, members, others), chosen, levels)
     else:
         result.reasons["privacy.linkability"] = result.reasons["privacy.attribute_inference"] = (
             "Needs two columns or more."
@@ -140,7 +150,9 @@ def _attacks(
     rows = min(prepared.parts["train"].held, prepared.parts["holdout"].held, CLOSEST_ROWS)
     sides = [_some(prepared.parts[side], rows, child_seed(seed, "closest", side)) for side in ("train", "holdout")]
     sample = _some(synthetic, limits.attack_rows, child_seed(seed, "closest", "synthetic"))
-    result.findings.append(closest_record_finding(encoder.encode(sample), *(encoder.encode(side) for side in sides)))
+    with result.clock.step("privacy.closest_record"):
+        queries, *bases = (encoder.encode(part) for part in (sample, *sides))
+        result.findings.append(closest_record_finding(queries, *bases))
 
 
 def _some(part: Part, rows: int, seed: int) -> Part:

@@ -22,6 +22,11 @@ Interval = tuple[FiniteFloat, FiniteFloat]
 _RANK: Mapping[Level, int] = {"low": 0, "medium": 1, "high": 2}
 
 
+def rank_of(level: Level) -> int:
+    """0 for low, 1 for medium, 2 for high."""
+    return _RANK[level]
+
+
 def worst_level(levels: Iterator[Level] | tuple[Level, ...]) -> Level | None:
     """The highest of some levels; None where there is none."""
     return max(levels, key=lambda level: _RANK[level], default=None)
@@ -93,6 +98,8 @@ class Finding(Frozen):
         naive: The same figure for a guess without the target's other columns (attribute inference, linkability).
         excess: How far the figure lies above its baseline, as it enters the module's score.
         excess_interval: 95 % confidence interval of `excess`.
+        sample_size: Rows, units or attacks that `value` was counted on.
+        control_size: The same for `baseline`.
         decides: False where the finding is shown for information only: it enters no score and no level of a module.
         table: Table, where the audit covers several.
         column: Column, where the figure is of one column.
@@ -109,6 +116,8 @@ class Finding(Frozen):
     naive: FiniteFloat | None = None
     excess: FiniteFloat | None = None
     excess_interval: Interval | None = None
+    sample_size: int | None = None
+    control_size: int | None = None
     decides: bool = True
     table: str | None = None
     column: str | None = None
@@ -116,7 +125,7 @@ class Finding(Frozen):
     details: Mapping[str, FiniteFloat | int | str | None] = Field(default_factory=dict)
 
     def public(self) -> Finding:
-        """Scores to 0.01, no group below 11 rows, no details."""
+        """Scores to 0.01, sizes to two digits, no group below 11 rows, no details."""
         update = {name: _rounded(getattr(self, name)) for name in ("value", "baseline", "naive", "excess")}
         shown = [group.public() for group in self.groups]
         return self.model_copy(
@@ -124,10 +133,30 @@ class Finding(Frozen):
                 **update,
                 "interval": _rounded_interval(self.interval),
                 "excess_interval": _rounded_interval(self.excess_interval),
+                "sample_size": coarse(self.sample_size),
+                "control_size": coarse(self.control_size),
                 "groups": tuple(group for group in shown if group is not None),
                 "details": {},
             }
         )
+
+
+class ModuleFindings(Frozen):
+    """What was found out about one module.
+
+    Attributes:
+        risk_level: The highest level among the findings that decide; None where none does.
+        message: The verdict in plain words: the finding that made the level, or why the module could not run.
+        findings: Every figure, those that decide first.
+    """
+
+    risk_level: Level | None = None
+    message: str
+    findings: tuple[Finding, ...] = ()
+
+    def public(self) -> ModuleFindings:
+        """With the public form of every finding."""
+        return self.model_copy(update={"findings": tuple(f.public() for f in self.findings)})
 
 
 class ModuleScores(Frozen):
@@ -137,15 +166,6 @@ class ModuleScores(Frozen):
     fairness: FiniteFloat | None = None
     fidelity: FiniteFloat | None = None
     utility: FiniteFloat | None = None
-
-
-class ModuleLevels(Frozen):
-    """The highest level among the deciding findings of each module; None where there is none."""
-
-    privacy: Level | None = None
-    fairness: Level | None = None
-    fidelity: Level | None = None
-    utility: Level | None = None
 
 
 class WeightsUsed(Frozen):
@@ -225,38 +245,44 @@ class AuditResult(Frozen):
         form: "full" stays in the restricted zone; "public" holds levels and rounded scores only.
         overall_score: Weighted mean of the scores of privacy, fairness and fidelity; shown, never a gate.
         module_scores: Score per module.
-        module_levels: Worst level per module.
-        detailed_findings: Findings per module; every module is a key, an empty list where it could not run.
+        detailed_findings: Level, verdict and findings per module; every module is a key.
+        definitions: What each metric of the findings means, by metric or family of metrics.
         weights: Weights as configured.
         weights_used: Weights after those of null modules were shared among the rest.
         levels: The cut-offs that were used.
         inputs: Row counts, columns, samples, seed, versions.
         reasons: Module (or module.part) to the reason why it could not run; "overall_score" where weights were shared.
         figures: The few numbers that gates and plots use.
+        seconds: Wall time per part of the audit.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     form: Literal["full", "public"] = "full"
     overall_score: FiniteFloat | None
     module_scores: ModuleScores
-    module_levels: ModuleLevels
-    detailed_findings: Mapping[Module, tuple[Finding, ...]]
+    detailed_findings: Mapping[Module, ModuleFindings]
+    definitions: Mapping[str, str] = Field(default_factory=dict)
     weights: AuditWeights
     weights_used: WeightsUsed
     levels: AuditLevels
     inputs: AuditInputs
     reasons: Mapping[str, str] = Field(default_factory=dict)
     figures: AuditFigures = AuditFigures()
+    seconds: Mapping[str, FiniteFloat] = Field(default_factory=dict)
 
     def findings(self, module: Module | None = None, metric: str = "") -> tuple[Finding, ...]:
         """Findings of one module (all when None) whose metric starts with `metric`."""
         modules = MODULES if module is None else (module,)
-        return tuple(f for m in modules for f in self.detailed_findings.get(m, ()) if f.metric.startswith(metric))
+        return tuple(f for m in modules for f in self.detailed_findings[m].findings if f.metric.startswith(metric))
+
+    def level(self, module: Module) -> Level | None:
+        """The highest level among the deciding findings of a module; None where none decides."""
+        return self.detailed_findings[module].risk_level
 
     def public(self) -> AuditResult:
         """The form that reports, Dagster metadata and the evidence pack may hold."""
         scores = {name: _rounded(getattr(self.module_scores, name)) for name in MODULES}
-        findings = {module: tuple(f.public() for f in found) for module, found in self.detailed_findings.items()}
+        findings = {module: found.public() for module, found in self.detailed_findings.items()}
         figures = self.figures.model_dump()
         return self.model_copy(
             update={
@@ -268,5 +294,6 @@ class AuditResult(Frozen):
                 "figures": AuditFigures(
                     **{k: _rounded(v) if isinstance(v, float) else v for k, v in figures.items()},
                 ),
+                "seconds": {part: round(value, 1) for part, value in self.seconds.items()},
             }
         )

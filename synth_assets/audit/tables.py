@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ibis
 import pyarrow as pa
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.fairness import fairness_findings
 from synth_assets.audit.fidelity import fidelity_findings
 from synth_assets.audit.findings import conclude
@@ -208,6 +209,7 @@ class _Report:
     reasons: dict[str, str] = field(default_factory=dict)
     samples: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
 
 
 def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> AuditResult:
@@ -223,11 +225,13 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
     """
     _check_names(tables, schema, request)
     columns, left_out = compared_columns(schema, tables.present(), request.identifiers)
-    prepared = prepare(tables, columns, left_out, limit=request.limits.compare_rows, seed=request.seed)
     report = _Report()
-    report.findings["fidelity"] = validity_findings(
-        tables, schema, request.declared, request.identifiers, request.levels
-    )
+    with report.clock.step("reading"):
+        prepared = prepare(tables, columns, left_out, limit=request.limits.compare_rows, seed=request.seed)
+    with report.clock.step("fidelity.validity"):
+        report.findings["fidelity"] = validity_findings(
+            tables, schema, request.declared, request.identifiers, request.levels
+        )
     if prepared.columns:
         _compare(tables, prepared, request, report)
     else:
@@ -236,7 +240,14 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
             "Every column is a key, an identifier or free text: nothing to compare.",
         )
     inputs = _inputs(schema, prepared, request, report)
-    return conclude(report.findings, report.reasons, inputs=inputs, levels=request.levels, weights=request.weights)
+    return conclude(
+        report.findings,
+        report.reasons,
+        inputs=inputs,
+        levels=request.levels,
+        weights=request.weights,
+        seconds=report.clock.seconds,
+    )
 
 
 def _check_names(tables: Tables, schema: TableSchema, request: Request) -> None:
@@ -258,20 +269,27 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
     """Fidelity, privacy, utility and fairness, as far as the given tables allow."""
     levels, seed = request.levels, request.seed
     if "train" in prepared.parts:
-        found, notes = fidelity_findings(prepared, levels, seed)
+        found, notes = fidelity_findings(prepared, levels, seed, report.clock)
         report.findings["fidelity"] = [*found, *report.findings["fidelity"]]
         report.notes += notes
     else:
         report.reasons["fidelity"] = "No real table was given to compare with."
     first = [name for name in (request.target, *request.protected) if name]
     privacy = privacy_findings(
-        tables, prepared, quasi=request.quasi, secrets=first, limits=request.limits, levels=levels, seed=seed
+        tables,
+        prepared,
+        quasi=request.quasi,
+        secrets=first,
+        limits=request.limits,
+        levels=levels,
+        seed=seed,
+        clock=report.clock,
     )
     report.findings["privacy"] = privacy.findings
     report.reasons |= privacy.reasons
     report.samples |= privacy.samples
     report.notes += privacy.notes
-    utility = _utility(prepared, request)
+    utility = _utility(prepared, request, report.clock)
     report.findings["utility"] = list(utility.findings)
     if utility.reason:
         report.reasons["utility"] = utility.reason
@@ -279,14 +297,15 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
         report.samples["model_rows"] = min(max(p.held for p in prepared.parts.values()), request.limits.model_rows)
     protected = [name for name in request.protected if name in prepared.names and name != request.target]
     target = request.target if request.target in prepared.names else None
-    found, reasons = fairness_findings(prepared, protected, target, utility.fitted, levels)
+    with report.clock.step("fairness"):
+        found, reasons = fairness_findings(prepared, protected, target, utility.fitted, levels)
     report.findings["fairness"] = found
     report.reasons |= reasons
     for name in {*request.protected, *first} - set(prepared.names):
         report.notes.append(f"Column {name!r} is not compared: {prepared.left_out.get(name, 'absent')}.")
 
 
-def _utility(prepared: Prepared, request: Request) -> UtilityResult:
+def _utility(prepared: Prepared, request: Request, clock: Clock) -> UtilityResult:
     """Utility, or the reason why it could not run; on one thread, so that figures do not depend on the machine."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
@@ -303,6 +322,7 @@ def _utility(prepared: Prepared, request: Request) -> UtilityResult:
             rows=request.limits.model_rows,
             levels=request.levels,
             seed=child_seed(request.seed, "utility"),
+            clock=clock,
         )
 
 

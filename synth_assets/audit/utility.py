@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import HEADLINE, number, span, verdict
 from synth_assets.audit.intervals import Pair, bootstrap
 from synth_assets.audit.models import (
@@ -70,7 +71,9 @@ class UtilityResult:
     reason: str | None = None
 
 
-def utility_findings(prepared: Prepared, target: str, *, rows: int, levels: AuditLevels, seed: int) -> UtilityResult:
+def utility_findings(
+    prepared: Prepared, target: str, *, rows: int, levels: AuditLevels, seed: int, clock: Clock
+) -> UtilityResult:
     """Train, test, compare.
 
     Args:
@@ -79,6 +82,7 @@ def utility_findings(prepared: Prepared, target: str, *, rows: int, levels: Audi
         rows: Rows per table that models may use; of more a seeded sample is used.
         levels: Cut-offs.
         seed: Seed of samples and models.
+        clock: Takes the time of every part.
     """
     task = Outcome(prepared, target).task()
     if isinstance(task, str):
@@ -95,14 +99,16 @@ def utility_findings(prepared: Prepared, target: str, *, rows: int, levels: Audi
             else "no column besides the outcome"
         )
         return UtilityResult((), reason=f"No model can be trained: {what}.")
-    trials = [_try(prepared, task, family, parts, seed) for family in FAMILIES]
+    with clock.step("utility.models"):
+        trials = [_try(prepared, task, family, parts, seed) for family in FAMILIES]
     main = trials[0]
     if not all(np.isfinite(main.scores[side][task.headline]) for side in ("train", "synthetic")):
         return UtilityResult((), reason="The held-out rows have one outcome only, so no model can be tested on them.")
     found = [_headline(task, main, _gap_interval(task, main, seed), levels)]
     for trial in trials:
         found += [_shown(trial, metric, levels) for metric in trial.scores["train"]]
-    found += _importance(task, main, seed)
+    with clock.step("utility.feature_importance"):
+        found += _importance(task, main, seed)
     fitted = Fitted(task, parts["holdout"], main.truth, main.predictions["train"], main.predictions["synthetic"])
     chance = main.scores["train"][task.headline] <= task.chance
     reason = "The outcome cannot be predicted from the real table better than by chance." if chance else None

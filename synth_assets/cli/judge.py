@@ -11,6 +11,7 @@ from synth_assets.cli.output import emit_json, show, steps, table
 
 if TYPE_CHECKING:
     from synth_assets.audit.records import AuditResult
+    from synth_assets.config.thresholds import Level
 
 
 def audit(
@@ -47,17 +48,18 @@ def audit(
 def _print_audit(result: AuditResult) -> None:
     scores = {"overall": result.overall_score, **result.module_scores.model_dump()}
     reasons = {"overall": result.reasons.get("overall_score", "")} | dict(result.reasons)
-    rows = [[n, v, getattr(result.module_levels, n, None), reasons.get(n, "")] for n, v in scores.items()]
+    levels: dict[str, Level | None] = {name: found.risk_level for name, found in result.detailed_findings.items()}
+    rows = [[n, v, levels.get(n), reasons.get(n, "")] for n, v in scores.items()]
     show(table("Scores (1 is best)", ["module", "score", "risk", "note"], rows), "")
     found = [
         [module, finding.risk_level, finding.message]
         for module, findings in result.detailed_findings.items()
-        for finding in findings
+        for finding in findings.findings
         if finding.decides and finding.column is None
     ]
     if found:
         show(table("Findings", ["module", "risk", "what it means"], found), "")
-    others = sum(len(f) for f in result.detailed_findings.values()) - len(found)
+    others = len(result.findings()) - len(found)
     if others:
         show(f"{others} more findings (per column, or for information only): --json")
     for note in result.inputs.notes:

@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any
 
 from synth_assets import __version__
+from synth_assets.audit.glossary import MODULES
 from synth_assets.reports.data_card import percent, table_card
-from synth_assets.reports.glossary import GLOSSARY, MODULES
+from synth_assets.reports.glossary import GLOSSARY
 from synth_assets.reports.inputs import ReportInput
 from synth_assets.reports.model_card import ORDER, model_card
 from synth_assets.reports.narrative import delta_text, epsilon_text, left_text, points, summary

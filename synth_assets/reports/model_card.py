@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from synth_assets.audit.glossary import MODULES, family, metric
 from synth_assets.audit.leaderboard import LeaderboardRow
 from synth_assets.audit.records import AuditResult, Finding, Module
 from synth_assets.config.thresholds import AuditLevels, Cutoffs, Level
 from synth_assets.reports.data_card import listing
-from synth_assets.reports.glossary import MODULES, family, metric
 from synth_assets.reports.inputs import CheckLine, ReportInput
 from synth_assets.reports.svg import interval_strip
 
@@ -143,7 +143,7 @@ def _module(audit: AuditResult, name: Module, *, several: bool) -> ModuleCard:
         title=MODULES[name].title,
         text=MODULES[name].text,
         score=getattr(audit.module_scores, name),
-        level=getattr(audit.module_levels, name),
+        level=audit.level(name),
         sentence=_sentence(audit, name, found),
         stands_out=tuple(striking[:SHOWN]),
         more=max(len(striking) - SHOWN, 0),

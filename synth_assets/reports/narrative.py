@@ -207,7 +207,7 @@ def _of_audits(data: ReportInput) -> Iterator[Point]:
         failed = [line for line in data.gates[name] if not line.passed]
         for line in failed:
             yield Point("stop" if line.blocking else "check", f"{name}: {line.description}.", anchor)
-        worst = [m for m in ORDER if getattr(audit.module_levels, m) == "high"]
+        worst = [m for m in ORDER if audit.level(m) == "high"]
         if worst:
             yield Point("check", f"{name} has findings of level high in {listing(list(worst))}.", anchor)
         absent = [m for m in ORDER if getattr(audit.module_scores, m) is None]

@@ -173,7 +173,7 @@ def _number_edges(low: int, high: int) -> tuple[int, ...]:
     round_numbers = [m * 10.0**k for k in range(first, last) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)]
     uniform = np.arange(math.ceil(low / step), high / step + 1) * step
     inner = np.floor(np.concatenate([uniform, round_numbers, 1 - np.array(round_numbers), [0, 1]]))
-    inside = inner[(inner > low) & (inner < high + 1)]  # before they become whole numbers: those above may exceed 64 bits
+    inside = inner[(inner > low) & (inner < high + 1)]  # picked as doubles: those outside may exceed 64 bits
     return tuple(sorted({low, low + 1, high, high + 1, *(int(e) for e in inside)}))
 
 

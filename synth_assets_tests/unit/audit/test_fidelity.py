@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.fidelity import chi_square, correlation, fidelity_findings, kolmogorov_smirnov
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.errors import InputError
@@ -71,7 +72,7 @@ def _columns(rows, seed, shift=0.0):
 
 
 def _by_metric(**tables):
-    found, _ = fidelity_findings(prepared(**tables), AuditLevels(), 1)
+    found, _ = fidelity_findings(prepared(**tables), AuditLevels(), 1, Clock())
     return {f.metric: f for f in found if f.column is None}, {(f.metric, f.column): f for f in found if f.column}
 
 
@@ -115,7 +116,9 @@ def test_independent_columns_keep_their_shapes_and_lose_their_trends():
 
 
 def test_one_column_is_judged_by_its_own_distance():
-    found, _ = fidelity_findings(prepared(train={"x": [1, 2, 3]}, synthetic={"x": [1, 2, 2]}), AuditLevels(), 1)
+    found, _ = fidelity_findings(
+        prepared(train={"x": [1, 2, 3]}, synthetic={"x": [1, 2, 2]}), AuditLevels(), 1, Clock()
+    )
     assert [f.metric for f in found if f.decides] == ["tvd_1way"]
 
 

@@ -112,13 +112,13 @@ def test_every_null_module_has_a_reason_and_every_module_a_list():
     made = conclude({}, {"privacy": "no people"}, inputs=AuditInputs(), levels=AuditLevels(), weights=AuditWeights())
     assert set(made.reasons) >= {"privacy", "fairness", "fidelity", "utility"}
     assert made.reasons["privacy"] == "no people"
-    assert all(found == () for found in made.detailed_findings.values())
+    assert all(found.findings == () for found in made.detailed_findings.values())
 
 
 def test_information_does_not_set_the_level_of_a_module():
     shown = finding("column_tvd", risk_level="high", decides=False)
     made = conclude({"fidelity": [shown]}, {}, inputs=AuditInputs(), levels=AuditLevels(), weights=AuditWeights())
-    assert made.module_levels.fidelity is None
+    assert made.level("fidelity") is None
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.006, "0.01"), (-0.0004, "0.00"), (0.12, "0.12"), (1, "1.00")])

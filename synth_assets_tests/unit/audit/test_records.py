@@ -53,7 +53,8 @@ def test_the_json_has_the_required_keys_and_reads_back_equal():
     data = json.loads(full.model_dump_json())
     assert set(data["module_scores"]) == {"privacy", "fairness", "fidelity", "utility"}
     assert set(data["detailed_findings"]) == {"privacy", "fairness", "fidelity", "utility"}
-    assert all({"risk_level", "message"} <= set(f) for f in data["detailed_findings"]["fairness"])
+    assert all({"risk_level", "message"} <= set(found) for found in data["detailed_findings"].values())
+    assert all({"risk_level", "message"} <= set(f) for f in data["detailed_findings"]["fairness"]["findings"])
     assert AuditResult.model_validate_json(full.model_dump_json()) == full
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth_assets.audit.clock import Clock
 from synth_assets.audit.models import (
     Outcome,
     Task,
@@ -141,7 +142,7 @@ def _table(rows, seed, *, signal=True, regression=False):
 
 def _run(synthetic, **options):
     data = prepared(train=_table(600, 1, **options), holdout=_table(400, 2, **options), synthetic=synthetic)
-    made = utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5)
+    made = utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5, clock=Clock())
     return made, {f.metric: f for f in made.findings}
 
 
@@ -190,14 +191,14 @@ def test_an_outcome_that_nothing_predicts_gives_a_reason():
 
 def test_too_few_rows_give_a_reason():
     data = prepared(train=_table(600, 1), holdout=_table(20, 2), synthetic=_table(600, 3))
-    assert "fewer than 30 rows" in utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5).reason
+    assert "fewer than 30 rows" in utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5, clock=Clock()).reason
 
 
 def test_held_out_rows_with_one_outcome_give_a_reason():
     holdout = _table(200, 2)
     holdout["y"] = ["no"] * 200
     data = prepared(train=_table(600, 1), holdout=holdout, synthetic=_table(600, 3))
-    made = utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5)
+    made = utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5, clock=Clock())
     assert "one outcome only" in made.reason
     assert made.findings == ()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from synth_assets.audit.records import AuditFigures, AuditResult, ModuleScores
+from synth_assets.audit.findings import judged
+from synth_assets.audit.records import MODULES, AuditFigures, AuditResult, ModuleScores
 from synth_assets.checks.thresholds import threshold_outcomes
 from synth_assets.config.dataset import ThresholdConfig
 
@@ -14,7 +15,7 @@ def audit(fairness_gap: float, fidelity: float) -> AuditResult:
         figures=AuditFigures.model_construct(fairness_gap=fairness_gap),
         module_scores=ModuleScores.model_construct(fidelity=fidelity),
         reasons={},
-        detailed_findings={},
+        detailed_findings={m: judged(()) for m in MODULES},
     )
 
 

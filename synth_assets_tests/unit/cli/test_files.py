@@ -325,8 +325,9 @@ def test_audit_is_the_json_of_an_audit(cli: Command, people: Path, tmp_path: Pat
     assert set(result["module_scores"]) == {"privacy", "fairness", "fidelity", "utility"}
     assert result["form"] == "public"
     for findings in result["detailed_findings"].values():
-        assert findings
-        for finding in findings:
+        assert findings["message"]
+        assert findings["findings"]
+        for finding in findings["findings"]:
             assert finding["risk_level"] in {"low", "medium", "high"}
             assert finding["message"].endswith(".")
     assert cli(*call, "--full", "--json").json["form"] == "full"

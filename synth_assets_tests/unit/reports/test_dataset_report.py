@@ -163,7 +163,8 @@ def test_all_text_is_escaped():
         }
         audit["reasons"] |= {"privacy.part": ATTACK}
         for findings in audit["detailed_findings"].values():
-            for finding in findings:
+            findings["message"] = ATTACK
+            for finding in findings["findings"]:
                 finding |= {"table": ATTACK, "column": ATTACK, "metric": finding["metric"]}
                 for group in finding["groups"]:
                     group["name"] = ATTACK

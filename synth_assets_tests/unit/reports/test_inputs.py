@@ -29,7 +29,7 @@ def test_a_full_audit_is_refused():
 
 def test_a_full_audit_that_calls_itself_public_is_refused():
     made = as_json(parts())
-    made["audits"]["dp_marginals"]["detailed_findings"]["privacy"][0]["value"] = 0.0123
+    made["audits"]["dp_marginals"]["detailed_findings"]["privacy"]["findings"][0]["value"] = 0.0123
     with pytest.raises(ReleaseRefusedError, match="audit of dp_marginals"):
         ReportInput.model_validate(made)
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synth_assets.audit
+from synth_assets.audit.glossary import METRICS, family, metric
 from synth_assets.config.rules import Action
 from synth_assets.reports import narrative
 from synth_assets.reports.data_card import ACTIONS, listing, percent
 from synth_assets.reports.dataset_report import ReportInput
-from synth_assets.reports.glossary import METRICS, family, metric
 from synth_assets.reports.narrative import claim_words, delta_text, epsilon_text, left_text, points, rounded_up, summary
 from synth_assets.reports.privacy_card import level_rows
 from synth_assets.reports.svg import bars, gauge, interval_strip, score_bar

@@ -1,0 +1,169 @@
+"""What each module and each metric of the audit is called and what it means, for readers who do not do this every day. Texts only.
+
+Every metric that an audit emits has an entry, by its full name or by its family (the part before the dot).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """What one figure of the audit is called, and what it means."""
+
+    title: str
+    text: str
+
+
+MODULES: dict[str, Metric] = {
+    "privacy": Metric(
+        "Privacy",
+        "Attacks on the synthetic tables, each compared with the same attack on rows that no synthesizer saw: can one tell who was in "
+        "the training data, single somebody out, link two parts of a record, or guess an attribute better than for people who were "
+        "not in it? Score = 1 - the largest upper bound above its baseline.",
+    ),
+    "fidelity": Metric(
+        "Fidelity",
+        "How close the synthetic tables are to the real ones, over single columns, pairs and triples of columns, and whether values, "
+        "keys and references are sound. Score = 1 - mean TVD over all pairs of columns.",
+    ),
+    "utility": Metric(
+        "Utility",
+        "A model that predicts the target is trained on synthetic rows and tested on real rows it has not seen, beside one that is "
+        "trained on real rows. Score 1: as good as the real one; 0: no better than chance. It has no weight in the overall score.",
+    ),
+    "fairness": Metric(
+        "Fairness",
+        "Differences between groups of a protected column in the synthetic table, compared with those in the real one. Score = 1 - "
+        "the largest gap beyond the real one.",
+    ),
+}
+
+METRICS: dict[str, Metric] = {
+    "exact_copies": Metric(
+        "Exact copies",
+        "Synthetic rows that equal a training row in every column, compared with how many unseen rows do so by chance.",
+    ),
+    "membership_inference": Metric(
+        "Membership inference",
+        "An attacker who knows a person's whole row guesses whether it was in the training data. The figure is the true less the false "
+        "positive rate: 0 is chance, 1 is certainty. Several attacks are tried; the worst decides.",
+    ),
+    "singling_out": Metric(
+        "Singling out",
+        "An attacker writes descriptions that fit exactly one synthetic row. The figure is the share of them that fit exactly one real "
+        "row; the baseline is what chance gives.",
+    ),
+    "linkability": Metric(
+        "Linkability",
+        "An attacker has two halves of a record from different places and uses the synthetic table to find out that they belong "
+        "together.",
+    ),
+    "attribute_inference": Metric(
+        "Attribute inference",
+        "An attacker knows all columns of a person but one and reads the missing one off the closest synthetic row. The baseline is "
+        "the success with people who were not in the training data.",
+    ),
+    "closest_record": Metric(
+        "Distance to the closest record",
+        "Whether synthetic rows lie closer to training rows than to unseen ones (0.5 is even). For information: distances say little "
+        "about leaks, and a table can pass this test and leak.",
+    ),
+    "k_anonymity": Metric(
+        "k-anonymity of synthetic rows",
+        "Synthetic rows in groups of fewer than 5 over the quasi-identifiers. For information: a synthetic row is no person.",
+    ),
+    "prosecutor_risk": Metric(
+        "Prosecutor risk",
+        "The chance to find the row of the most exposed person in a masked table, for somebody who knows that the person is in it, and "
+        "the quasi-identifiers that can still be read. It makes the module's score.",
+    ),
+    "journalist_risk": Metric(
+        "Journalist risk", "The same for somebody who does not know whether the person is in the table."
+    ),
+    "marketer_risk": Metric(
+        "Marketer risk", "The share of a masked table's rows that are matched rightly with a register, on average."
+    ),
+    "unique_rows": Metric("Unique rows", "Rows of a masked table that nobody else shares the quasi-identifiers with."),
+    "smallest_class": Metric("k", "Persons (or rows) in the smallest group that shares all quasi-identifiers."),
+    "l_diversity": Metric("l", "Fewest different values of a sensitive column in such a group."),
+    "t_closeness": Metric("t", "Largest distance between the values in such a group and those of the table."),
+    "information_loss": Metric("Information loss", "Share of what a column told that masking took away."),
+    "anonymity_loss": Metric("Loss by k-anonymity", "Share of the quasi-identifiers' detail that was given up for k."),
+    "tvd_marginal": Metric(
+        "Column before and after", "Total variation distance of a column of a masked table from the raw one."
+    ),
+    "tvd_1way": Metric("Single columns", "Mean total variation distance over all columns."),
+    "tvd_2way": Metric(
+        "Pairs of columns", "Mean total variation distance over all pairs of columns. It makes the module's score."
+    ),
+    "tvd_3way": Metric("Triples of columns", "Mean total variation distance over a sample of triples of columns."),
+    "column_shapes": Metric("Column shapes", "Mean similarity of the distributions of single columns; 1 is best."),
+    "column_pair_trends": Metric(
+        "Column pair trends", "Mean similarity of correlations and of two-way tables; 1 is best."
+    ),
+    "correlation_similarity": Metric(
+        "Correlations of numbers", "1 - mean difference of Pearson correlations; 1 is best."
+    ),
+    "association_similarity": Metric("Associations of categories", "1 - mean difference of Cramer's V; 1 is best."),
+    "column_tvd": Metric("TVD", "Total variation distance of one column."),
+    "column_chi_square": Metric(
+        "Chi-square effect",
+        "Cramer's V between table (real, synthetic) and category; independent of the sample's size.",
+    ),
+    "column_ks": Metric(
+        "KS distance", "Kolmogorov-Smirnov: the largest difference between the two cumulative distributions."
+    ),
+    "domain_validity": Metric(
+        "Domain validity", "Share of synthetic values with the right type, range, category or format."
+    ),
+    "column_validity": Metric(
+        "Valid values of a column", "Share of the column's synthetic values that pass the checks of its domain."
+    ),
+    "primary_key_unique": Metric("Primary keys", "Share of synthetic rows with a key of their own."),
+    "relations.integrity": Metric(
+        "References between tables", "Share of foreign keys that point at a synthetic parent."
+    ),
+    "relations.children": Metric("Rows per parent", "Distance between the numbers of child rows per parent row."),
+    "predictive_score": Metric(
+        "Prediction of the target",
+        "A gradient boosting model trained on synthetic rows, and one trained on real rows, both tested on unseen real rows. It makes "
+        "the module's score.",
+    ),
+    "gradient_boosting": Metric("Gradient boosting", "Further measures of the same two models."),
+    "linear": Metric("Linear model", "The same comparison with a linear model."),
+    "feature_importance": Metric(
+        "Feature importance",
+        "Whether both models lean on the same columns (Spearman correlation; 1 is full agreement).",
+    ),
+    "group_shares": Metric("Group shares", "Largest difference between the synthetic and the real share of a group."),
+    "demographic_parity": Metric(
+        "Demographic parity",
+        "Largest difference between groups in how often the outcome occurs. It does not ask who deserves it.",
+    ),
+    "equalised_odds": Metric(
+        "Equalised odds",
+        "Largest difference between groups in true or false positive rates of a model trained on the table.",
+    ),
+    "predictive_parity": Metric(
+        "Predictive parity",
+        "Largest difference between groups in how often such a model is right when it predicts the outcome.",
+    ),
+}
+
+
+def metric(name: str) -> Metric:
+    """The explanation of a metric by its full name, else by its family (the part before the dot)."""
+    known = METRICS.get(name) or METRICS.get(name.partition(".")[0])
+    return known or Metric(name.replace("_", " ").replace(".", ": ").capitalize(), "")
+
+
+def family(name: str) -> str:
+    """What metrics are grouped by: the name itself where it has a text of its own, else the part before the dot."""
+    return name if name in METRICS else name.partition(".")[0]
+
+
+def definition(name: str) -> str:
+    """Title and text of a metric in one line, for the `definitions` of a result."""
+    known = metric(name)
+    return f"{known.title}: {known.text}" if known.text else known.title
