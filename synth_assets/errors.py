@@ -102,6 +102,30 @@ class SourceError(InputError):
     code = "source"
 
 
+class PrivateAddressError(SourceError):
+    """An address leads to this machine or into a private network, and its host is not allowed."""
+
+    code = "private_address"
+
+
+class LinkExpiredError(SourceError):
+    """A signed link is over."""
+
+    code = "link_expired"
+
+
+class AccessRefusedError(SourceError):
+    """A server or store refuses access to a file."""
+
+    code = "access_refused"
+
+
+class TooLargeError(SourceError):
+    """A file is larger than the limit on downloads."""
+
+    code = "too_large"
+
+
 class CheckFailedError(SynthAssetsError):
     """A blocking check failed: what stands before it was computed, what stands after it was not."""
 

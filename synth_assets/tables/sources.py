@@ -78,7 +78,7 @@ def ingest(
         table: Declared columns, keys and missing texts; they win over what is inferred.
         null_values: Texts that mean missing, besides the empty cell and those of `table`.
         timezone: IANA zone of times without one; times are stored in UTC.
-        limits: Bounds on downloads, expansion and columns.
+        limits: Bounds on downloads, expansion, columns and hosts; those of the environment when None.
 
     Returns:
         The schema, with the number of rows.
@@ -88,7 +88,7 @@ def ingest(
         ConfigError: the source's configuration cannot be used.
         ServiceUnavailableError: a server or database does not answer.
     """
-    bounds = limits or Limits()
+    bounds = limits or Limits.from_environment()
     missing = tuple(dict.fromkeys((*null_values, *(table.null_values if table else ()))))
     with (
         withhold_values(f"reading of {source_label(source)}"),
@@ -160,7 +160,7 @@ def source_fingerprint(source: SourceConfig, base_dir: Path) -> str:
     today = datetime.now(UTC).date().isoformat()
     if source.path is not None:
         if is_remote(source.path):
-            version = remote_version(source.path, Limits())
+            version = remote_version(source.path, Limits.from_environment())
             return hash_parts("remote", safe_label(source.path), version or today)
         files = path_files(source.path, base_dir)
         return hash_parts("files", *(part for f in files for part in (f.name, _file_state(f))))

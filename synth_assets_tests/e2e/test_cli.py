@@ -111,14 +111,24 @@ def server(user: Path) -> Iterator[str]:
 
 
 def test_audit_reads_addresses_and_never_shows_what_signs_them(shell: Run, server: str) -> None:
-    signed = "?signature=CANARY"
+    signed, here = "?signature=CANARY", {"SYNTH_ASSETS_PRIVATE_HOSTS": "127.0.0.1"}
     done = shell(
-        "audit", "--synthetic", f"{server}/unseen.csv{signed}", "--real", f"{server}/people.csv{signed}", "--json"
+        "audit",
+        "--synthetic",
+        f"{server}/unseen.csv{signed}",
+        "--real",
+        f"{server}/people.csv{signed}",
+        "--json",
+        **here,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["module_scores"]["fidelity"] > 0.8
-    for path, word in (("/closed", "refuses"), ("/gone", "no such file")):
-        failed = shell("audit", "--synthetic", f"{server}{path}{signed}")
+    for path, word, allowed in (
+        ("/closed", "refuses", here),
+        ("/gone", "no such file", here),
+        ("/unseen.csv", "private network", {}),
+    ):
+        failed = shell("audit", "--synthetic", f"{server}{path}{signed}", **allowed)
         assert (failed.returncode, failed.stdout) == (2, "")
         assert word in failed.stderr
         assert f"{server}{path}" in failed.stderr

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from synth_assets.errors import ServiceUnavailableError, SourceError, SynthAssetsError
+from synth_assets.errors import AccessRefusedError, ServiceUnavailableError, SourceError, SynthAssetsError
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.transfer import LocalFile, copy_blocks, file_name, refuse_large, safe_label
 
@@ -122,7 +122,7 @@ def _s3_call(label: str, call: Any, *args: Any, **kwargs: Any) -> Mapping[str, A
                 "the store has no such object or bucket.", file=label, remedy="Check the address."
             ) from None
         if code in {"401", "403"}:
-            raise SourceError(
+            raise AccessRefusedError(
                 "the store refuses access.", file=label, remedy="Check the credentials and the bucket's policy."
             ) from None
         raise ServiceUnavailableError(f"the store answers with an error (HTTP {code}).", file=label) from None
@@ -217,7 +217,9 @@ def _fsspec_fault(error: Exception, label: str) -> SynthAssetsError:
     if isinstance(error, FileNotFoundError | IsADirectoryError):
         return SourceError("the store has no such object or bucket.", file=label, remedy="Check the address.")
     if isinstance(error, PermissionError):
-        return SourceError("the store refuses access.", file=label, remedy="Check the credentials and their rights.")
+        return AccessRefusedError(
+            "the store refuses access.", file=label, remedy="Check the credentials and their rights."
+        )
     return ServiceUnavailableError(
         f"the store cannot be reached ({type(error).__name__}).",
         file=label,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from synth_assets.errors import SourceError
+from synth_assets.errors import TooLargeError
 from synth_assets.tables.readers.limits import MIB, Limits
 
 _BLOCK_BYTES = 4 * MIB
@@ -55,8 +55,8 @@ def file_name(name: str) -> str:
 def refuse_large(size: int, limits: Limits, label: str) -> None:
     """Raise for an object beyond the limit on downloads."""
     if size > limits.download_bytes:
-        raise SourceError(
+        raise TooLargeError(
             f"the object is larger than {limits.download_bytes // MIB} MiB.",
             file=label,
-            remedy="Download it by hand and give the local path.",
+            remedy="Raise SYNTH_ASSETS_DOWNLOAD_LIMIT, or download it by hand and give the local path.",
         )

@@ -1,19 +1,32 @@
-"""Files behind https:// addresses: downloaded under a limit; redirects are followed, but never to plain http."""
+"""Files behind https:// addresses: downloaded under a limit; redirects are followed, but never to plain http or a private host."""
 
 from __future__ import annotations
 
 import http.client
+import re
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from synth_assets.errors import ConfigError, ServiceUnavailableError, SourceError
+from synth_assets.errors import (
+    AccessRefusedError,
+    ConfigError,
+    LinkExpiredError,
+    ServiceUnavailableError,
+    SourceError,
+    SynthAssetsError,
+)
+from synth_assets.tables.readers.addresses import Guarded
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.transfer import LocalFile, copy_blocks, file_name, refuse_large, safe_label
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_EXPIRED = re.compile(rb"has expired|ExpiredToken|not valid in the specified time frame", re.IGNORECASE)
+_ANSWER_BYTES = 4_096
+_STAMPS = ("%Y%m%dT%H%M%SZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d")
 
 
 class _SameSafety(urllib.request.HTTPRedirectHandler):
@@ -44,37 +57,74 @@ def _open(address: str, limits: Limits, method: str = "GET") -> Any:
     """An open response.
 
     Raises:
-        SourceError: the server says that there is nothing to read.
+        SourceError: the server says that there is nothing to read, or the address leads to a private host.
         ServiceUnavailableError: it does not answer.
     """
     _require_safe(address)
     label = safe_label(address)
     request = urllib.request.Request(address, method=method)  # noqa: S310  the scheme was checked
-    opener = urllib.request.build_opener(_SameSafety)
+    opener = urllib.request.build_opener(_SameSafety, Guarded(limits.private_hosts, label))
     try:
         return opener.open(request, timeout=limits.timeout_seconds)
-    except ConfigError:
+    except SynthAssetsError:
         raise
     except urllib.error.HTTPError as error:
-        code = error.code
-        error.close()
-    except (OSError, ValueError) as error:
+        code, answer = error.code, _start(error)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ServiceUnavailableError(
             f"the server does not answer ({type(error).__name__}).",
             file=label,
             remedy="Check the address and the network.",
         ) from None
+    raise _refusal(code, expired=_EXPIRED.search(answer) is not None or is_over(address), label=label)
+
+
+def _start(error: urllib.error.HTTPError) -> bytes:
+    """The first bytes of an answer that is an error; only looked through, never shown."""
+    try:
+        return error.read(_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException):
+        return b""
+    finally:
+        error.close()
+
+
+def _refusal(code: int, *, expired: bool, label: str) -> SynthAssetsError:
     if code >= 500 or code == 429:
-        raise ServiceUnavailableError(
+        return ServiceUnavailableError(
             f"the server answers with an error (HTTP {code}).", file=label, remedy="Try again later."
         )
+    if expired and code in {400, 401, 403, 410}:
+        return LinkExpiredError(f"the link has expired (HTTP {code}).", file=label, remedy="Make a fresh link.")
     if code in {401, 403}:
-        raise SourceError(
+        return AccessRefusedError(
             f"the server refuses the file (HTTP {code}).",
             file=label,
-            remedy="The link may have expired; make a fresh one.",
+            remedy="Check who may read it, and that the link is whole; it may have expired: then make a fresh one.",
         )
-    raise SourceError(f"the server has no such file (HTTP {code}).", file=label, remedy="Check the address.")
+    return SourceError(f"the server has no such file (HTTP {code}).", file=label, remedy="Check the address.")
+
+
+def is_over(address: str, now: datetime | None = None) -> bool:
+    """Whether a signed link says of itself that its time is over (AWS, Google and Azure write it into the query)."""
+    query = {name.lower(): values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    end = _stamp(query.get("se"))
+    for maker in ("x-amz", "x-goog"):
+        start, seconds = _stamp(query.get(f"{maker}-date")), query.get(f"{maker}-expires", "")
+        if start is not None and seconds.isdigit():
+            end = start + timedelta(seconds=min(int(seconds), 10**9))
+    if (epoch := query.get("expires", "")).isdigit():
+        end = datetime.fromtimestamp(min(int(epoch), 10**11), UTC)
+    return end is not None and end < (now or datetime.now(UTC))
+
+
+def _stamp(text: str | None) -> datetime | None:
+    for form in _STAMPS:
+        try:
+            return datetime.strptime(text or "", form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return None
 
 
 def from_web(address: str, workspace: Path, limits: Limits) -> LocalFile:

@@ -86,4 +86,5 @@ def small_limits() -> Limits:
         free_expansion_bytes=20_000,
         columns=5,
         timeout_seconds=3,
+        private_hosts=frozenset({"127.0.0.1"}),
     )

@@ -5,15 +5,26 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from synth_assets.config.dataset import SourceConfig
-from synth_assets.errors import ConfigError, ServiceUnavailableError, SourceError
+from synth_assets.errors import (
+    AccessRefusedError,
+    ConfigError,
+    LinkExpiredError,
+    PrivateAddressError,
+    ServiceUnavailableError,
+    SourceError,
+    TooLargeError,
+)
+from synth_assets.tables.readers import addresses
 from synth_assets.tables.readers.fetch import safe_label
 from synth_assets.tables.readers.limits import Limits
+from synth_assets.tables.readers.web import is_over
 from synth_assets.tables.sources import source_fingerprint
 
 FILES = {
@@ -24,6 +35,13 @@ FILES = {
     "/page": b"<!DOCTYPE html><html>sign in</html>",
 }
 SECRET = "signature-canary"
+EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+
+
+@pytest.fixture(autouse=True)
+def _this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test server is on this machine, which addresses may not lead to unless it is named."""
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "127.0.0.1")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,6 +55,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(int(path.rsplit("/", 1)[1]))
         elif path == "/away":
             self._head(302, {"Location": f"http://files.example/t.csv?sig={SECRET}"})
+        elif path == "/inside":
+            self._head(302, {"Location": f"http://127.0.0.1:{self.server.server_address[1]}/t.csv?sig={SECRET}"})
+        elif path == "/expired.csv":
+            self._head(403, {"Content-Length": str(len(EXPIRED))})
+            self.wfile.write(EXPIRED)
         elif path == "/moved":
             self._head(302, {"Location": "/t.csv"})
         elif path == "/broken.csv":
@@ -87,13 +110,14 @@ def test_a_file_behind_an_address_is_read(read: Any, server: str, path: str) -> 
 @pytest.mark.parametrize(
     ("path", "error", "message"),
     [
-        ("/status/403", SourceError, "refuses the file .HTTP 403.*expired"),
+        ("/status/403", AccessRefusedError, "refuses the file .HTTP 403.*expired"),
+        ("/expired.csv", LinkExpiredError, "link has expired .HTTP 403.*fresh link"),
         ("/status/404", SourceError, "no such file"),
         ("/status/410", SourceError, "no such file"),
         ("/status/500", ServiceUnavailableError, "HTTP 500"),
         ("/status/429", ServiceUnavailableError, "HTTP 429"),
-        ("/large.csv", SourceError, "larger than"),
-        ("/unannounced.csv", SourceError, "larger than"),
+        ("/large.csv", TooLargeError, "larger than"),
+        ("/unannounced.csv", TooLargeError, "larger than"),
         ("/broken.csv", ServiceUnavailableError, "broke off"),
         ("/page", SourceError, "HTML page"),
         ("/away", ConfigError, "must start with https"),
@@ -115,7 +139,132 @@ def test_plain_http_is_refused_except_on_this_machine(read: Any) -> None:
 
 def test_a_server_that_does_not_answer_is_unavailable(read: Any) -> None:
     with pytest.raises(ServiceUnavailableError, match="does not answer"):
-        read.source(SourceConfig(path="http://127.0.0.1:9/t.csv"), limits=Limits(timeout_seconds=1))
+        read.source(
+            SourceConfig(path="http://127.0.0.1:9/t.csv"),
+            limits=Limits(timeout_seconds=1, private_hosts=frozenset({"127.0.0.1"})),
+        )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://10.1.2.3/t.csv",
+        "https://192.168.0.9/t.csv",
+        "https://169.254.169.254/latest/meta-data",
+        "https://100.64.0.1/t.csv",
+        "https://0.0.0.0/t.csv",
+        "https://224.0.0.1/t.csv",
+        "https://2130706433/t.csv",
+        "https://localhost/t.csv",
+        "https://[::1]/t.csv",
+        "https://[fd00::1]/t.csv",
+        "https://[fe80::1]/t.csv",
+        "https://[::ffff:10.0.0.1]/t.csv",
+        "https://[64:ff9b::a00:1]/t.csv",
+        "https://[2002:a00:1::]/t.csv",
+        "http://127.0.0.1:9/t.csv",
+    ],
+)
+def test_an_address_of_this_machine_or_a_private_network_is_refused(read: Any, address: str) -> None:
+    with pytest.raises(PrivateAddressError, match="private network.*SYNTH_ASSETS_PRIVATE_HOSTS") as caught:
+        read.source(SourceConfig(path=f"{address}?sig={SECRET}"), limits=Limits(timeout_seconds=3))
+    assert SECRET not in str(caught.value)
+
+
+def test_a_redirect_into_a_private_network_is_refused(read: Any, server: str) -> None:
+    by_name = server.replace("127.0.0.1", "localhost")
+    limits = Limits(timeout_seconds=3, private_hosts=frozenset({"localhost"}))
+    assert read.source(SourceConfig(path=f"{by_name}/moved"), limits=limits).rows == [(1, "00"), (2, "b")]
+    with pytest.raises(PrivateAddressError) as caught:
+        read.source(SourceConfig(path=f"{by_name}/inside"), limits=limits)
+    assert SECRET not in str(caught.value)
+
+
+def test_private_hosts_are_allowed_by_name_and_by_network(
+    read: Any, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for named in ("127.0.0.0/8", "files.example, LOCALHOST"):
+        monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", named)
+        address = server.replace("127.0.0.1", "localhost") if "LOCAL" in named else server
+        assert len(read.source(SourceConfig(path=f"{address}/t.csv")).rows) == 2
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "10.0.0.0/8")
+    with pytest.raises(PrivateAddressError):
+        source_fingerprint(SourceConfig(path=f"{server}/t.csv"), read.base)
+
+
+def _answers(*hosts: str) -> list[tuple[Any, ...]]:
+    return [(addresses.socket.AF_INET, addresses.socket.SOCK_STREAM, 6, "", (host, 443)) for host in hosts]
+
+
+def test_a_name_is_resolved_once_and_the_checked_address_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, called = [], []
+
+    class Socket:
+        def __init__(self, *_: Any) -> None: ...
+        def settimeout(self, _: float) -> None: ...
+        def setsockopt(self, *_: int) -> None: ...
+        def connect(self, where: tuple[str, int]) -> None:
+            called.append(where)
+
+    def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        asked.append(host)
+        return _answers("93.184.216.34" if len(asked) == 1 else "127.0.0.1")
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(addresses.socket, "socket", Socket)
+    addresses.guarded_connection(("rebinding.example", 443), 3.0, allowed=(), label="x")
+    assert (asked, called) == (["rebinding.example"], [("93.184.216.34", 443)])
+    with pytest.raises(PrivateAddressError):
+        addresses.guarded_connection(("rebinding.example", 443), 3.0, allowed=(), label="x")
+    assert len(called) == 1
+
+
+def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: _answers("93.184.216.34", "10.0.0.1"))
+    with pytest.raises(PrivateAddressError):
+        addresses.guarded_connection(("both.example", 443), allowed=(), label="x")
+
+
+def test_a_proxy_of_the_environment_is_used_although_it_is_private(
+    read: Any, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "")
+    monkeypatch.setenv("http_proxy", server)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(SourceError, match="no such file"):  # the proxy answers: it knows no such path
+        read.source(SourceConfig(path="http://localhost:1/t.csv"))
+
+
+@pytest.mark.parametrize(
+    ("query", "over"),
+    [
+        ("X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600", True),
+        ("X-Amz-Date=20260101T000000Z&X-Amz-Expires=604800", False),
+        ("X-Goog-Date=20260101T000000Z&X-Goog-Expires=60", True),
+        ("Expires=1767225600", True),
+        ("se=2026-01-01T01:00:00Z&sig=a", True),
+        ("se=2027-01-01&sig=a", False),
+        ("X-Amz-Date=yesterday&X-Amz-Expires=x", False),
+        ("", False),
+    ],
+)
+def test_a_signed_link_says_when_it_is_over(query: str, over: bool) -> None:
+    assert is_over(f"https://h.example/t.csv?{query}", datetime(2026, 1, 2, tzinfo=UTC)) is over
+
+
+@pytest.mark.parametrize(("told", "size"), [("500MB", 500 * 1024**2), ("2 gb", 2 * 1024**3)])
+def test_the_limit_on_downloads_is_of_the_environment(monkeypatch: pytest.MonkeyPatch, told: str, size: int) -> None:
+    monkeypatch.setenv("SYNTH_ASSETS_DOWNLOAD_LIMIT", told)
+    assert Limits.from_environment().download_bytes == size
+    assert Limits.from_environment().expanded_bytes == 2.5 * size
+
+
+@pytest.mark.parametrize("told", ["much", "0MB", "5", "-1GB"])
+def test_a_limit_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setenv("SYNTH_ASSETS_DOWNLOAD_LIMIT", told)
+    with pytest.raises(ConfigError, match="SYNTH_ASSETS_DOWNLOAD_LIMIT"):
+        Limits.from_environment()
 
 
 def test_a_label_of_an_address_keeps_host_and_path_only() -> None:
