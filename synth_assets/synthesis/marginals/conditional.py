@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from synth_assets.synthesis.marginals.impossible import Rule, broken, columns_of
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.polish import MOST_ROWS
 from synth_assets.synthesis.marginals.rounding import finest_step
-from synth_assets.synthesis.marginals.sample import decode, sample_rows
+from synth_assets.synthesis.marginals.sample import Shape, decode, sample_rows, shape_of
 from synth_assets.synthesis.marginals.terms import Allowed, allowed
 from synth_assets.synthesis.marginals.tilted import Tilt, tilted
 
@@ -87,6 +88,11 @@ class Conditioned:
     tilt: Tilt | None = None
     rules: tuple[Rule, ...] = ()
 
+    @cached_property
+    def shape(self) -> Shape:
+        """How values lie inside bins and cells, for all draws."""
+        return shape_of(self.source)
+
     @property
     def checks(self) -> tuple[Allowed, ...]:
         """Conditions that are met or not only when a value is drawn."""
@@ -110,7 +116,7 @@ class Conditioned:
         """
         if not self.rejects:
             bins = sample_rows(self.model, rows, rng, total=total)
-            return bins, decode(self.speller, bins, rng, only=columns, shape=self.source)
+            return bins, decode(self.speller, bins, rng, only=columns, shape=self.shape)
         parts: list[Bins] = []
         values: list[pa.Table] = []
         have = 0
@@ -122,7 +128,7 @@ class Conditioned:
             bins = {n: b[:taken] for n, b in bins.items()}
             known = {n: v.slice(0, taken) for n, v in known.items()}
             parts.append(bins)
-            values.append(decode(self.speller, bins, rng, only=columns, known=known, shape=self.source))
+            values.append(decode(self.speller, bins, rng, only=columns, known=known, shape=self.shape))
             have += taken
         return {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}, pa.concat_tables(values)
 
@@ -155,7 +161,7 @@ class Conditioned:
         for check in self.checks:
             base = (check.column.minus,) if check.column.minus else ()
             names = [n for n in (*base, check.column.name) if n not in known]
-            made = decode(self.speller, bins, rng, only=names, known=known, shape=self.source)
+            made = decode(self.speller, bins, rng, only=names, known=known, shape=self.shape)
             known |= {n: made.column(n).combine_chunks() for n in names}
             rows = np.flatnonzero(check.met(known[check.column.name]))
             if len(rows) < len(_first(bins)):
@@ -163,7 +169,7 @@ class Conditioned:
                 known = {n: v.take(pa.array(rows)) for n, v in known.items()}
         if self.rules:
             deciding = columns_of(self.rules)
-            made = decode(self.speller, bins, rng, only=deciding, known=known, shape=self.source)
+            made = decode(self.speller, bins, rng, only=deciding, known=known, shape=self.shape)
             known |= {n: made.column(n).combine_chunks() for n in deciding}
             rows = np.flatnonzero(~broken(self.rules, made))
             bins, known = _taken(bins, rows), {n: v.take(pa.array(rows)) for n, v in known.items()}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_assets.seeds import child_seed
 from synth_assets.synthesis.marginals.features import sample_features
 from synth_assets.synthesis.marginals.model import MarginalModel
 
@@ -23,7 +24,7 @@ FLOOR = 1e-3
 SWEEPS = 2
 FAR = 8.0
 WIDE = 4 * FAR
-REFERENCE = 20_000
+REFERENCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,37 @@ def coupling(model: MarginalModel) -> Coupling | None:
     )
 
 
+@dataclass(frozen=True)
+class Ranks:
+    """Latent scores of rows of a model without conditions: what the scores of rows under conditions are ranked among.
+
+    Attributes:
+        scores: Per column, the sorted scores of all bins, each raised by its bin's number times `WIDE`.
+        sizes: Per column, rows per bin.
+    """
+
+    scores: Mapping[str, np.ndarray]
+    sizes: Mapping[str, np.ndarray]
+
+
+def ranks(found: Coupling, model: MarginalModel) -> Ranks:
+    """Scores of `REFERENCE` rows of a model; the same ones for every sample of it (their number bounds the error of a rank).
+
+    Args:
+        found: The copula of the model.
+        model: The model without conditions.
+    """
+    rng = np.random.default_rng(child_seed(0, "rows without conditions"))
+    others = sample_features(model, REFERENCE, rng)
+    scores = _latent(found, others, rng)
+    return Ranks(
+        {n: np.sort(others[n] * WIDE + scores[:, i].astype(np.float64)) for i, n in enumerate(found.names)},
+        {n: np.bincount(others[n], minlength=len(model.tables[n])) for n in found.names},
+    )
+
+
 def positions(
-    found: Coupling, bins: Mapping[str, np.ndarray], rng: np.random.Generator, *, like: MarginalModel | None = None
+    found: Coupling, bins: Mapping[str, np.ndarray], rng: np.random.Generator, *, among: Ranks | None = None
 ) -> dict[str, np.ndarray]:
     """Position of each row's value inside its bin, in [0, 1), for the coupled columns.
 
@@ -99,18 +129,16 @@ def positions(
         found: The copula.
         bins: Bins of at least its columns, shape (rows,) each.
         rng: Source of randomness.
-        like: For rows under conditions: the model without them. A score is then ranked among those of rows of this model, since rows
-            with a large amount stand high in the bins of what goes with it.
+        among: For rows under conditions: scores of rows without them. A score is ranked among these, since rows with a large amount
+            stand high in the bins of what goes with it.
 
     Source:
         Geweke 1991 (truncated normals by Gibbs sampling).
     """
     latent = _latent(found, bins, rng)
-    if like is None:
+    if among is None:
         return {n: _ranked(bins[n], latent[:, i], rng) for i, n in enumerate(found.names)}
-    others = sample_features(like, REFERENCE, rng)
-    scores = _latent(found, others, rng)
-    return {n: _ranked_among(bins[n], latent[:, i], others[n], scores[:, i], rng) for i, n in enumerate(found.names)}
+    return {n: _ranked_among(among, n, bins[n], latent[:, i], rng) for i, n in enumerate(found.names)}
 
 
 def _latent(found: Coupling, bins: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
@@ -190,11 +218,10 @@ def _ranked(bins: np.ndarray, latent: np.ndarray, rng: np.random.Generator) -> n
 
 
 def _ranked_among(
-    bins: np.ndarray, latent: np.ndarray, others: np.ndarray, scores: np.ndarray, rng: np.random.Generator
+    among: Ranks, name: str, bins: np.ndarray, latent: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Share of the other scores of the same bin that each latent score exceeds, between two of them at random."""
-    known = np.sort(others * WIDE + scores.astype(np.float64))
-    size = np.bincount(others, minlength=int(bins.max(initial=0)) + 1)
+    known, size = among.scores[name], among.sizes[name]
     below = np.searchsorted(known, bins * WIDE + latent.astype(np.float64)) - (np.cumsum(size) - size)[bins]
     out: np.ndarray = (below + rng.random(len(bins))) / (size[bins] + 1)
     return out

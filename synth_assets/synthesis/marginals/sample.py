@@ -7,13 +7,14 @@ import `tables`), keys and relations (multitable.py).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.synthesis.marginals.conditions import sample_given_target, with_target
-from synth_assets.synthesis.marginals.coupling import coupling, positions
+from synth_assets.synthesis.marginals.coupling import Coupling, Ranks, coupling, positions, ranks
 from synth_assets.synthesis.marginals.density import units_at
 from synth_assets.synthesis.marginals.features import components, sample_features, stratified
 from synth_assets.synthesis.marginals.measurements import ColumnCells
@@ -56,7 +57,7 @@ def values(
     *,
     base: pa.Array | None = None,
     position: np.ndarray | None = None,
-    shape: MarginalModel | None = None,
+    like: MarginalModel | None = None,
 ) -> pa.Array:
     """Values of one column for the bins of its rows, in the column's type.
 
@@ -67,13 +68,13 @@ def values(
         rng: Source of randomness.
         base: Values of the column that this one is the difference to, where there is one.
         position: Place of each row's value inside its bin, uniform on [0, 1) within every bin; drawn when None.
-        shape: Model whose cells say how values lie inside a cell; `model` when None.
+        like: Model whose cells say how values lie inside a cell; `model` when None.
     """
     column = model.column(name)
     if column.kind == "category":
         cells, _ = _cells(model.group[name], model.inside[name], bins, rng, position)
         return _categories(column, model, cells, rng)
-    units, missing = units_of(model, name, bins, rng, position=position, shape=shape)
+    units, missing = units_of(model, name, bins, rng, position=position, like=like)
     return spelled(column, units, missing, base)
 
 
@@ -84,7 +85,7 @@ def units_of(
     rng: np.random.Generator,
     *,
     position: np.ndarray | None = None,
-    shape: MarginalModel | None = None,
+    like: MarginalModel | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whole units (days, seconds, 10^-decimals) of a numeric column for the bins of its rows, and where it is missing.
 
@@ -94,7 +95,7 @@ def units_of(
     cells, place = _cells(model.group[name], model.inside[name], bins, rng, position)
     missing = cells >= column.value_cells
     cells = np.minimum(cells, column.value_cells - 1)
-    mass = _cell_mass(shape or model, name)[: column.value_cells]
+    mass = _cell_mass(like or model, name)[: column.value_cells]
     units = units_at(column, cells, place, mass)
     if column.steps:
         units = rounded(column, step_shares(column, model.roundness.get(name)), mass, units, cells, rng)
@@ -213,6 +214,27 @@ def sample_rows(model: MarginalModel, rows: int, rng: np.random.Generator, *, to
     return {name: b[order] for name, b in with_target(model, bins, rng).items()}
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Where values lie inside bins and cells: taken from a model without conditions.
+
+    Attributes:
+        model: The model.
+        coupled: Its copula inside the bins, or None.
+        ranks: Scores of its rows, among which those of rows under conditions are ranked; None for its own rows.
+    """
+
+    model: MarginalModel
+    coupled: Coupling | None
+    ranks: Ranks | None = None
+
+
+def shape_of(model: MarginalModel) -> Shape:
+    """The shape that rows of a model under conditions take; worth computing once for all their chunks."""
+    coupled = coupling(model)
+    return Shape(model, coupled, None if coupled is None else ranks(coupled, model))
+
+
 def decode(
     model: MarginalModel,
     bins: Mapping[str, np.ndarray],
@@ -220,7 +242,7 @@ def decode(
     *,
     only: Sequence[str] | None = None,
     known: Mapping[str, pa.Array] | None = None,
-    shape: MarginalModel | None = None,
+    shape: Shape | None = None,
 ) -> pa.Table:
     """Values of own columns for the bins of the rows.
 
@@ -230,18 +252,19 @@ def decode(
         rng: Source of randomness.
         only: Columns wanted, in this order; all own columns when None.
         known: Values that were drawn before.
-        shape: For rows under conditions: the model without them; it says where values lie inside bins and cells.
+        shape: For rows under conditions: that of the model without them.
     """
     names = list(only) if only is not None else [c.name for c in model.columns if not c.given]
     made: dict[str, pa.Array] = dict(known or {})
     columns = [model.column(n) for n in names if n not in made]
-    coupled = coupling(shape or model)
+    inside = shape or Shape(model, coupling(model))
+    coupled = inside.coupled
     asked = coupled is not None and not {c.name for c in columns}.isdisjoint(coupled.names)
-    place = positions(coupled, bins, rng, like=shape) if coupled is not None and asked else {}
+    place = positions(coupled, bins, rng, among=inside.ranks) if coupled is not None and asked else {}
     for column in sorted(columns, key=lambda c: c.minus is not None):
         base = made.get(column.minus) if column.minus else None
         position = place.get(column.name)
         made[column.name] = values(
-            model, column.name, bins[column.name], rng, base=base, position=position, shape=shape
+            model, column.name, bins[column.name], rng, base=base, position=position, like=inside.model
         )
     return pa.table({n: made[n] for n in names})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_assets.synthesis.marginals.coupling import coupling, positions
+from synth_assets.synthesis.marginals.coupling import coupling, positions, ranks
 from synth_assets.synthesis.marginals.measurements import ColumnCells
 from synth_assets.synthesis.marginals.model import MarginalModel
 from synth_assets.synthesis.marginals.sample import decode
@@ -87,7 +87,8 @@ def test_under_a_condition_a_value_stands_where_the_other_one_puts_it() -> None:
     rng = np.random.default_rng(4)
     high = {"a": np.full(3000, 5), "b": np.full(3000, 4)}
     low = {"a": np.full(3000, 2), "b": np.full(3000, 4)}
-    above, below = (positions(found, bins, rng, like=model)["b"] for bins in (high, low))
+    among = ranks(found, model)
+    above, below = (positions(found, bins, rng, among=among)["b"] for bins in (high, low))
     assert above.mean() > 0.53 and below.mean() < 0.47
     assert ((above >= 0) & (above < 1)).all()
     assert positions(found, high, rng)["b"].mean() == pytest.approx(0.5, abs=1e-3)
