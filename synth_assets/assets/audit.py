@@ -14,7 +14,7 @@ from synth_assets.assets.split import roles_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
 from synth_assets.assets.wiring import Wiring
-from synth_assets.audit.records import AuditResult
+from synth_assets.audit.records import AuditResult, read_result
 from synth_assets.checks.thresholds import threshold_names, threshold_outcomes
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.resources import EngineResource, StoreResource
@@ -72,7 +72,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
 
 def read_audit(folder: Path) -> AuditResult:
     """The full result; restricted."""
-    return AuditResult.model_validate_json((folder / "result.json").read_text())
+    return read_result(folder / "result.json")
 
 
 def _audit(

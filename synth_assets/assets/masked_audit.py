@@ -13,7 +13,7 @@ from synth_assets.assets.masked import summary_of
 from synth_assets.assets.raw import schema_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
-from synth_assets.audit.records import AuditResult
+from synth_assets.audit.records import read_result
 from synth_assets.masking.records import MaskingPlan
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
@@ -86,7 +86,7 @@ def _audit(
 
 def _describe(folder: Path) -> dict[str, Any]:
     """The scores, and per table its risks before and after; public form, no value of the data."""
-    public = AuditResult.model_validate_json((folder / "public.json").read_text())
+    public = read_result(folder / "public.json")
     scores = public.module_scores
     numbers = {
         "overall_score": public.overall_score,

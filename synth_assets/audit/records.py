@@ -7,11 +7,13 @@ What belongs here: what is stored and shown. What does not: how a figure is comp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, ValidationError
 
 from synth_assets.config.thresholds import AuditLevels, AuditWeights, Level
+from synth_assets.errors import InputError
 from synth_assets.tables.schema import Frozen
 
 Module = Literal["privacy", "fairness", "fidelity", "utility"]
@@ -297,3 +299,20 @@ class AuditResult(Frozen):
                 "seconds": {part: round(value, 1) for part, value in self.seconds.items()},
             }
         )
+
+
+def read_result(path: Path) -> AuditResult:
+    """A stored result.
+
+    Args:
+        path: A JSON file that holds one, full or public.
+
+    Raises:
+        InputError: the file holds no result of this version.
+    """
+    try:
+        return AuditResult.model_validate_json(path.read_text())
+    except ValidationError:
+        raise InputError(
+            "the stored audit is none of this version.", file=str(path), remedy="Materialise the audit again."
+        ) from None

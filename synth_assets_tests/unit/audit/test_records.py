@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from synth_assets.audit.findings import conclude
-from synth_assets.audit.records import AuditInputs, AuditResult, Finding, GroupFigure, accepted, coarse, worst_level
+from synth_assets.audit.records import (
+    AuditInputs,
+    AuditResult,
+    Finding,
+    GroupFigure,
+    accepted,
+    coarse,
+    read_result,
+    worst_level,
+)
 from synth_assets.config.thresholds import AuditLevels, AuditWeights, Cutoffs
+from synth_assets.errors import InputError
 
 
 def result(**findings: list[Finding]) -> AuditResult:
@@ -134,3 +145,16 @@ def test_records_import_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_stored_result_reads_back_and_one_of_another_version_says_what_to_do(tmp_path: Path) -> None:
+    kept = tmp_path / "result.json"
+    full = result(fairness=[FINDING])
+    kept.write_text(full.model_dump_json())
+    assert read_result(kept) == full
+    old = json.loads(kept.read_text()) | {"format_version": 1, "module_levels": {"privacy": "secret-731931"}}
+    kept.write_text(json.dumps(old))
+    with pytest.raises(InputError, match="none of this version") as caught:
+        read_result(kept)
+    assert caught.value.file == str(kept)
+    assert "731931" not in str(caught.value)
