@@ -127,14 +127,21 @@ METRICS: dict[str, Metric] = {
     "relations.children": Metric("Rows per parent", "Distance between the numbers of child rows per parent row."),
     "predictive_score": Metric(
         "Prediction of the target",
-        "A gradient boosting model trained on synthetic rows, and one trained on real rows, both tested on unseen real rows. It makes "
-        "the module's score.",
+        "A gradient boosting model trained on synthetic rows, and one trained on equally many real rows, both tested on the same "
+        "unseen real rows (after Esteban, Hyland, Raetsch 2017, TSTR). It makes the module's score.",
     ),
     "gradient_boosting": Metric("Gradient boosting", "Further measures of the same two models."),
-    "linear": Metric("Linear model", "The same comparison with a linear model."),
+    "linear": Metric("Linear model", "The same comparison with a linear model (logistic or ridge regression)."),
+    "random_forest": Metric("Random forest", "The same comparison with a random forest."),
+    "train_real_test_synthetic": Metric(
+        "Trained on real, tested on synthetic",
+        "The model of the real rows, tested on synthetic rows, beside the same model on unseen real rows. Far above: the synthetic "
+        "rows are too easy. Far below: they break what holds among real rows.",
+    ),
     "feature_importance": Metric(
         "Feature importance",
-        "Whether both models lean on the same columns (Spearman correlation; 1 is full agreement).",
+        "Whether both models lean on the same columns: Spearman correlation of the losses when a column is shuffled (Breiman 2001), 1 "
+        "is full agreement. The baseline is the agreement of two models of real rows.",
     ),
     "group_shares": Metric("Group shares", "Largest difference between the synthetic and the real share of a group."),
     "demographic_parity": Metric(

@@ -1,6 +1,6 @@
-"""Models and scores of the utility module: two families, classification and regression.
+"""Models of the utility module: three families, classification and regression.
 
-What does not belong here: which rows are used and what the scores mean for a release.
+What does not belong here: which rows are used, and how predictions are scored (`scores.py`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.prepare import NUMERIC_KINDS, Array, Floats, Part, Prepared
+from synth_assets.audit.prepare import NUMERIC_KINDS, Floats, Part, Prepared
 from synth_assets.tables.schema import ColumnKind
 
-FAMILIES: Mapping[str, str] = {"gradient_boosting": "Gradient boosting", "linear": "Linear model"}
+FAMILIES: Mapping[str, str] = {
+    "gradient_boosting": "Gradient boosting",
+    "linear": "Linear model",
+    "random_forest": "Random forest",
+}
+ROUNDS = 100  # of boosting; with many classes, each of which has a tree per round, fewer
+FEWEST_ROUNDS = 20
+TREES = 40
 CLASS_LIMIT = 20
 NUMBER_CLASSES = 10  # a whole-number outcome with at most this many values is a class
 TREE_CATEGORIES = 250
@@ -100,10 +107,11 @@ def outcome_values(task: Task, part: Part) -> Floats:
 def features(prepared: Prepared, part: Part, target: str, family: str) -> Floats:
     """The columns besides the outcome, as the family takes them: float64, shape (rows, features).
 
-    Trees get numbers and category positions as they are (NaN is missing). The linear model gets ranks in the real table, a flag
-    for missing, and one column per frequent category. All that is learnt here comes from the real train table, for both models.
+    Trees (boosted or in a forest) get numbers and category positions as they are (NaN is missing). The linear model gets ranks in the
+    real table, a flag for missing, and one column per frequent category. All that is learnt here comes from the real train table, for
+    both models.
     """
-    build = _tree_column if family == "gradient_boosting" else _linear_column
+    build = _linear_column if family == "linear" else _tree_column
     return np.column_stack([build(prepared, part, name) for name in prepared.names if name != target])
 
 
@@ -186,98 +194,23 @@ def fit(task: Task, family: str, matrix: Floats, truth: Floats, *, categorical: 
 
 
 def _estimator(task: Task, family: str, categorical: Sequence[bool], seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    state = seed % 2**31
     if family == "linear":
         return Ridge(alpha=1.0) if task.regression else LogisticRegression(max_iter=200)
-    kind = HistGradientBoostingRegressor if task.regression else HistGradientBoostingClassifier
-    return kind(random_state=seed % 2**31, categorical_features=list(categorical))
-
-
-def scores(task: Task, truth: Floats, predicted: Floats, *, only: str | None = None) -> dict[str, float]:
-    """Scores of predictions.
-
-    Args:
-        task: The task.
-        truth: Numbers or class positions, shape (rows,); -1 is a class no model knows.
-        predicted: What `Model.predict` gave.
-        only: Compute this score alone.
-
-    Returns:
-        R2 and MAE (as a fraction of the outcome's spread), or ROC AUC, accuracy, F1, precision and recall. With two classes, of the
-        last one; with more, the mean over the classes that occur.
-    """
-    if task.regression:
-        return _regression(task, truth, predicted)
-    if only == "roc_auc":
-        return {"roc_auc": _auc(task, truth, predicted)}
-    guess = predicted.argmax(axis=1)
-    wanted = [1] if len(task.classes) == 2 else [i for i in range(len(task.classes)) if (truth == i).any()]
-    rates = np.array([_precision_recall(truth == i, guess == i) for i in wanted] or [(0.0, 0.0, 0.0)])
-    precision, recall, f1 = (float(v) for v in rates.mean(axis=0))
-    accuracy = float((guess == truth).mean())
-    return {
-        "roc_auc": _auc(task, truth, predicted),
-        "accuracy": accuracy,
-        "f1": f1,
-        "precision": precision,
-        "recall": recall,
-    }
-
-
-def _regression(task: Task, truth: Floats, predicted: Floats) -> dict[str, float]:
-    spread = float(((truth - truth.mean()) ** 2).sum())
-    error = float(((truth - predicted) ** 2).sum())
-    return {
-        "r2": 1 - error / spread if spread else float("nan"),
-        "mae": float(np.abs(truth - predicted).mean()) / (task.scale or 1.0),
-    }
-
-
-def _precision_recall(truth: Array, guess: Array) -> tuple[float, float, float]:
-    hits = int((truth & guess).sum())
-    precision = hits / int(guess.sum()) if guess.any() else 0.0
-    recall = hits / int(truth.sum()) if truth.any() else 0.0
-    f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return precision, recall, f1
-
-
-def _auc(task: Task, truth: Floats, predicted: Floats) -> float:
-    wanted = [1] if len(task.classes) == 2 else range(len(task.classes))
-    areas = [area_under_curve(truth == i, predicted[:, i]) for i in wanted]
-    known = [a for a in areas if not np.isnan(a)]
-    return float(np.mean(known)) if known else float("nan")
-
-
-def area_under_curve(truth: Array, score: Floats) -> float:
-    """ROC AUC: the chance that a positive row scores above a negative one (ties count half); NaN without one of both.
-
-    Source:
-        Hanley, McNeil, "The meaning and use of the area under a ROC curve", Radiology 143 (1982), 29-36.
-    """
-    positives = int(truth.sum())
-    negatives = len(truth) - positives
-    if not positives or not negatives:
-        return float("nan")
-    others = np.sort(score[~truth])
-    mine = score[truth]
-    wins = np.searchsorted(others, mine, side="left") + np.searchsorted(others, mine, side="right")
-    return float(wins.sum() / 2 / positives / negatives)
-
-
-def permutation_importance(task: Task, model: Model, matrix: Floats, truth: Floats, seed: int) -> Floats:
-    """Loss of the headline score when one column of the matrix is shuffled; shape (features,).
-
-    Source:
-        Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
-    """
-    name = task.headline
-    whole = scores(task, truth, model.predict(matrix), only=name)[name]
-    losses = []
-    for column in range(matrix.shape[1]):
-        shuffled = matrix.copy()
-        order = np.random.default_rng([seed, column]).permutation(len(matrix))  # the same for every model
-        shuffled[:, column] = matrix[order, column]
-        losses.append(whole - scores(task, truth, model.predict(shuffled), only=name)[name])
-    return np.asarray(losses)
+    if family == "random_forest":
+        forest = RandomForestRegressor if task.regression else RandomForestClassifier
+        share = 1 / 3 if task.regression else "sqrt"
+        return forest(TREES, min_samples_leaf=5, max_features=share, random_state=state)
+    boosting = HistGradientBoostingRegressor if task.regression else HistGradientBoostingClassifier
+    trees = len(task.classes) if len(task.classes) > 2 else 1
+    rounds = max(FEWEST_ROUNDS, round(2 * ROUNDS / trees)) if trees > 1 else ROUNDS
+    # early stopping would hold rows of a rare class out, or fail where it has one row
+    return boosting(max_iter=rounds, early_stopping=False, random_state=state, categorical_features=list(categorical))

@@ -294,7 +294,7 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
     if utility.reason:
         report.reasons["utility"] = utility.reason
     if utility.fitted:
-        report.samples["model_rows"] = min(max(p.held for p in prepared.parts.values()), request.limits.model_rows)
+        report.samples |= {"model_rows": utility.fitted.trained, "model_test_rows": utility.fitted.test.held}
     protected = [name for name in request.protected if name in prepared.names and name != request.target]
     target = request.target if request.target in prepared.names else None
     with report.clock.step("fairness"):
@@ -319,7 +319,7 @@ def _utility(prepared: Prepared, request: Request, clock: Clock) -> UtilityResul
         return utility_findings(
             prepared,
             request.target,
-            rows=request.limits.model_rows,
+            limits=request.limits,
             levels=request.levels,
             seed=child_seed(request.seed, "utility"),
             clock=clock,

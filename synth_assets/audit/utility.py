@@ -1,46 +1,33 @@
 """Utility: a model trained on the synthetic table and tested on held-out real rows (TSTR), beside one trained on real rows (TRTR).
 
-Both are tested on the same rows, which neither the models nor the synthesizer have seen. What does not belong here: the metrics'
-formulas and the two model families (`models.py`), and differences between groups (`fairness.py`).
+Both learn from equally many rows and are tested on the same ones, which neither the models nor the synthesizer have seen. A real model
+tested on synthetic rows (TRTS) is shown too. What does not belong here: models (`models.py`), scores (`scores.py`), importances
+(`importance.py`), queries (`queries.py`), and differences between groups (`fairness.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import HEADLINE, number, span, verdict
-from synth_assets.audit.intervals import Pair, bootstrap
-from synth_assets.audit.models import (
-    FAMILIES,
-    Model,
-    Outcome,
-    Task,
-    features,
-    fit,
-    outcome_values,
-    permutation_importance,
-    scores,
-)
-from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
+from synth_assets.audit.importance import importance_finding, permutation_importance
+from synth_assets.audit.intervals import Pair
+from synth_assets.audit.models import FAMILIES, Model, Outcome, Task, features, fit, outcome_values
+from synth_assets.audit.prepare import Floats, Part, Prepared
 from synth_assets.audit.records import Finding
-from synth_assets.config.thresholds import AuditLevels
+from synth_assets.audit.scores import ERRORS, TITLES, Weights, evident, measure, naive, percentiles, resamples
+from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
 
 MINIMUM_ROWS = 30
 IMPORTANCE_ROWS = 3_000
-_TITLES: Mapping[str, str] = {
-    "roc_auc": "ROC AUC",
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "r2": "R2",
-    "mae": "mean absolute error as a fraction of the outcome's spread",
-}
+IMPORTANCE_DRAWS = 100
+BACKWARDS = "train_real_test_synthetic"
+Scores = Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -53,6 +40,7 @@ class Fitted:
         truth: Their outcome.
         real: Predictions of the model trained on real rows.
         synthetic: Predictions of the model trained on synthetic rows.
+        trained: Rows that each of the models learnt from.
     """
 
     task: Task
@@ -60,6 +48,7 @@ class Fitted:
     truth: Floats
     real: Floats
     synthetic: Floats
+    trained: int
 
 
 @dataclass(frozen=True)
@@ -71,15 +60,59 @@ class UtilityResult:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What the models of one audit share.
+
+    Args:
+        prepared: The prepared tables.
+        task: What is predicted.
+        parts: "train" and "synthetic" rows to learn from, equally many; "holdout" and "backwards" rows to test on.
+        truth: Their outcomes.
+        weights: Resamples of the rows to test on.
+        seed: Seed of the models.
+    """
+
+    prepared: Prepared
+    task: Task
+    parts: Mapping[str, Part]
+    truth: Mapping[str, Floats]
+    weights: Mapping[str, Weights]
+    seed: int
+
+    @property
+    def categorical(self) -> list[bool]:
+        """Which features of a tree are categories."""
+        return [not self.prepared.numeric(name) for name in self.prepared.names if name != self.task.target]
+
+    def matrix(self, side: str, family: str) -> Floats:
+        """The features of one side."""
+        return features(self.prepared, self.parts[side], self.task.target, family)
+
+    def train(self, family: str, matrix: Floats, truth: Floats) -> Model:
+        """A model of one family; all of them share one seed."""
+        return fit(self.task, family, matrix, truth, categorical=self.categorical, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One family: both models, their predictions of the held-out rows, and the scores with their draws (TRTR, TSTR, TRTS)."""
+
+    family: str
+    models: Mapping[str, Model]
+    predictions: Mapping[str, Floats]
+    scores: Mapping[str, Scores]
+
+
 def utility_findings(
-    prepared: Prepared, target: str, *, rows: int, levels: AuditLevels, seed: int, clock: Clock
+    prepared: Prepared, target: str, *, limits: AuditLimits, levels: AuditLevels, seed: int, clock: Clock
 ) -> UtilityResult:
     """Train, test, compare.
 
     Args:
         prepared: With train and holdout.
         target: Outcome column.
-        rows: Rows per table that models may use; of more a seeded sample is used.
+        limits: Rows that models may use, and draws of the intervals.
         levels: Cut-offs.
         seed: Seed of samples and models.
         clock: Takes the time of every part.
@@ -87,11 +120,8 @@ def utility_findings(
     task = Outcome(prepared, target).task()
     if isinstance(task, str):
         return UtilityResult((), reason=task)
-    parts = {
-        side: _usable(prepared, part, target, rows, child_seed(seed, "models", side))
-        for side, part in prepared.parts.items()
-    }
-    short = [side for side, part in parts.items() if part.held < MINIMUM_ROWS]
+    parts = _parts(prepared, target, limits.model_rows, seed)
+    short = [side for side, part in parts.items() if part.held < MINIMUM_ROWS and side != "backwards"]
     if short or len(prepared.names) < 2:
         what = (
             f"fewer than {MINIMUM_ROWS} rows with an outcome ({', '.join(short)})"
@@ -99,146 +129,174 @@ def utility_findings(
             else "no column besides the outcome"
         )
         return UtilityResult((), reason=f"No model can be trained: {what}.")
+    bench = _bench(prepared, task, parts, limits, seed)
     with clock.step("utility.models"):
-        trials = [_try(prepared, task, family, parts, seed) for family in FAMILIES]
+        trials = [_try(bench, family) for family in FAMILIES]
     main = trials[0]
-    if not all(np.isfinite(main.scores[side][task.headline]) for side in ("train", "synthetic")):
+    if not all(np.isfinite(main.scores[side][task.headline][0]) for side in ("train", "synthetic")):
         return UtilityResult((), reason="The held-out rows have one outcome only, so no model can be tested on them.")
-    found = [_headline(task, main, _gap_interval(task, main, seed), levels)]
+    found = [_headline(bench, main, levels)]
     for trial in trials:
-        found += [_shown(trial, metric, levels) for metric in trial.scores["train"]]
+        found += _shown(bench, trial, levels)
     with clock.step("utility.feature_importance"):
-        found += _importance(task, main, seed)
-    fitted = Fitted(task, parts["holdout"], main.truth, main.predictions["train"], main.predictions["synthetic"])
-    chance = main.scores["train"][task.headline] <= task.chance
+        found += _importance(bench, main, levels)
+    fitted = Fitted(
+        task,
+        parts["holdout"],
+        bench.truth["holdout"],
+        main.predictions["train"],
+        main.predictions["synthetic"],
+        parts["train"].held,
+    )
+    chance = main.scores["train"][task.headline][0] <= task.chance
     reason = "The outcome cannot be predicted from the real table better than by chance." if chance else None
     return UtilityResult(tuple(found), fitted, reason)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One family: both models, their predictions of the held-out rows, and the scores."""
-
-    family: str
-    models: Mapping[str, Model]
-    matrix: Floats
-    truth: Floats
-    predictions: Mapping[str, Floats]
-    scores: Mapping[str, Mapping[str, float]]
+def _parts(prepared: Prepared, target: str, limit: int, seed: int) -> dict[str, Part]:
+    """Rows with an outcome: equally many real and synthetic ones to learn from; no more synthetic than held-out ones to test on."""
+    known = {side: _with_outcome(prepared, part, target) for side, part in prepared.parts.items()}
+    learn = min(known["train"].held, known["synthetic"].held, limit)
+    test = min(known["holdout"].held, limit)
+    sizes = {"train": learn, "synthetic": learn, "holdout": test}
+    parts = {side: _sample(known[side], rows, child_seed(seed, "models", side)) for side, rows in sizes.items()}
+    return {**parts, "backwards": _sample(known["synthetic"], test, child_seed(seed, "models", "backwards"))}
 
 
-def _try(prepared: Prepared, task: Task, family: str, parts: Mapping[str, Part], seed: int) -> Trial:
-    truth = {side: outcome_values(task, part) for side, part in parts.items()}
-    matrices = {side: features(prepared, part, task.target, family) for side, part in parts.items()}
-    categorical = [not prepared.numeric(name) for name in prepared.names if name != task.target]
-    models = {
-        side: fit(task, family, matrices[side], truth[side], categorical=categorical, seed=seed)
-        for side in ("train", "synthetic")
-    }
-    predictions = {side: model.predict(matrices["holdout"]) for side, model in models.items()}
-    result = {side: scores(task, truth["holdout"], predicted) for side, predicted in predictions.items()}
-    result["backwards"] = scores(task, truth["synthetic"], models["train"].predict(matrices["synthetic"]))
-    return Trial(family, models, matrices["holdout"], truth["holdout"], predictions, result)
-
-
-def _usable(prepared: Prepared, part: Part, target: str, rows: int, seed: int) -> Part:
-    """Rows with an outcome, at most `rows`."""
+def _with_outcome(prepared: Prepared, part: Part, target: str) -> Part:
     values = part.values[target]
-    known = np.flatnonzero(~np.isnan(values) if prepared.numeric(target) else values >= 0)
-    if len(known) > rows:
-        known = np.sort(np.random.default_rng(seed).choice(known, rows, replace=False))
-    return part.take(known)
+    return part.take(np.flatnonzero(~np.isnan(values) if prepared.numeric(target) else values >= 0))
 
 
-def _gap_interval(task: Task, trial: Trial, seed: int) -> Pair | None:
-    """95 % interval of the gap over resampled test rows."""
-    name, truth, predictions = task.headline, trial.truth, trial.predictions
-
-    def gap(drawn: Integers) -> float:
-        real, synthetic = (
-            scores(task, truth[drawn], predictions[side][drawn], only=name)[name] for side in ("train", "synthetic")
-        )
-        return real - synthetic
-
-    low, high = bootstrap(gap, len(truth), seed=child_seed(seed, "gap"))
-    return (low, high) if np.isfinite([low, high]).all() else None
+def _sample(part: Part, rows: int, seed: int) -> Part:
+    if part.held <= rows:
+        return part
+    return part.take(np.sort(np.random.default_rng(seed).choice(part.held, rows, replace=False)))
 
 
-def _headline(task: Task, trial: Trial, gap: Pair | None, levels: AuditLevels) -> Finding:
-    name = task.headline
-    real, synthetic = trial.scores["train"][name], trial.scores["synthetic"][name]
-    level = levels.utility_gap.level(real - synthetic)
-    spread = f" (95 % interval {span(gap)})" if gap else ""
+def _bench(prepared: Prepared, task: Task, parts: Mapping[str, Part], limits: AuditLimits, seed: int) -> Bench:
+    weights = {
+        side: resamples(parts[side].held, limits.draws, child_seed(seed, "draws", side), parts[side].units)
+        for side in ("holdout", "backwards")
+    }
+    truth = {side: outcome_values(task, part) for side, part in parts.items()}
+    return Bench(prepared, task, parts, truth, weights, seed)
+
+
+def _try(bench: Bench, family: str) -> Trial:
+    matrices = {side: bench.matrix(side, family) for side in bench.parts}
+    models = {side: bench.train(family, matrices[side], bench.truth[side]) for side in ("train", "synthetic")}
+    predictions = {side: model.predict(matrices["holdout"]) for side, model in models.items()}
+    made = {
+        side: measure(bench.task, bench.truth["holdout"], predicted, bench.weights["holdout"])
+        for side, predicted in predictions.items()
+    }
+    backwards = models["train"].predict(matrices["backwards"])
+    made["backwards"] = measure(bench.task, bench.truth["backwards"], backwards, bench.weights["backwards"])
+    return Trial(family, models, predictions, made)
+
+
+def _headline(bench: Bench, trial: Trial, levels: AuditLevels) -> Finding:
+    name, rows, learnt = bench.task.headline, bench.parts["holdout"].held, bench.parts["train"].held
+    real, synthetic = (trial.scores[side][name] for side in ("train", "synthetic"))
+    value, baseline = float(synthetic[0]), float(real[0])
+    gap = percentiles(real - synthetic)
+    level = evident(levels.utility_gap, baseline - value, gap)
     text = (
-        f"Trained on synthetic rows and tested on unseen real ones, gradient boosting reaches {_TITLES[name]} {number(synthetic)}; "
-        f"trained on real rows {number(real)}. The gap is {number(real - synthetic)}{spread}, {verdict(level, levels.utility_gap)}."
+        f"Trained on synthetic rows and tested on unseen real ones, gradient boosting reaches {TITLES[name]} {number(value)}; "
+        f"trained on equally many real rows {number(baseline)}. The gap is {number(baseline - value)}{_spread(gap)}, "
+        f"{verdict(level, levels.utility_gap)}."
     )
     return Finding(
         metric=HEADLINE,
         message=text,
         risk_level=level,
-        value=synthetic,
-        baseline=real,
-        naive=task.chance,
-        excess=real - synthetic,
+        value=value,
+        interval=percentiles(synthetic),
+        baseline=baseline,
+        naive=bench.task.chance,
+        excess=baseline - value,
         excess_interval=gap,
+        sample_size=rows,
+        control_size=rows,
+        details={"training_rows": learnt, **_bounds("baseline", percentiles(real))},
     )
 
 
-def _shown(trial: Trial, metric: str, levels: AuditLevels) -> Finding:
-    """One metric of one family; shown beside the headline."""
-    real, synthetic, backwards = (trial.scores[side][metric] for side in ("train", "synthetic", "backwards"))
-    gap = synthetic - real if metric == "mae" else real - synthetic
-    level = levels.utility_gap.level(gap)
-    known = bool(np.isfinite(backwards))
-    other = (
-        f"{number(backwards)} trained on real and tested on synthetic rows"
-        if known
-        else "not defined on the synthetic rows"
+def _shown(bench: Bench, trial: Trial, levels: AuditLevels) -> list[Finding]:
+    """All scores of one family, both ways; shown beside the headline."""
+    guess = naive(bench.task, bench.truth["holdout"])
+    found = []
+    for metric, real in trial.scores["train"].items():
+        for side in ("synthetic", "backwards"):
+            other = trial.scores[side][metric]
+            if np.isfinite([real[0], other[0]]).all():
+                found.append(_compared(bench, trial.family, metric, (real, other), guess.get(metric), levels, side))
+    return found
+
+
+def _compared(
+    bench: Bench,
+    family: str,
+    metric: str,
+    draws: tuple[Floats, Floats],
+    guess: float | None,
+    levels: AuditLevels,
+    side: str,
+) -> Finding:
+    """One score of one family against that of the real model on real rows."""
+    real, other = draws
+    apart = other - real if metric in ERRORS else real - other
+    gap, interval = percentiles(apart), percentiles(other)
+    level = evident(levels.utility_gap, float(apart[0]), gap)
+    backwards = side == "backwards"
+    way = (
+        "trained on real and tested on synthetic rows" if backwards else "trained on synthetic and tested on real rows"
     )
     text = (
-        f"{FAMILIES[trial.family]}, {_TITLES[metric]}: {number(synthetic)} trained on synthetic rows, {number(real)} trained on real "
-        f"rows, both tested on unseen real rows; {other}. For the gap, {verdict(level, levels.utility_gap)}."
+        f"{FAMILIES[family]}, {TITLES[metric]}: {number(other[0])}{_spread(interval)} {way}; {number(real[0])} trained and tested on "
+        f"real rows. For the gap of {number(apart[0])}{_spread(gap)}, {verdict(level, levels.utility_gap)}."
     )
     return Finding(
-        metric=f"{trial.family}.{metric}",
+        metric=f"{BACKWARDS}.{family}.{metric}" if backwards else f"{family}.{metric}",
         message=text,
         risk_level=level,
-        value=synthetic,
-        baseline=real,
-        excess=gap,
+        value=float(other[0]),
+        interval=interval,
+        baseline=float(real[0]),
+        naive=None if backwards else guess,
+        excess=float(apart[0]),
+        excess_interval=gap,
+        sample_size=bench.parts["backwards" if backwards else "holdout"].held,
+        control_size=bench.parts["holdout"].held,
         decides=False,
-        details={"train_real_test_synthetic": backwards if known else None},
+        details={"training_rows": bench.parts["train"].held, **_bounds("baseline", percentiles(real))},
     )
 
 
-def _importance(task: Task, trial: Trial, seed: int) -> list[Finding]:
-    """Do both models lean on the same columns? Spearman correlation of their permutation importances."""
-    if trial.matrix.shape[1] < 3:
+def _importance(bench: Bench, trial: Trial, levels: AuditLevels) -> Sequence[Finding]:
+    """Agreement of the importances; the control is a real model trained on a resample of the real rows."""
+    part, seed = bench.parts["holdout"], bench.seed
+    matrix, train = bench.matrix("holdout", trial.family), bench.matrix("train", trial.family)
+    if matrix.shape[1] < 3:
         return []
-    rows = np.random.default_rng(child_seed(seed, "importance rows")).permutation(len(trial.truth))[:IMPORTANCE_ROWS]
-    matrix, truth, shuffles = trial.matrix[rows], trial.truth[rows], child_seed(seed, "importance")
-    weights = [
-        permutation_importance(task, trial.models[side], matrix, truth, shuffles) for side in ("train", "synthetic")
-    ]
-    if not np.isfinite(weights).all():
-        return []
-    agreement = _spearman(*weights)
-    text = (
-        f"Feature importance: the models trained on real and on synthetic rows agree to {number(agreement)} on which columns matter "
-        "(Spearman, 1 is full agreement). Shown for information."
-    )
-    return [
-        Finding(
-            metric="feature_importance", message=text, risk_level="low", value=agreement, baseline=1.0, decides=False
-        )
-    ]
+    again = np.random.default_rng(child_seed(seed, "refit")).integers(0, len(train), len(train))
+    models = {**trial.models, "refit": bench.train(trial.family, train[again], bench.truth["train"][again])}
+    rows = np.random.default_rng(child_seed(seed, "importance rows")).permutation(part.held)[:IMPORTANCE_ROWS]
+    units = None if part.units is None else part.units[rows]
+    weights = resamples(len(rows), IMPORTANCE_DRAWS, child_seed(seed, "importance draws"), units)
+    truth, shuffles = bench.truth["holdout"][rows], child_seed(seed, "importance")
+    losses = {
+        side: permutation_importance(bench.task, model, matrix[rows], truth, weights, shuffles)
+        for side, model in models.items()
+    }
+    finding = importance_finding(losses["train"], losses["synthetic"], losses["refit"], len(rows), levels)
+    return [] if finding is None else [finding]
 
 
-def _spearman(first: Floats, second: Floats) -> float:
-    from scipy.stats import rankdata
+def _spread(interval: Pair | None) -> str:
+    return f" (95 % interval {span(interval)})" if interval else ""
 
-    x, y = rankdata(first), rankdata(second)
-    if x.std() == 0 or y.std() == 0:
-        return 0.0
-    return float(np.corrcoef(x, y)[0, 1])
+
+def _bounds(name: str, interval: Pair | None) -> dict[str, float]:
+    return {} if interval is None else {f"{name}_low": interval[0], f"{name}_high": interval[1]}

@@ -81,6 +81,10 @@ class AuditLimits(_Settings):
     Attributes:
         compare_rows: Rows per table for marginals and column statistics.
         model_rows: Rows per table for models.
+        draws: Resamples of the intervals of model scores and of queries.
+        queries: Random queries of query accuracy.
+        query_rows: Rows per table for queries.
+        group_rows: Rows that a protected group, or a group of a rate, needs on both sides to be compared.
         attack_rows: Training rows, and as many held-out rows, under attack.
         synthetic_rows: Synthetic rows that distances look among.
         reference_rows: Held-out rows that a membership attacker knows.
@@ -91,6 +95,10 @@ class AuditLimits(_Settings):
 
     compare_rows: int = Field(default=1_000_000, ge=1)
     model_rows: int = Field(default=50_000, ge=100)
+    draws: int = Field(default=200, ge=20)
+    queries: int = Field(default=500, ge=20)
+    query_rows: int = Field(default=200_000, ge=100)
+    group_rows: int = Field(default=30, ge=11)
     attack_rows: int = Field(default=2_000, ge=100)
     synthetic_rows: int = Field(default=50_000, ge=1)
     reference_rows: int = Field(default=10_000, ge=100)

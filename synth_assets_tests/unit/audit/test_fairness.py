@@ -111,7 +111,7 @@ def _fitted(data, real, synthetic):
     """Predictions for the held-out rows as probabilities of (no, yes)."""
     both = [np.column_stack([1 - np.array(p), np.array(p)]).astype(float) for p in (real, synthetic)]
     test = data.parts["holdout"]
-    return Fitted(Task("y", (0.0, 1.0)), test, test.values["y"].astype(float), *both)
+    return Fitted(Task("y", (0.0, 1.0)), test, test.values["y"].astype(float), *both, trained=400)
 
 
 def test_equalised_odds_and_predictive_parity_by_hand():

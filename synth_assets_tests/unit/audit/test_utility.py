@@ -1,78 +1,25 @@
-"""Utility: scores against scikit-learn, tasks, and models trained on good and on useless tables."""
+"""Utility: tasks, and models trained on good and on useless tables."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.models import (
     Outcome,
     Task,
-    area_under_curve,
     features,
     fit,
     outcome_values,
-    permutation_importance,
-    scores,
 )
 from synth_assets.audit.utility import utility_findings
-from synth_assets.config.thresholds import AuditLevels
+from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets_tests.unit.audit.worlds import prepared
 
 LEVELS = AuditLevels()
 BINARY = Task("y", (0.0, 1.0))
-
-
-@given(
-    st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=60).filter(
-        lambda v: len({a for a, _ in v}) == 2
-    )
-)
-def test_the_area_under_the_curve_is_scikit_learns(rows):
-    from sklearn.metrics import roc_auc_score
-
-    truth, score = np.array([a for a, _ in rows]), np.array([b for _, b in rows], dtype=float)
-    assert area_under_curve(truth, score) == pytest.approx(roc_auc_score(truth, score))
-
-
-def test_the_area_without_positives_is_not_a_number():
-    assert np.isnan(area_under_curve(np.zeros(3, dtype=bool), np.arange(3.0)))
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=4, max_size=60).filter(
-        lambda v: len({a for a, _ in v}) == 2
-    )
-)
-def test_two_class_scores_are_scikit_learns(rows):
-    from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
-
-    truth, guess = (np.array(v) for v in zip(*rows, strict=True))
-    made = scores(BINARY, truth.astype(float), np.column_stack([1 - guess, guess]).astype(float))
-    assert made["accuracy"] == pytest.approx(accuracy_score(truth, guess))
-    assert made["precision"] == pytest.approx(precision_score(truth, guess, zero_division=0))
-    assert made["recall"] == pytest.approx(recall_score(truth, guess, zero_division=0))
-    assert made["f1"] == pytest.approx(f1_score(truth, guess, zero_division=0))
-
-
-def test_scores_of_several_classes_are_means_over_the_classes_that_occur():
-    task = Task("y", (0.0, 1.0, 2.0, 3.0))
-    truth = np.array([0.0, 0.0, 1.0, 2.0])
-    made = scores(task, truth, np.eye(4)[[0, 1, 1, 2]])
-    assert made["accuracy"] == 0.75
-    assert made["precision"] == pytest.approx((1 + 0.5 + 1) / 3)
-    assert made["recall"] == pytest.approx((0.5 + 1 + 1) / 3)
-    assert 0.5 < made["roc_auc"] <= 1
-
-
-def test_regression_scores_by_hand():
-    task = Task("y", (), scale=2.0)
-    made = scores(task, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 5.0]))
-    assert made["r2"] == pytest.approx(1 - 4 / 2)
-    assert made["mae"] == pytest.approx(2 / 3 / 2)
+LIMITS = AuditLimits()
 
 
 @pytest.mark.parametrize(
@@ -121,16 +68,6 @@ def test_one_class_only_gives_a_constant_model():
     assert model.predict(np.zeros((2, 1))).tolist() == [[0, 1], [0, 1]]
 
 
-def test_importance_finds_the_column_that_matters():
-    rng = np.random.default_rng(0)
-    matrix = rng.normal(size=(500, 3))
-    truth = (matrix[:, 1] > 0).astype(float)
-    model = fit(BINARY, "gradient_boosting", matrix, truth, categorical=[False] * 3, seed=0)
-    weights = permutation_importance(BINARY, model, matrix, truth, 1)
-    assert weights.argmax() == 1
-    assert abs(weights[0]) < 0.05
-
-
 def _table(rows, seed, *, signal=True, regression=False):
     rng = np.random.default_rng(seed)
     x, z = rng.normal(size=rows), rng.normal(size=rows)
@@ -142,7 +79,7 @@ def _table(rows, seed, *, signal=True, regression=False):
 
 def _run(synthetic, **options):
     data = prepared(train=_table(600, 1, **options), holdout=_table(400, 2, **options), synthetic=synthetic)
-    made = utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5, clock=Clock())
+    made = utility_findings(data, "y", limits=LIMITS, levels=LEVELS, seed=5, clock=Clock())
     return made, {f.metric: f for f in made.findings}
 
 
@@ -154,12 +91,63 @@ def test_a_fresh_sample_keeps_utility():
     assert head.value == pytest.approx(head.baseline, abs=0.05)
     assert head.naive == 0.5
     assert {
-        f"{family}.{m}"
-        for family in ("gradient_boosting", "linear")
-        for m in ("roc_auc", "accuracy", "f1", "precision", "recall")
-    } <= set(found)
-    assert found["linear.roc_auc"].details["train_real_test_synthetic"] > 0.8
+        f"{way}{family}.{m}"
+        for way in ("", "train_real_test_synthetic.")
+        for family in ("gradient_boosting", "linear", "random_forest")
+        for m in ("roc_auc", "average_precision", "accuracy", "f1", "precision", "recall")
+    } == set(found) - {"predictive_score", "feature_importance"}
+    assert found["train_real_test_synthetic.linear.roc_auc"].value > 0.8
     assert found["feature_importance"].value > 0.4
+
+
+def test_every_figure_and_gap_has_an_interval_that_holds_it_and_its_sample_sizes():
+    _, found = _run(_table(600, 3))
+    for finding in found.values():
+        assert finding.interval[0] <= finding.value <= finding.interval[1], finding.metric
+        assert finding.excess_interval[0] <= finding.excess <= finding.excess_interval[1], finding.metric
+        assert finding.sample_size == finding.control_size == 400, finding.metric
+    head = found["predictive_score"]
+    unpaired = np.diff(head.interval)[0] + head.details["baseline_high"] - head.details["baseline_low"]
+    assert np.diff(head.excess_interval)[0] < unpaired / 2  # both models are tested on the same rows
+
+
+def test_the_real_model_learns_from_no_more_rows_than_the_synthetic_one():
+    made, found = _run(_table(100, 3))
+    assert made.fitted.trained == 100
+    assert found["predictive_score"].details["training_rows"] == 100
+    assert found["train_real_test_synthetic.linear.f1"].sample_size == 100
+    assert _run(_table(3000, 3))[0].fitted.trained == 600
+
+
+def test_a_rare_outcome_is_measured_and_its_shuffled_copy_is_high_risk():
+    def rare(rows, seed):
+        table = _table(rows, seed)
+        return table | {"y": ["sick" if x > 1.9 else "well" for x in table["x"]]}
+
+    data = {"train": rare(2000, 1), "holdout": rare(2000, 2), "synthetic": rare(2000, 3)}
+    truth = np.mean([y == "sick" for y in data["holdout"]["y"]])
+    assert 0.01 < truth < 0.05
+    good = utility_findings(prepared(**data), "y", limits=LIMITS, levels=LEVELS, seed=5, clock=Clock())
+    head = {f.metric: f for f in good.findings}
+    assert head["predictive_score"].risk_level == "low"
+    assert head["linear.average_precision"].naive == pytest.approx(1 - truth)  # "well" sorts last
+    data["synthetic"]["y"] = list(np.random.default_rng(0).permutation(data["synthetic"]["y"]))
+    bad = utility_findings(prepared(**data), "y", limits=LIMITS, levels=LEVELS, seed=5, clock=Clock())
+    assert bad.findings[0].risk_level == "high"
+
+
+def test_several_classes_with_a_class_of_one_row_are_scored():
+    def several(rows, seed, *, shuffled=False):
+        table = _table(rows, seed)
+        y = np.where(np.array(table["x"]) > 0.5, "high", np.where(np.array(table["x"]) < -0.5, "low", "mid"))
+        y = np.random.default_rng(9).permutation(y) if shuffled else y
+        return table | {"y": ["once", *y[1:].tolist()]}
+
+    data = {"train": several(600, 1), "holdout": several(400, 2)}
+    for shuffled, level in ((False, "low"), (True, "high")):
+        tables = prepared(**data, synthetic=several(600, 3, shuffled=shuffled))
+        found = utility_findings(tables, "y", limits=LIMITS, levels=LEVELS, seed=5, clock=Clock()).findings
+        assert found[0].risk_level == level
 
 
 def test_a_table_without_signal_loses_utility():
@@ -173,7 +161,7 @@ def test_a_synthetic_table_with_one_outcome_scores_at_chance():
     table["y"] = ["no"] * 600
     _, found = _run(table)
     assert found["predictive_score"].value == 0.5
-    assert found["linear.roc_auc"].details["train_real_test_synthetic"] is None
+    assert "train_real_test_synthetic.linear.roc_auc" not in found
 
 
 def test_regression_is_scored_by_r2():
@@ -191,14 +179,16 @@ def test_an_outcome_that_nothing_predicts_gives_a_reason():
 
 def test_too_few_rows_give_a_reason():
     data = prepared(train=_table(600, 1), holdout=_table(20, 2), synthetic=_table(600, 3))
-    assert "fewer than 30 rows" in utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5, clock=Clock()).reason
+    assert (
+        "fewer than 30 rows" in utility_findings(data, "y", limits=LIMITS, levels=LEVELS, seed=5, clock=Clock()).reason
+    )
 
 
 def test_held_out_rows_with_one_outcome_give_a_reason():
     holdout = _table(200, 2)
     holdout["y"] = ["no"] * 200
     data = prepared(train=_table(600, 1), holdout=holdout, synthetic=_table(600, 3))
-    made = utility_findings(data, "y", rows=50_000, levels=LEVELS, seed=5, clock=Clock())
+    made = utility_findings(data, "y", limits=LIMITS, levels=LEVELS, seed=5, clock=Clock())
     assert "one outcome only" in made.reason
     assert made.findings == ()
 

@@ -1,0 +1,106 @@
+"""Feature importance: do a model trained on synthetic rows and one trained on real rows lean on the same columns?
+
+The control is a second model of real rows, trained on a resample of them: two models of the same table do not agree fully either.
+What does not belong here: training (`models.py`), and the scores of the models (`scores.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.models import Model, Task
+from synth_assets.audit.prepare import Floats
+from synth_assets.audit.records import Finding
+from synth_assets.audit.scores import Weights, evident, headline, percentiles
+from synth_assets.config.thresholds import AuditLevels
+
+
+def permutation_importance(
+    task: Task, model: Model, matrix: Floats, truth: Floats, weights: Weights, seed: int
+) -> Floats:
+    """Loss of the headline score when one column of the matrix is shuffled.
+
+    Args:
+        task: The task.
+        model: The model.
+        matrix: Features of the test rows, shape (rows, features).
+        truth: Their outcome, shape (rows,).
+        weights: Resamples of the test rows, shape (rows, columns).
+        seed: Seed of the shuffles; the same one gives every model the same shuffles.
+
+    Returns:
+        Shape (features, columns).
+
+    Source:
+        Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
+    """
+    whole = headline(task, truth, model.predict(matrix), weights)
+    losses = []
+    for column in range(matrix.shape[1]):
+        shuffled = matrix.copy()
+        order = np.random.default_rng([seed, column]).permutation(len(matrix))
+        shuffled[:, column] = matrix[order, column]
+        losses.append(whole - headline(task, truth, model.predict(shuffled), weights))
+    return np.stack(losses)
+
+
+def spearman(first: Floats, second: Floats) -> Floats:
+    """Rank correlation of every column of two matrices, shape (features, columns) each; 0 where one side has no order."""
+    from scipy.stats import rankdata
+
+    x, y = (rankdata(side, axis=0) for side in (first, second))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    spread = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(spread > 0, (x * y).sum(axis=0) / spread, 0.0), dtype=np.float64)
+
+
+def importance_finding(
+    real: Floats, synthetic: Floats, refit: Floats, rows: int, levels: AuditLevels
+) -> Finding | None:
+    """The agreement, beside that of two real models.
+
+    Args:
+        real: Importances of the real model and their draws, shape (features, 1 + draws).
+        synthetic: Of the synthetic model.
+        refit: Of the second real model.
+        rows: Test rows that the importances are of.
+        levels: Cut-offs.
+
+    Returns:
+        None where an importance is not a number.
+    """
+    if not all(np.isfinite(side[:, 0]).all() for side in (real, synthetic, refit)):
+        return None
+    usable = np.isfinite(real).all(axis=0) & np.isfinite(synthetic).all(axis=0) & np.isfinite(refit).all(axis=0)
+    agreement, control = (spearman(real[:, usable], other[:, usable]) for other in (synthetic, refit))
+    apart = control - agreement
+    interval, added = (_around(draws) for draws in (agreement, apart))
+    level = evident(levels.tvd, float(apart[0]), added)
+    spread = f" (95 % interval {span(interval)})" if interval else ""
+    text = (
+        f"Feature importance: the models trained on real and on synthetic rows agree to {number(agreement[0])}{spread} on which "
+        f"columns matter (Spearman, 1 is full agreement); two models of real rows agree to {number(control[0])}. For the difference, "
+        f"{verdict(level, levels.tvd)}; one that resampling explains is low."
+    )
+    return Finding(
+        metric="feature_importance",
+        message=text,
+        risk_level=level,
+        value=float(agreement[0]),
+        interval=interval,
+        baseline=float(control[0]),
+        excess=float(apart[0]),
+        excess_interval=added,
+        sample_size=rows,
+        control_size=rows,
+        decides=False,
+        details={"features": len(real)},
+    )
+
+
+def _around(draws: Floats) -> tuple[float, float] | None:
+    """The percentile interval, widened to hold the figure: noise in the ranks of unimportant columns pulls draws to one side."""
+    interval = percentiles(draws)
+    return None if interval is None else (min(interval[0], float(draws[0])), max(interval[1], float(draws[0])))
