@@ -21,8 +21,10 @@ from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
+from synth_assets.storage.hashing import hash_json
 
 VERSION = "2"
+LEADERBOARD_VERSION = "3"
 
 
 def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -143,7 +145,7 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
         stage="leaderboard",
         zone=Zone.RESTRICTED,
         section=section,
-        version=VERSION,
+        version=LEADERBOARD_VERSION,
         kinds={"python"},
         description="The dataset's synthesizers side by side, and which one is recommended, with reasons.",
         deps=[*(keys.audit(s.name) for s in config.synthesizers), *(keys.model(s.name) for s in config.synthesizers)],
@@ -153,15 +155,18 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
     def leaderboard(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
-            audits: dict[str, ArtifactRef] = {
-                s.name: stage.read(Zone.RESTRICTED, keys.audit(s.name)) for s in config.synthesizers
-            }
+            audits: dict[str, ArtifactRef] = {}
+            failed: dict[str, tuple[str, ...]] = {}
+            for s in config.synthesizers:
+                audits[s.name], failed[s.name] = stage.read_judged(Zone.RESTRICTED, keys.audit(s.name))
             models: dict[str, ArtifactRef] = {
                 s.name: stage.read(zone_of(s), keys.model(s.name)) for s in config.synthesizers
             }
+            inputs = {n: r.content_hash for n, r in audits.items()}
+            inputs |= {f"failed gates of {n}": hash_json(gates) for n, gates in failed.items() if gates}
             job = Job(
-                Zone.RESTRICTED, asset, {n: r.content_hash for n, r in audits.items()}, section, VERSION,
-                lambda folder: _rank(wiring, stage.store, audits, models, folder),
+                Zone.RESTRICTED, asset, inputs, section, LEADERBOARD_VERSION,
+                lambda folder: _rank(wiring, stage.store, audits, failed, models, folder),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _board(ref.info["board"]))
         yield from events
@@ -177,6 +182,7 @@ def _rank(
     wiring: Wiring,
     store: ArtifactStore,
     audits: Mapping[str, ArtifactRef],
+    failed: Mapping[str, tuple[str, ...]],
     models: Mapping[str, ArtifactRef],
     folder: Path,
 ) -> dict[str, Any]:
@@ -196,7 +202,7 @@ def _rank(
             peak_bytes=model["peak_bytes"],
             epsilon=model.get("spent", {}).get("epsilon"),
         )
-    board = rank(results, costs)
+    board = rank(results, costs, failed)
     write_text(folder / "result.json", board.model_dump_json(indent=1))
     write_text(folder / "public.json", board.public().model_dump_json(indent=1))
     public = board.public()

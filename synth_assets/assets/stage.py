@@ -19,7 +19,7 @@ from synth_assets.config.dataset import DatasetConfig
 from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.hashing import hash_json, hash_parts
-from synth_assets.storage.verdicts import VERDICT, read_verified
+from synth_assets.storage.verdicts import VERDICT, read_judged, read_verified
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 FRESH_TAG = "synth_assets/fresh"
@@ -123,6 +123,15 @@ class Stage:
             ReleaseRefusedError: its latest materialisation failed a blocking check.
         """
         return read_verified(self.store, zone, self.config.name, asset)
+
+    def read_judged(self, zone: Zone, asset: str) -> tuple[ArtifactRef, tuple[str, ...]]:
+        """The current artifact of an audit and the blocking checks that it failed; for what only tells of it, never for a release.
+
+        Raises:
+            MissingArtifactError: there is none.
+            ReleaseRefusedError: it has no verdict of its current content.
+        """
+        return read_judged(self.store, zone, self.config.name, asset)
 
     def deliver(self, job: Job, describe: Callable[[ArtifactRef], Mapping[str, Any]]) -> list[Event]:
         """Produce and say it to Dagster: the materialization, or only the check results where a blocking check has failed."""

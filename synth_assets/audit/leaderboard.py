@@ -1,21 +1,24 @@
 """The synthesizers of a dataset side by side, and which one is recommended, with reasons in words.
 
-Order: privacy level first, then utility, then fidelity. Privacy is never bought with utility: a table at a worse level stands below
-every table at a better one, whatever it scores elsewhere.
+Order: what passed its gates, then the privacy level, then utility, then fidelity. Privacy is never bought with utility: a table at a
+worse level stands below every table at a better one, whatever it scores elsewhere. A score is called better only where the 95 %
+interval of the difference says so; what cannot be told apart is decided by the next criterion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from pydantic import FiniteFloat
 
-from synth_assets.audit.findings import number
-from synth_assets.audit.records import AuditResult, ModuleScores
+from synth_assets.audit.findings import HEADLINE, MEMBERSHIP, clip, number
+from synth_assets.audit.records import AuditResult, Interval, ModuleScores
 from synth_assets.config.thresholds import Level
 from synth_assets.errors import InputError
 from synth_assets.tables.schema import Frozen
 
+MARGIN = 0.02  # a difference of scores without intervals that is smaller says nothing
 _ORDER: Mapping[Level | None, int] = {"low": 0, "medium": 1, "high": 2, None: 3}
 
 
@@ -36,7 +39,25 @@ class FitCost(Frozen):
 
 
 class LeaderboardRow(Frozen):
-    """One synthesizer: scores (1 is best), the level of its worst privacy finding, and what it cost."""
+    """One synthesizer: scores (1 is best), the level of its worst privacy finding, and what it cost.
+
+    Attributes:
+        rank: Its place, from 1.
+        synthesizer: Its name.
+        privacy_level: Worst level among its privacy findings.
+        privacy: Score.
+        utility: Score.
+        fidelity: Score.
+        fairness: Score.
+        overall_score: Weighted score; decides nothing.
+        utility_interval: 95 % interval of the utility score; None where the audit gives none.
+        risk_interval: 95 % interval of the advantage of the worst membership attack; its upper end is the privacy risk.
+        epsilon: Spent; None without differential privacy.
+        fit_seconds: Wall time.
+        sample_seconds: Wall time.
+        peak_bytes: Peak memory.
+        failed_gates: Blocking checks that failed: its tables cannot be released.
+    """
 
     rank: int
     synthesizer: str
@@ -46,10 +67,13 @@ class LeaderboardRow(Frozen):
     fidelity: FiniteFloat | None
     fairness: FiniteFloat | None
     overall_score: FiniteFloat | None
+    utility_interval: Interval | None = None
+    risk_interval: Interval | None = None
     epsilon: FiniteFloat | None
     fit_seconds: FiniteFloat | None
     sample_seconds: FiniteFloat | None
     peak_bytes: int | None
+    failed_gates: tuple[str, ...] = ()
 
 
 class Leaderboard(Frozen):
@@ -60,7 +84,7 @@ class Leaderboard(Frozen):
     reasons: tuple[str, ...]
 
     def public(self) -> Leaderboard:
-        """Scores to 0.01 and costs to one digit; the order stays."""
+        """Scores to 0.01, costs to one digit; the order stays."""
         return self.model_copy(update={"rows": tuple(_public(row) for row in self.rows)})
 
 
@@ -68,56 +92,98 @@ def _public(row: LeaderboardRow) -> LeaderboardRow:
     digits = dict.fromkeys(("privacy", "utility", "fidelity", "fairness", "overall_score"), 2)
     digits |= dict.fromkeys(("fit_seconds", "sample_seconds"), 1)
     known = {name: getattr(row, name) for name in digits}
-    return row.model_copy(
-        update={name: round(value, digits[name]) for name, value in known.items() if value is not None}
-    )
+    rounded: dict[str, object] = {
+        name: round(value, digits[name]) + 0.0 for name, value in known.items() if value is not None
+    }
+    for name in ("utility_interval", "risk_interval"):
+        interval: Interval | None = getattr(row, name)
+        rounded[name] = None if interval is None else (round(interval[0], 2) + 0.0, round(interval[1], 2) + 0.0)
+    return row.model_copy(update=rounded)
 
 
-def rank(results: Mapping[str, AuditResult], costs: Mapping[str, FitCost]) -> Leaderboard:
+def rank(
+    results: Mapping[str, AuditResult],
+    costs: Mapping[str, FitCost],
+    failed_gates: Mapping[str, Sequence[str]] | None = None,
+) -> Leaderboard:
     """Rank synthesizers by their audits.
 
     Args:
         results: Synthesizer to its audit; at least one.
         costs: Synthesizer to its cost; may lack some.
+        failed_gates: Synthesizer to the blocking checks that it failed; nothing of it can be released or recommended.
 
     Returns:
-        The leaderboard; scores that round to the same 0.01 count as equal, and the next criterion decides.
+        The leaderboard. Two scores are told apart by the 95 % interval of their difference (half widths added as those of
+        independent figures: wider than it is, since both were tested on the same rows), scores without an interval by 0.02.
 
     Raises:
         InputError: no result was given.
     """
     if not results:
         raise InputError("there is no audit to rank.", remedy="Audit at least one synthesizer.")
-    ordered = sorted(results, key=lambda name: (_key(results[name]), name))
-    rows = tuple(_row(i + 1, name, results[name], costs.get(name)) for i, name in enumerate(ordered))
-    best = rows[0]
+    failed = failed_gates or {}
+    rows = [_row(name, results[name], costs.get(name), tuple(failed.get(name, ()))) for name in sorted(results)]
+    ordered: list[LeaderboardRow] = []
+    while rows:
+        best = _best(rows)
+        rows.remove(best)
+        ordered.append(best.model_copy(update={"rank": len(ordered) + 1}))
+    best = ordered[0]
+    refusal = _refusal(best)
+    if refusal:
+        return Leaderboard(rows=tuple(ordered), recommended=None, reasons=(refusal,))
+    return Leaderboard(rows=tuple(ordered), recommended=best.synthesizer, reasons=_reasons(best, ordered[1:]))
+
+
+def _refusal(best: LeaderboardRow) -> str:
+    """Why not even the first one can be recommended."""
+    if best.failed_gates:
+        return "No synthesizer is recommended: every one failed a gate of its release."
     if best.privacy_level is None:
-        return Leaderboard(
-            rows=rows, recommended=None, reasons=("No synthesizer is recommended: no privacy risk could be measured.",)
-        )
+        return "No synthesizer is recommended: no privacy risk could be measured."
     if best.privacy_level == "high":
-        return Leaderboard(
-            rows=rows, recommended=None, reasons=("No synthesizer is recommended: every one has a high privacy risk.",)
-        )
-    return Leaderboard(rows=rows, recommended=best.synthesizer, reasons=_reasons(best, rows[1:]))
+        return "No synthesizer is recommended: every one that passed its gates has a high privacy risk."
+    return ""
 
 
-def _key(result: AuditResult) -> tuple[float, ...]:
-    scores = result.module_scores
-    return (
-        _ORDER[result.level("privacy")],
-        *(-_or_worst(v) for v in (scores.utility, scores.fidelity, scores.privacy)),
-    )
+def _best(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
+    """The first of some rows: each criterion keeps those that cannot be told from its best."""
+    gate = min((bool(r.failed_gates), _ORDER[r.privacy_level]) for r in rows)
+    kept = [r for r in rows if (bool(r.failed_gates), _ORDER[r.privacy_level]) == gate]
+    for name in ("utility", "fidelity"):
+        top = max(kept, key=lambda r: _or_worst(getattr(r, name)))
+        kept = [r for r in kept if not _better(top, r, name)]
+    return min(kept, key=lambda r: (_epsilon(r), -_or_worst(r.privacy), r.synthesizer))
+
+
+def _epsilon(row: LeaderboardRow) -> float:
+    return math.inf if row.epsilon is None else row.epsilon
 
 
 def _or_worst(score: float | None) -> float:
-    return -1.0 if score is None else round(score, 2)
+    return -1.0 if score is None else score
 
 
-def _row(place: int, name: str, result: AuditResult, cost: FitCost | None) -> LeaderboardRow:
+def _better(first: LeaderboardRow, second: LeaderboardRow, name: str) -> bool:
+    """Whether a score of the first is larger than chance can explain."""
+    mine, theirs = getattr(first, name), getattr(second, name)
+    if mine is None or theirs is None:
+        return mine is not None
+    return bool(mine - theirs > _half_width(first, second, name))
+
+
+def _half_width(first: LeaderboardRow, second: LeaderboardRow, name: str) -> float:
+    """Half the 95 % interval of the difference of two scores."""
+    intervals = [row.utility_interval if name == "utility" else None for row in (first, second)]
+    halves = [(i[1] - i[0]) / 2 for i in intervals if i is not None]
+    return math.hypot(*halves) if len(halves) == 2 else MARGIN
+
+
+def _row(name: str, result: AuditResult, cost: FitCost | None, failed: tuple[str, ...]) -> LeaderboardRow:
     scores: ModuleScores = result.module_scores
     return LeaderboardRow(
-        rank=place,
+        rank=1,
         synthesizer=name,
         privacy_level=result.level("privacy"),
         privacy=scores.privacy,
@@ -125,16 +191,37 @@ def _row(place: int, name: str, result: AuditResult, cost: FitCost | None) -> Le
         fidelity=scores.fidelity,
         fairness=scores.fairness,
         overall_score=result.overall_score,
+        utility_interval=_utility_interval(result),
+        risk_interval=_risk_interval(result),
         epsilon=cost.epsilon if cost else None,
         fit_seconds=cost.fit_seconds if cost else None,
         sample_seconds=cost.sample_seconds if cost else None,
         peak_bytes=cost.peak_bytes if cost else None,
+        failed_gates=failed,
     )
 
 
-def _reasons(best: LeaderboardRow, others: tuple[LeaderboardRow, ...]) -> tuple[str, ...]:
+def _utility_interval(result: AuditResult) -> Interval | None:
+    """The interval of the headline figure on the scale of the score: 0 is chance, 1 is the model trained on real rows."""
+    for f in result.findings("utility", HEADLINE):
+        chance = float(f.naive or 0.0)
+        if f.interval is not None and f.baseline is not None and f.baseline > chance:
+            low, high = ((end - chance) / (f.baseline - chance) for end in f.interval)
+            return clip(low), clip(high)
+    return None
+
+
+def _risk_interval(result: AuditResult) -> Interval | None:
+    """The interval of the attack whose upper end is the privacy risk."""
+    attacks = [
+        f.excess_interval for f in result.findings("privacy", MEMBERSHIP) if f.decides and f.excess_interval is not None
+    ]
+    return max(attacks, key=lambda interval: interval[1], default=None)
+
+
+def _reasons(best: LeaderboardRow, others: Sequence[LeaderboardRow]) -> tuple[str, ...]:
     told = [f"{best.synthesizer} is recommended: its privacy risk is {best.privacy_level}."]
-    told += [f"{best.synthesizer} {text}." for other in others if (text := _against(best, other))]
+    told += [f"{best.synthesizer} {_against(best, other)}." for other in others]
     if best.epsilon is not None:
         told.append(f"It is differentially private: epsilon {best.epsilon:.2f} was spent.")
     else:
@@ -144,11 +231,35 @@ def _reasons(best: LeaderboardRow, others: tuple[LeaderboardRow, ...]) -> tuple[
 
 def _against(best: LeaderboardRow, other: LeaderboardRow) -> str:
     """The first criterion at which the best one is ahead of another."""
+    if other.failed_gates:
+        return f"stands above {other.synthesizer}, which failed {' and '.join(other.failed_gates)}"
     if best.privacy_level != other.privacy_level:
         return f"stands above {other.synthesizer}, whose privacy risk is {other.privacy_level or 'not measured'}"
-    for name in ("utility", "fidelity", "privacy"):
+    close = []
+    for name in ("utility", "fidelity"):
         mine, theirs = getattr(best, name), getattr(other, name)
-        if mine is not None and (theirs is None or round(mine, 2) > round(theirs, 2)):
+        if _better(best, other, name):
             have = "not measured" if theirs is None else number(theirs)
-            return f"stands above {other.synthesizer} at the same privacy level: {name} {number(mine)} against {have}"
-    return f"and {other.synthesizer} score the same; the name decides the order"
+            told = f"{name} {number(mine)} against {have}{_within(best, other, name)}"
+            return f"stands above {other.synthesizer} at the same privacy level: {told}"
+        if mine is not None and theirs is not None:
+            close.append(f"{name} {number(mine)} against {number(theirs)}{_within(best, other, name)}")
+    told = f"and {other.synthesizer} cannot be told apart" + (f" ({'; '.join(close)})" if close else "")
+    return f"{told}; {_tie(best, other)}"
+
+
+def _within(best: LeaderboardRow, other: LeaderboardRow, name: str) -> str:
+    """The interval of a difference in words."""
+    half, gap = _half_width(best, other, name), getattr(best, name) - (getattr(other, name) or 0.0)
+    if getattr(other, name) is None or name != "utility" or None in (best.utility_interval, other.utility_interval):
+        return ""
+    return f", difference {number(gap - half)} to {number(gap + half)}"
+
+
+def _tie(best: LeaderboardRow, other: LeaderboardRow) -> str:
+    """What decides between two that score alike."""
+    if _epsilon(best) < _epsilon(other):
+        return "the formal guarantee decides" if other.epsilon is None else "the smaller epsilon decides"
+    if _or_worst(best.privacy) > _or_worst(other.privacy):
+        return "the privacy score decides"
+    return "the name decides the order"

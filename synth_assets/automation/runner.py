@@ -21,6 +21,7 @@ from synth_assets.errors import InputError
 from synth_assets.storage.lease import WriterLease
 
 LOCATION = {".dagster/repository": "__repository__@synth_assets"}  # Overview and Jobs show runs of this location only
+TELLING = ("leaderboard", "report")  # they say what failed and hand out no row (docs/adr/0006)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -118,12 +119,20 @@ def run_chain(
 
     tags = {**LOCATION, ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
     with dg.DagsterInstance.get() as instance:
-        instance.add_event_listener(result.run_id, listen)
         job = defs.resolve_implicit_global_asset_job_def() if stages else defs.resolve_job_def(f"{dataset}_chain")
-        try:
-            done = job.execute_in_process(
-                instance=instance, asset_selection=keys, run_config=QUIET, run_id=result.run_id, raise_on_error=False, tags=tags
+
+        def execute(run_id: str, selected: list[dg.AssetKey], more: dict[str, str]) -> dg.ExecuteInProcessResult:
+            instance.add_event_listener(run_id, listen)
+            return job.execute_in_process(
+                instance=instance, asset_selection=selected, run_config=QUIET, run_id=run_id, raise_on_error=False,
+                tags=tags | more,
             )  # fmt: skip
+
+        try:
+            done = execute(result.run_id, keys, {})
+            telling = _blocked_readers(defs, keys, result)
+            if telling:
+                execute(str(uuid.uuid4()), telling, {"dagster/parent_run_id": result.run_id})
         finally:
             release_lease(dataset)
     _set(result, [a.name for a in result.assets.values() if a.state == "waiting"], "skipped")
@@ -134,6 +143,16 @@ def run_chain(
     elif not done.success:
         result.exit_code = 1
     return result
+
+
+def _blocked_readers(defs: dg.Definitions, keys: Sequence[dg.AssetKey], result: ChainRun) -> list[dg.AssetKey]:
+    """The leaderboard and the report, where audits alone have failed: Dagster skips them, and a reader needs them most then."""
+    blocking = {c.asset for c in result.failed_checks if c.blocking}
+    audits = {name for name in blocking if name.startswith("audit_") and result.assets[name].state == "done"}
+    if result.error is not None or not blocking or audits != blocking:
+        return []
+    graph = defs.resolve_asset_graph()
+    return [k for k in keys if graph.get(k).tags.get("stage") in TELLING and result.assets[k.path[-1]].state != "done"]
 
 
 def release_lease(dataset: str) -> None:

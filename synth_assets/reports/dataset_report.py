@@ -19,6 +19,7 @@ from synth_assets.reports.model_card import ORDER, model_card
 from synth_assets.reports.narrative import delta_text, epsilon_text, left_text, points, summary
 from synth_assets.reports.privacy_card import level_rows, privacy_card
 from synth_assets.reports.svg import score_bar
+from synth_assets.reports.verdict import verdict
 
 __all__ = ["ReportInput", "render"]
 
@@ -40,6 +41,7 @@ def render(data: ReportInput, *, today: dt.date | None = None) -> str:
             data=data,
             version=__version__,
             today=shown,
+            verdict=verdict(data),
             summary=summary(data),
             points=points(data),
             weights=WEIGHTS,

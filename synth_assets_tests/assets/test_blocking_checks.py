@@ -252,10 +252,36 @@ def test_a_synthesizer_that_copies_its_training_rows_is_not_released(home: Path,
     assert failed(done) == {("audit_dp_marginals", "privacy_risk")}
     assert done.assets["audit_dp_marginals"].state == "done"  # a person may read a failed audit
     assert done.assets["audit_dp_marginals"].metadata["privacy_risk"] > 0.25
-    assert {a.state for n, a in done.assets.items() if n.startswith(("leaderboard", "report", "export"))} == {"skipped"}
+    assert {a.state for n, a in done.assets.items() if n.startswith("export")} == {"skipped"}
     assert {fmt: current(home, Zone.RELEASE, f"export_{fmt}") for fmt in before} == before
-    for stages in ("export", "leaderboard", "report"):
-        assert later_process(home, stages) == "3 release_refused", stages
+    assert later_process(home, "export") == "3 release_refused"
+    assert {n: a.state for n, a in done.assets.items() if n in ("leaderboard", "report")} == {
+        "leaderboard": "done",
+        "report": "done",
+    }
+    assert done.assets["leaderboard"].metadata["recommended"] == "none"
+    page = Path(done.assets["report"].metadata["report"]).read_text()
+    assert "BLOCKED" in page and "Exports of clinic are refused because of dp_marginals" in page
+    assert "No synthesizer is recommended" in page
+    assert later_process(home, "leaderboard,report") == "0"
+    chain.edit(home, lambda c: c.update(thresholds={"privacy_risk": "high"}))  # another limit, the same tables
+    assert chain.run(home, stages=["audit", "leaderboard", "report"]).exit_code == 0
+    told = chain.store(home).current(Zone.RELEASE, "clinic", "report")
+    assert "BLOCKED" not in (chain.store(home).path(told) / "report.html").read_text()
+
+
+def test_the_report_of_an_audit_without_a_verdict_of_its_content_is_refused(home: Path) -> None:
+    (home / "var" / "restricted" / "clinic" / "audit_dp_marginals" / "verdict.json").unlink()
+    done = chain.run(home, stages=["report"])
+    assert done.exit_code == 3
+    assert done.error["code"] == "release_refused"
+
+
+def test_a_report_tells_of_a_failed_audit_only(home: Path) -> None:
+    expectation = {"expect": "column_values_to_be_in_set", "column": "status", "value_set": ["paid"]}
+    chain.edit(home, lambda c: c["tables"]["claims"].update(contract=[expectation]))
+    assert chain.run(home).assets["report"].state == "skipped"
+    assert later_process(home, "report") == "3 release_refused"
 
 
 def test_synthetic_children_without_a_parent_are_not_released(home: Path, monkeypatch) -> None:

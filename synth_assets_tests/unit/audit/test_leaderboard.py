@@ -11,14 +11,21 @@ from synth_assets.config.thresholds import AuditLevels, AuditWeights
 from synth_assets.errors import InputError
 
 
-def audit(level, utility=None, fidelity=None, privacy=0.9):
+def audit(level, utility=None, fidelity=None, privacy=0.9, around=None):
+    """An audit; `around` is half the width of the interval of its headline figure, on the scale of the utility score."""
+    headline = [
+        Finding(
+            metric="predictive_score", message="w", risk_level="low", value=0.5 + 0.4 * utility, baseline=0.9, naive=0.5,
+            interval=(0.5 + 0.4 * (utility - around), 0.5 + 0.4 * (utility + around)),
+        )
+    ] if around is not None else []  # fmt: skip
     found = (
         []
         if level is None
         else [Finding(metric="membership_inference.nearest", message="w", risk_level=level, excess_interval=(0, 0.1))]
     )
     return conclude(
-        {"privacy": found},
+        {"privacy": found, "utility": headline},
         {},
         inputs=AuditInputs(),
         levels=AuditLevels(),
@@ -57,7 +64,49 @@ def test_nothing_is_recommended_where_nothing_can_be(level, word):
 def test_equal_synthesizers_are_ordered_by_name():
     board = rank({"b": audit("low", 0.5, 0.5), "a": audit("low", 0.5, 0.5)}, {})
     assert board.recommended == "a"
-    assert any("score the same" in reason for reason in board.reasons)
+    assert any("cannot be told apart" in reason and "the name decides" in reason for reason in board.reasons)
+
+
+def test_a_thousandth_more_is_not_called_better():
+    board = rank({"a": audit("low", 0.900, 0.7), "b": audit("low", 0.901, 0.6)}, {})
+    assert board.recommended == "a"  # fidelity decides, since utility does not
+    assert any("fidelity 0.70 against 0.60" in reason for reason in board.reasons)
+    assert not any("utility" in reason for reason in board.reasons)
+
+
+def test_two_scores_are_told_apart_by_the_interval_of_their_difference():
+    close = rank({"a": audit("low", 0.80, 0.5, around=0.05), "b": audit("low", 0.86, 0.5, around=0.05)}, {})
+    assert close.recommended == "a"  # 0.06 lies within hypot(0.05, 0.05) = 0.07
+    assert any("difference -0.13 to 0.01" in reason for reason in close.reasons)
+    apart = rank({"a": audit("low", 0.80, 0.5, around=0.05), "b": audit("low", 0.88, 0.5, around=0.05)}, {})
+    assert apart.recommended == "b"
+    assert any("utility 0.88 against 0.80, difference 0.01 to 0.15" in reason for reason in apart.reasons)
+
+
+def test_among_equals_a_formal_guarantee_wins_and_then_the_smaller_epsilon():
+    same = {name: audit("low", 0.5, 0.5) for name in "abc"}
+    costs = {"b": FitCost(fit_seconds=1, epsilon=3.0), "c": FitCost(fit_seconds=1, epsilon=1.0)}
+    board = rank(same, costs)
+    assert [row.synthesizer for row in board.rows] == ["c", "b", "a"]
+    assert any("smaller epsilon" in r for r in board.reasons) and any(
+        "formal guarantee decides" in r for r in board.reasons
+    )
+
+
+def test_what_failed_a_gate_stands_last_and_is_never_recommended():
+    board = rank({"a": audit("low", 0.9, 0.9), "b": audit("medium", 0.2, 0.2)}, {}, {"a": ("fidelity",)})
+    assert [row.synthesizer for row in board.rows] == ["b", "a"]
+    assert board.recommended == "b"
+    assert any("a, which failed fidelity" in reason for reason in board.reasons)
+    none = rank({"a": audit("low", 0.9, 0.9)}, {}, {"a": ("fidelity",)})
+    assert none.recommended is None
+    assert "failed a gate" in none.reasons[0]
+
+
+def test_intervals_stand_in_the_rows_and_are_rounded_in_the_public_form():
+    row = rank({"a": audit("low", 0.8, 0.5, around=0.0512)}, {}).public().rows[0]
+    assert row.utility_interval == (0.75, 0.85)
+    assert row.risk_interval == (0, 0.1)
 
 
 def test_costs_stand_in_the_row_and_epsilon_in_the_reasons():
