@@ -8,7 +8,7 @@ import dagster as dg
 
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
-from synth_assets.assets.measurements import charge_of
+from synth_assets.assets.charged import charge_of
 from synth_assets.assets.release_spec import DOMAIN_KEYS, release_spec, section_of
 from synth_assets.assets.split import roles_of, schemas_of
 from synth_assets.assets.stage import Event, Job, Stage
