@@ -1,4 +1,4 @@
-"""Stage 9: the audit of each synthesizer's tables and the leaderboard. Thresholds of the YAML are blocking checks."""
+"""Stage 9: the audit of each synthesizer's tables and the leaderboard. Thresholds of the YAML are checks, blocking or warning."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,8 +14,9 @@ from synth_assets.assets.split import roles_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
 from synth_assets.assets.wiring import Wiring
+from synth_assets.audit.gates import gate_texts
 from synth_assets.audit.records import AuditResult, read_result
-from synth_assets.checks.thresholds import threshold_names, threshold_outcomes
+from synth_assets.checks.thresholds import threshold_outcomes
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.seeds import child_seed
@@ -28,13 +29,14 @@ LEADERBOARD_VERSION = "3"
 
 
 def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
-    """The asset `<dataset>/audit_<synthesizer>` with one blocking check per threshold."""
+    """The asset `<dataset>/audit_<synthesizer>` with one check per threshold, blocking unless it only warns."""
     config, keys = wiring.config, wiring.keys
     asset = keys.audit(synthesizer.name)
     section = {
         "target": config.target,
         "protected": sorted(config.protected),
         "seed": config.seed,
+        "audit": config.audit.model_dump(mode="json"),
         "declared": {t: wiring.declared(t, DOMAIN_KEYS) for t in config.tables},
     }
     gates = config.thresholds.model_dump(mode="json")
@@ -50,7 +52,10 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
         description=f"Fidelity, utility, privacy (with a control group) and fairness of {synthesizer.name}.",
         deps=[*tables.values(), keys.split],
     )
-    checks = [wiring.check(asset, name, text) for name, text in threshold_names(config.thresholds).items()]
+    checks = [
+        wiring.check(asset, name, text, blocking=severity == "error")
+        for name, (text, severity) in gate_texts(config.thresholds).items()
+    ]
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
     def audit(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
@@ -106,6 +111,9 @@ def _audit(
         engine=engine.open(),
         target=target,
         protected=tuple(config.locate(p, "protected") for p in config.protected),
+        levels=config.audit.levels,
+        weights=config.audit.weights,
+        limits=config.audit.limits,
         seed=child_seed(config.seed, "audit"),
     )
     write_text(folder / "result.json", result.model_dump_json(indent=1))

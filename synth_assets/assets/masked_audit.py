@@ -14,6 +14,7 @@ from synth_assets.assets.raw import schema_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
 from synth_assets.audit.records import read_result
+from synth_assets.config.thresholds import AuditConfig
 from synth_assets.masking.records import MaskingPlan
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
@@ -25,11 +26,12 @@ VERSION = "1"
 def build_masked_audit(wiring: Wiring) -> dg.AssetsDefinition:
     """The asset `<dataset>/audit_masked`."""
     config, keys, asset = wiring.config, wiring.keys, wiring.keys.masked_audit
+    section = config.audit.model_dump(mode="json", include={"levels", "weights"})
     spec = wiring.spec(
         asset,
         stage="audit",
         zone=Zone.RESTRICTED,
-        section={},
+        section=section,
         version=VERSION,
         kinds={"duckdb"},
         description="What the masked tables still tell of persons (prosecutor, journalist, marketer risk, k, l, t) and what they lost.",
@@ -48,8 +50,8 @@ def build_masked_audit(wiring: Wiring) -> dg.AssetsDefinition:
             inputs = {f"raw_{t}": r.content_hash for t, r in raws.items()} | {"classification": verdicts.content_hash}
             inputs |= {f"masked_{t}": r.content_hash for t, r in masks.items()}
             job = Job(
-                Zone.RESTRICTED, asset, inputs, {}, VERSION,
-                lambda folder: _audit(stage.store, raws, masks, verdicts, engine, folder),
+                Zone.RESTRICTED, asset, inputs, section, VERSION,
+                lambda folder: _audit(config.audit, stage.store, raws, masks, verdicts, engine, folder),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref)))
         yield from events
@@ -58,6 +60,7 @@ def build_masked_audit(wiring: Wiring) -> dg.AssetsDefinition:
 
 
 def _audit(
+    settings: AuditConfig,
     store: ArtifactStore,
     raws: Mapping[str, ArtifactRef],
     masks: Mapping[str, ArtifactRef],
@@ -78,7 +81,7 @@ def _audit(
             verdicts=verdicts[name], persons=persons_of(plan, summary),
         )  # fmt: skip
         tables.append(made)
-    result = audit_masked(tables, engine=engine.open())
+    result = audit_masked(tables, engine=engine.open(), levels=settings.levels, weights=settings.weights)
     write_text(folder / "result.json", result.model_dump_json(indent=1))
     write_text(folder / "public.json", result.public().model_dump_json(indent=1))
     return {"tables": len(tables)}

@@ -14,16 +14,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
+from synth_assets.config.gates import ThresholdConfig
 from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
 from synth_assets.config.sampling import Combination, VariantConfig, check_variants
 from synth_assets.config.sweep import Sweep, check_deltas
+from synth_assets.config.thresholds import AuditConfig
 
 DATASET_NAME = re.compile(r"[a-z][a-z0-9_]*")
 OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 TextDetectorName = Literal["builtin", "presidio"]
 Kind = Literal["number", "category", "date", "datetime", "boolean", "text", "id"]
-RiskLevel = Literal["low", "medium", "high"]
 ExportFormat = Literal["parquet", "csv", "json"]
 
 
@@ -220,17 +221,6 @@ class SynthesizerConfig(Config):
         return self
 
 
-class ThresholdConfig(Config):
-    """Gates of a release; a value that is None does not gate."""
-
-    privacy_risk: RiskLevel | None = Field(
-        default="medium", description="Highest accepted level of the worst membership attack."
-    )
-    utility_gap: float | None = Field(default=None, ge=0, le=1)
-    fairness_gap: float | None = Field(default=None, ge=0, le=1)
-    fidelity: float | None = Field(default=None, ge=0, le=1, description="Lowest accepted fidelity score.")
-
-
 class DatasetConfig(Config):
     """The whole chain of one dataset."""
 
@@ -277,6 +267,7 @@ class DatasetConfig(Config):
     sweep: Sweep | None = Field(
         default=None, description="Epsilons to try: fidelity, utility and attack over epsilon; every trial is charged."
     )
+    audit: AuditConfig = AuditConfig()
     thresholds: ThresholdConfig = ThresholdConfig()
     exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
 

@@ -1,22 +1,20 @@
-"""Cut-offs and weights of the audit: every number at which a score changes its level, in one file.
+"""Cut-offs, weights and sizes of the audit: every number at which a score changes its level, in one file.
 
-What does not belong here: gates of a release (`ThresholdConfig` in `dataset.py`); they name levels and scores.
+What does not belong here: gates of a release (`gates.py`); they name levels and scores.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from synth_assets.config.base import Config
 
 Level = Literal["low", "medium", "high"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Cutoffs(_Settings):
+class Cutoffs(Config):
     """Below `medium` is low; from `medium` up to `high` is medium; from `high` on is high. Larger figures are worse."""
 
     medium: float = Field(ge=0)
@@ -34,10 +32,15 @@ class Cutoffs(_Settings):
 
     def text(self) -> str:
         """The cut-offs in words, for messages."""
-        return f"low below {self.medium:.2f}, high from {self.high:.2f}"
+        return f"low below {_told(self.medium)}, high from {_told(self.high)}"
 
 
-class AuditLevels(_Settings):
+def _told(cutoff: float) -> str:
+    """With two digits, or more where a cut-off has more."""
+    return f"{cutoff:.2f}" if round(cutoff, 2) == cutoff else f"{cutoff:g}"
+
+
+class AuditLevels(Config):
     """Cut-offs of the audit's findings, per kind of figure.
 
     Attributes:
@@ -61,7 +64,7 @@ class AuditLevels(_Settings):
     utility_gap: Cutoffs = Cutoffs(medium=0.05, high=0.15)
 
 
-class AuditWeights(_Settings):
+class AuditWeights(Config):
     """Weights of the overall score; utility is reported beside it and has none."""
 
     privacy: float = Field(default=0.5, ge=0)
@@ -75,7 +78,7 @@ class AuditWeights(_Settings):
         return self
 
 
-class AuditLimits(_Settings):
+class AuditLimits(Config):
     """How much of a table each part of the audit looks at; of more rows a seeded sample is used, and the result says so.
 
     Attributes:
@@ -105,3 +108,11 @@ class AuditLimits(_Settings):
     singling_out_rows: int = Field(default=100_000, ge=100)
     predicates: int = Field(default=1_000, ge=100)
     secrets: int = Field(default=15, ge=1)
+
+
+class AuditConfig(Config):
+    """How audits judge: the section `audit` of a dataset, or a file of its own for `synth-assets audit --config`."""
+
+    levels: AuditLevels = Field(default=AuditLevels(), description="Cut-offs of the levels, per kind of figure.")
+    weights: AuditWeights = Field(default=AuditWeights(), description="Weights of the overall score.")
+    limits: AuditLimits = Field(default=AuditLimits(), description="How much of a table each part looks at.")

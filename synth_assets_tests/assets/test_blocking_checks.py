@@ -321,6 +321,32 @@ def test_a_stricter_threshold_judges_the_same_tables_again_and_blocks(home: Path
             read_verified(chain.store(home), Zone.RESTRICTED, "clinic", "audit_dp_marginals")
 
 
+def test_a_threshold_that_warns_shows_in_the_run_and_blocks_nothing(home: Path) -> None:
+    gates = {"privacy_risk": None, "fidelity": {"limit": 0.999, "severity": "warn"}}
+    chain.edit(home, lambda c: c.update(thresholds=gates))
+    done = chain.run(home, stages=["audit", "export"])
+    assert done.exit_code == 0
+    told = {c.check: c.blocking for c in done.failed_checks if c.asset == "audit_dp_marginals"}
+    assert told["fidelity"] is False
+    assert "privacy_risk" not in told
+    assert done.assets["export_csv"].state == "done"
+
+
+def test_other_cut_offs_are_quoted_by_the_audit(home: Path) -> None:
+    chain.edit(home, lambda c: c.update(audit={"levels": {"tvd": {"medium": 0.001, "high": 0.002}}}))
+    assert chain.run(home, stages=["audit"]).exit_code == 0
+    folder = chain.store(home).path(chain.store(home).current(Zone.RESTRICTED, "clinic", "audit_dp_marginals"))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["levels"]["tvd"] == {"medium": 0.001, "high": 0.002}
+    (found,) = [
+        f
+        for f in result["detailed_findings"]["fidelity"]["findings"]
+        if f["metric"] == "tvd_2way" and f["table"] == "patients"
+    ]
+    assert found["risk_level"] == "high"
+    assert "high from 0.002" in found["message"]
+
+
 def test_an_audit_of_other_tables_releases_nothing(home: Path) -> None:
     pointer = home / "var" / "restricted" / "clinic" / "audit_dp_marginals" / "current.json"
     record = json.loads(pointer.read_text())

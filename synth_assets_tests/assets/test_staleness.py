@@ -50,6 +50,22 @@ def set_threshold(config: dict) -> None:
     config["thresholds"] = {"privacy_risk": "high", "fidelity": 0.1}
 
 
+def set_severity(config: dict) -> None:
+    config["thresholds"] = {"privacy_risk": {"limit": "high", "severity": "warn"}}
+
+
+def set_level(config: dict) -> None:
+    config["audit"] = {"levels": {"membership": {"medium": 0.2, "high": 0.3}}}
+
+
+def set_weight(config: dict) -> None:
+    config["audit"] = {"weights": {"fidelity": 0.5}}
+
+
+def set_limit(config: dict) -> None:
+    config["audit"] = {"limits": {"attack_rows": 500}}
+
+
 def set_action(config: dict) -> None:
     config["tables"]["patients"]["columns"]["zip"] = {"action": "drop"}
 
@@ -100,6 +116,10 @@ def set_budget(config: dict) -> None:
 
 CHANGES: list[tuple[Callable[[dict], None], set[str]]] = [
     (set_threshold, {"audit_dp_marginals"}),
+    (set_severity, {"audit_dp_marginals"}),
+    (set_level, {"audit_dp_marginals", "audit_masked"}),
+    (set_weight, {"audit_dp_marginals", "audit_masked"}),
+    (set_limit, {"audit_dp_marginals"}),
     (set_action, MASKED),
     (set_policy, MASKED | {"report"}),  # the report names the policy
     (

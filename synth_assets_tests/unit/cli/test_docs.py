@@ -14,9 +14,10 @@ from pydantic_core import PydanticUndefined
 from synth_assets.asset_keys import STAGES
 from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
-from synth_assets.config import sampling
+from synth_assets.config import sampling, thresholds
 from synth_assets.config.anonymity import AnonymityConfig, HierarchyConfig, TableAnonymity
 from synth_assets.config.domain import Domain
+from synth_assets.config.gates import ThresholdConfig
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
 from synth_assets.config.sweep import SweepConfig
@@ -77,7 +78,11 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Class shares", sampling.BalanceConfig),
     ("Sweep", SweepConfig),
     ("Training", config.TrainingConfig),
-    ("Thresholds", config.ThresholdConfig),
+    ("Audit", thresholds.AuditConfig),
+    ("Levels", thresholds.AuditLevels),
+    ("Weights", thresholds.AuditWeights),
+    ("Limits", thresholds.AuditLimits),
+    ("Thresholds", ThresholdConfig),
     ("Domain file", Domain),
     ("Anonymity of a table", TableAnonymity),
     ("Hierarchy", HierarchyConfig),
@@ -137,7 +142,9 @@ def test_the_examples_of_the_reference_are_complete_files(tmp_path: Path) -> Non
     from synth_assets.config.load import load_model
 
     blocks = re.findall(r"^```yaml\n(.*?)^```", (DOCS / "configuration.md").read_text(), re.MULTILINE | re.DOTALL)
-    wholes = (config.DatasetConfig, config.DatasetConfig, config.DatasetConfig, Domain, PolicyConfig)
+    wholes = (
+        config.DatasetConfig, config.DatasetConfig, config.DatasetConfig, thresholds.AuditConfig, Domain, PolicyConfig
+    )  # fmt: skip
     for block, model in zip(blocks, wholes, strict=True):
         whole = block if not block.startswith("variants:") else blocks[0] + block  # a part of a file
         (tmp_path / "example.yaml").write_text(whole)

@@ -1,0 +1,136 @@
+"""The gates of a release: each configured threshold against the audit's figures, both numbers in words.
+
+What belongs here: the judgement, for Dagster's asset checks and the command line alike. What does not: levels and scores
+(`findings.py`), and what a failed gate stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from synth_assets.audit.findings import MEMBERSHIP
+from synth_assets.audit.records import AuditResult, Finding, Module, accepted, worst_level
+from synth_assets.config.gates import LevelGate, Severity, ShareGate, ThresholdConfig
+from synth_assets.config.thresholds import Level
+
+INTEGRITY = "referential_integrity"
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """What one gate says.
+
+    Args:
+        name: Name of the gate.
+        passed: Whether the figure is within its limit; False where there is no figure.
+        message: Figure and limit in words, or why there is no figure.
+        severity: Whether a failure stops the release, or warns.
+        value: The figure.
+    """
+
+    name: str
+    passed: bool
+    message: str
+    severity: Severity = "error"
+    value: float | None = None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it stops the release."""
+        return self.severity == "error" and not self.passed
+
+
+def gate_texts(thresholds: ThresholdConfig) -> dict[str, tuple[str, Severity]]:
+    """Gate to its description and severity, for every gate that is set; computable without an audit."""
+    texts = {
+        "privacy_risk": "The worst membership attack is at most at level {}.",
+        "disclosure_risk": "Singling out, linkability, attribute inference and copies are at most at level {}.",
+        "utility_gap": "Models trained on synthetic rows lose at most {} of their score.",
+        "fairness_gap": "Differences between groups grow by at most {}.",
+        "fidelity": "The fidelity score is at least {}.",
+        "domain_validity": "At least {} of the synthetic values are inside the domain.",
+    }
+    named: dict[str, tuple[str, Severity]] = {}
+    for name, text in texts.items():
+        gate: LevelGate | ShareGate | None = getattr(thresholds, name)
+        if gate is not None:
+            named[name] = (text.format(gate.limit), gate.severity)
+    return {**named, INTEGRITY: ("Every foreign key of the synthetic tables points at a synthetic parent.", "error")}
+
+
+def gate_outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> tuple[GateOutcome, ...]:
+    """The outcome of every gate that is set; a figure that could not be computed fails its gate and says why.
+
+    Args:
+        thresholds: The gates.
+        audit: The full form: a rounded figure may stand on the wrong side of a limit.
+    """
+    return tuple(_outcomes(thresholds, audit))
+
+
+def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[GateOutcome]:
+    figures = audit.figures
+    if thresholds.privacy_risk is not None:
+        level, risk = figures.privacy_risk_level, figures.privacy_risk
+        yield _level("privacy_risk", thresholds.privacy_risk, level, risk, audit)
+    if thresholds.disclosure_risk is not None:
+        others = _other_attacks(audit)
+        yield _level("disclosure_risk", thresholds.disclosure_risk, *_worst(others), audit)
+    for name, module, value, word in (
+        ("utility_gap", "utility", figures.utility_gap, "maximum"),
+        ("fairness_gap", "fairness", figures.fairness_gap, "maximum"),
+        ("fidelity", "fidelity", audit.module_scores.fidelity, "minimum"),
+        ("domain_validity", "fidelity", figures.domain_validity, "minimum"),
+    ):
+        gate: ShareGate | None = getattr(thresholds, name)
+        if gate is not None:
+            yield _share(name, gate, value, word, _missing(audit, module))
+    yield _integrity(audit)
+
+
+def _other_attacks(audit: AuditResult) -> list[Finding]:
+    """What decides about privacy besides membership inference, which has a gate of its own."""
+    return [f for f in audit.findings("privacy") if f.decides and not f.metric.startswith(MEMBERSHIP)]
+
+
+def _worst(findings: list[Finding]) -> tuple[Level | None, float | None]:
+    upper = [f.excess_interval[1] for f in findings if f.excess_interval is not None]
+    return worst_level(tuple(f.risk_level for f in findings)), max(upper, default=None)
+
+
+def _level(name: str, gate: LevelGate, level: Level | None, risk: float | None, audit: AuditResult) -> GateOutcome:
+    if level is None:
+        return GateOutcome(name, False, _missing(audit, "privacy"), gate.severity, risk)
+    figure = "" if risk is None else f" ({risk:.2f})"
+    words = f"{name.replace('_', ' ')} {level}{figure}, accepted up to {gate.limit}"
+    return GateOutcome(name, accepted(level, gate.limit), words, gate.severity, risk)
+
+
+def _share(name: str, gate: ShareGate, value: float | None, word: str, missing: str) -> GateOutcome:
+    if value is None:
+        return GateOutcome(name, False, missing, gate.severity)
+    passed = value <= gate.limit if word == "maximum" else value >= gate.limit
+    told = _told(value, gate.limit, "above" if word == "maximum" else "below", passed=passed)
+    words = f"{name.replace('_', ' ')} {told}, configured {word} {gate.limit:.2f}"
+    return GateOutcome(name, passed, words, gate.severity, value)
+
+
+def _told(value: float, limit: float, side: str, *, passed: bool) -> str:
+    """A figure with two digits; where these hide on which side of its limit it is, the side in words."""
+    hidden = not passed and f"{value:.2f}" == f"{limit:.2f}"
+    return f"{value:.2f} (rounded, just {side})" if hidden else f"{value:.2f}"
+
+
+def _integrity(audit: AuditResult) -> GateOutcome:
+    broken = [f for f in audit.findings("fidelity", "relations.integrity") if f.value is not None and f.value < 1]
+    words = (
+        "every foreign key points at a parent"
+        if not broken
+        else f"{len(broken)} foreign keys have rows without a parent"
+    )
+    return GateOutcome(INTEGRITY, not broken, words)
+
+
+def _missing(audit: AuditResult, module: Module | str) -> str:
+    return f"{module} could not be computed: {audit.reasons.get(module, 'no reason recorded')}"
