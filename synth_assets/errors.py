@@ -1,4 +1,4 @@
-"""Error classes of the package, and the boundary that keeps foreign exception texts out of Dagster.
+"""Error classes of the package, and the boundary that keeps foreign texts (exceptions, prints, logs) out of Dagster and terminals.
 
 What belongs here: errors that a person can act on, each with an exit code and a remedy. What does not: the texts of other
 libraries' exceptions. pandas, DuckDB, pyarrow and others quote cell values, and Dagster stores what it is given.
@@ -7,7 +7,11 @@ libraries' exceptions. pandas, DuckDB, pyarrow and others quote cell values, and
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
+import logging
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -202,3 +206,17 @@ def withhold_values(step: str) -> Iterator[None]:
             f"{type(error).__name__} in {step}{_place(error)}; its text is withheld, since it may quote data.",
             remedy=_REMEDIES.get(type(error).__name__),
         ) from None
+
+
+@contextmanager
+def libraries_silenced() -> Iterator[None]:
+    """Drop what libraries print, warn and log until the block ends, since they quote data; Dagster's own log is not touched."""
+    root, sink = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        warnings.simplefilter("ignore")
+        root.handlers = [logging.NullHandler()]
+        try:
+            yield
+        finally:
+            root.handlers, root.level = handlers, level

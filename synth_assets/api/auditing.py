@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import Ingested, Progress, engine_of, ingested, silent, verdicts_of
+from synth_assets.config.thresholds import AuditConfig
 from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,17 +22,22 @@ def audit(
     *,
     protected: Sequence[str] = (),
     target: str | None = None,
+    settings: AuditConfig | None = None,
     seed: int = 7,
     progress: Progress = silent,
 ) -> AuditResult:
     """Audit a synthetic table, with or without the real ones: fidelity, utility, privacy with a control group, fairness.
 
+    A part that needs a table that is not given has no score, and the result says why. Real rows are never split here to make a control
+    group: the synthesizer saw all of them.
+
     Args:
-        synthetic: The table to judge: file, https:// address or frame.
+        synthetic: The table to judge: file, frame, or https://, s3://, gs:// or abfss:// address.
         real: What the synthesizer was trained on.
-        holdout: Real rows that it never saw: the control group of every attack.
+        holdout: Real rows that it never saw: the control group of every attack, and the test rows of utility.
         protected: Columns whose groups are compared.
         target: Outcome column.
+        settings: Cut-offs, weights and sample sizes; the defaults when None.
         seed: Seed of samples and models.
         progress: Called with the name of each step as it begins.
 
@@ -39,11 +45,18 @@ def audit(
         The full result; it belongs in the restricted zone. `.public()` is the form to share.
 
     Raises:
-        SourceError: a file is no table.
-        InputError: a table has no such column, or the tables have none in common.
+        SourceError: a file is no table, or its address is refused, expired or private.
+        InputError: a table has no such column, the tables have none in common, or held-out rows come without the real ones.
     """
     from synth_assets.audit.tables import audit_tables
 
+    if holdout is not None and real is None:
+        raise InputError(
+            "held-out rows are the control group of the real rows, and those are not given.",
+            key="holdout",
+            remedy="Give the rows that the synthesizer was trained on as the real table.",
+        )
+    judge = settings or AuditConfig()
     with ExitStack() as stack:
         progress("reading")
         made = stack.enter_context(ingested(synthetic))
@@ -62,6 +75,9 @@ def audit(
             target=target,
             protected=tuple(dict.fromkeys(protected)),
             identifiers=identifiers,
+            levels=judge.levels,
+            weights=judge.weights,
+            limits=judge.limits,
             seed=seed,
         )
 

@@ -5,31 +5,12 @@ Dagster stores exceptions, warnings and prints; libraries quote cell values in a
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
-from synth_assets.errors import SynthAssetsError, withhold_values
-
-
-@contextmanager
-def silence_libraries() -> Iterator[None]:
-    """Drop what libraries print, warn and log while the block runs; Dagster's own log is not touched."""
-    sink = io.StringIO()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-        warnings.simplefilter("ignore")
-        root.handlers = [logging.NullHandler()]
-        try:
-            yield
-        finally:
-            root.handlers, root.level = handlers, level
+from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 
 
 @contextmanager
@@ -41,7 +22,7 @@ def stage_boundary(step: str) -> Iterator[None]:
             or a spent budget.
     """
     try:
-        with withhold_values(step), silence_libraries():
+        with withhold_values(step), libraries_silenced():
             yield
     except SynthAssetsError as error:
         raise failure_of(error) from None

@@ -13,6 +13,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from synth_assets import api
 from synth_assets.assets.boundary import stage_boundary
+from synth_assets.automation.audit_request import audit_request
 
 
 class ProfileFile(dg.Config):
@@ -60,17 +61,6 @@ class SynthesizeFile(dg.Config):
     population: str | None = None
 
 
-class AuditFiles(dg.Config):
-    """Run config of `audit_files`."""
-
-    synthetic: str
-    real: str | None = None
-    holdout: str | None = None
-    protected: list[str] = []
-    target: str | None = None
-    seed: int = 7
-
-
 def chain_job(dataset: str) -> UnresolvedAssetJobDefinition:
     """The whole chain of one dataset."""
     return dg.define_asset_job(
@@ -86,7 +76,7 @@ def file_jobs() -> list[dg.JobDefinition]:
         _job("mask_file", "Mask a file by a policy; nothing is written unless the leak check passes.", MaskFile, _mask),
         _job("generate_tables", "Make tables from a generator schema.", GenerateTables, _generate),
         _job("synthesize_file", "Train on a file and sample a synthetic table.", SynthesizeFile, _synthesize),
-        _job("audit_files", "Audit a synthetic table, with or without the real ones.", AuditFiles, _audit),
+        audit_request,
     ]
 
 
@@ -138,16 +128,3 @@ def _synthesize(config: SynthesizeFile) -> dict[str, Any]:
         else {"epsilon_spent": made.privacy.spent.epsilon, "budget_left": made.privacy.budget_left}
     )
     return {"row_count": made.rows, "path": dg.MetadataValue.path(str(made.table)), **spent}
-
-
-def _audit(config: AuditFiles) -> dict[str, Any]:
-    result = api.audit(
-        config.synthetic,
-        config.real,
-        config.holdout,
-        protected=tuple(config.protected),
-        target=config.target,
-        seed=config.seed,
-    ).public()
-    scores = {f"{k}_score": v for k, v in result.module_scores.model_dump().items() if v is not None}
-    return {**scores, "audit": dg.MetadataValue.json(json.loads(result.model_dump_json()))}

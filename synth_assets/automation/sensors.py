@@ -3,9 +3,8 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
-from synth_assets.assets.boundary import silence_libraries
 from synth_assets.config.runtime import LoadedDataset
-from synth_assets.errors import SynthAssetsError, withhold_values
+from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 from synth_assets.storage.hashing import hash_parts
 
 INTERVAL_SECONDS = 60
@@ -24,7 +23,7 @@ def source_sensor(dataset: LoadedDataset, job: UnresolvedAssetJobDefinition) -> 
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            with withhold_values(f"the source sensor of {name}"), silence_libraries():
+            with withhold_values(f"the source sensor of {name}"), libraries_silenced():
                 content = fingerprint(dataset)
         except SynthAssetsError as error:
             return dg.SkipReason(f"a source cannot be read: {error}")

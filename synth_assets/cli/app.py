@@ -16,8 +16,8 @@ from typer.core import TyperCommand
 
 from synth_assets import __version__
 from synth_assets.cli import budget, chain, files, home, judge, people, privacy, synthesis, unmask
-from synth_assets.cli.output import bind, emit_error, errors, libraries_silenced
-from synth_assets.errors import InputError, SynthAssetsError, withhold_values
+from synth_assets.cli.output import bind, emit_error, errors
+from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced, withhold_values
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # Typer has its own copy of Click and does not export this class
 STOPPED = 130

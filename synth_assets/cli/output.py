@@ -1,19 +1,17 @@
 """What the command line prints: tables for people, one JSON value for machines, one line for an error, progress on stderr.
 
 What belongs here: everything that reaches the terminal. Libraries never do: what they print, warn and log is dropped while a command
-runs (`libraries_silenced`).
+runs (`libraries_silenced` of `errors.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import logging
 import math
 import sys
 import time
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,20 +34,6 @@ def bind() -> None:
     """Send our own output to the streams of now, whatever they become while a command runs."""
     for out, stream in ((console, sys.stdout), (errors, sys.stderr)):
         _bind(out, stream)
-
-
-@contextmanager
-def libraries_silenced() -> Iterator[None]:
-    """Drop what libraries print, warn and log until the block ends; they may quote data."""
-    root, sink = logging.getLogger(), io.StringIO()
-    handlers = root.handlers[:]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-        warnings.simplefilter("ignore")
-        root.handlers = [logging.NullHandler()]
-        try:
-            yield
-        finally:
-            root.handlers = handlers
 
 
 def _bind(out: Console, stream: TextIO) -> None:
