@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -181,14 +182,76 @@ def test_a_file_is_synthesized_and_audited_by_jobs(files: Path) -> None:
     assert 0 < found["epsilon_spent"] <= 2
     assert found["budget_left"] < 9
     audit = {
-        "synthetic": "made/synthetic.csv",
-        "real": "data/people.csv",
-        "holdout": "data/holdout.csv",
+        "synthetic_data_url": "made/synthetic.csv",
+        "real_data_url": "data/people.csv",
+        "holdout_data_url": "data/holdout.csv",
         "target": "ill",
+        "protected_attributes": ["sex"],
     }
-    scores = told(run_job(files, "audit_files", audit), "audit_files")
-    assert 0 <= scores["fidelity_score"] <= 1
-    assert 0 <= scores["privacy_score"] <= 1
+    shown = told(run_job(files, "audit_request", audit), "audit_request")
+    assert 0 <= shown["fidelity_score"] <= 1
+    assert 0 <= shown["privacy_score"] <= 1
+    assert shown["result"]["form"] == "public"
+    full = Path(shown["full_result"])
+    assert full.is_relative_to(files / "var" / "restricted")
+    assert json.loads((full / "result.json").read_text())["form"] == "full"
+    assert json.loads((full / "public.json").read_text()) == shown["result"]
+
+
+def test_a_signed_link_comes_from_a_variable_and_is_stored_nowhere(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+    from threading import Thread
+
+    signed: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            signed.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *args: object) -> None:
+            """Silence."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(files / "data"))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "127.0.0.1")
+        monkeypatch.setenv("LINK", f"{address}/people.csv?sig=CANARY-A")
+        result = run_job(files, "audit_request", {"synthetic_data_url": {"env": "LINK"}})
+        shown = told(result, "audit_request")
+        monkeypatch.setenv("LINK", f"{address}/gone.csv?sig=CANARY-B")
+        failed = run_job(files, "audit_request", {"synthetic_data_url": {"env": "LINK"}})
+        server.shutdown()
+    assert result.success
+    assert not failed.success
+    assert len(signed) == 2
+    assert all("CANARY" in path for path in signed)
+    assert "Dagster keeps it" in shown["note"]
+    stored = b"".join(p.read_bytes() for p in files.rglob("*") if p.is_file())
+    assert b"LINK" in stored
+    assert b"CANARY" not in stored
+
+
+def test_a_request_that_makes_no_sense_fails_with_its_key(files: Path) -> None:
+    result = run_job(files, "audit_request", {"synthetic_data_url": "data/people.csv", "seed": -1})
+    (failure,) = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+    error = failure.step_failure_data.user_failure_data.metadata["error"].value
+    assert (error["code"], error["key"]) == ("bad_input", "seed")
+    assert not (files / "var" / "restricted" / "_audit_requests").exists()
+
+
+def test_the_launchpad_shows_what_a_request_is(files: Path) -> None:
+    job = chain.definitions(files).resolve_job_def("audit_request")
+    assert "signed link" in job.description
+    fields = job.get_node_named("audit_request_op").definition.config_schema.config_type.fields
+    assert set(fields) == {
+        "synthetic_data_url", "real_data_url", "holdout_data_url", "protected_attributes", "target", "seed"
+    }  # fmt: skip
+    assert [name for name, field in fields.items() if field.is_required] == ["synthetic_data_url"]
+    assert all(field.description for field in fields.values())
 
 
 def test_a_job_with_a_bad_file_fails_in_words_and_without_values(files: Path) -> None:
