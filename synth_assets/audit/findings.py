@@ -67,14 +67,19 @@ def fidelity_score(findings: Sequence[Finding]) -> float | None:
 
 
 def fairness_score(findings: Sequence[Finding]) -> float | None:
-    """1 - the largest difference between groups beyond the one of the real table."""
+    """1 - the largest difference between groups that the synthetic table surely adds to those of the real one."""
     gap = fairness_gap(findings)
     return None if gap is None else clip(1 - gap)
 
 
 def fairness_gap(findings: Sequence[Finding]) -> float | None:
-    """The largest difference between groups beyond the one of the real table, at least 0; None where none was measured."""
-    gaps = [f.excess for f in findings if f.decides and f.excess is not None]
+    """The largest difference between groups that the synthetic table surely adds, at least 0; None where none was measured.
+
+    It is the lower bound of the interval: what a sample of the real table of the same size might add by chance is not counted.
+    """
+    gaps = [
+        f.excess_interval[0] if f.excess_interval else f.excess for f in findings if f.decides and f.excess is not None
+    ]
     return max(0.0, *gaps) if gaps else None
 
 

@@ -35,7 +35,7 @@ MODULES: dict[str, Metric] = {
     "fairness": Metric(
         "Fairness",
         "Differences between groups of a protected column in the synthetic table, compared with those in the real one. Score = 1 - "
-        "the largest gap beyond the real one.",
+        "the largest gap that it adds to the real one beyond chance.",
     ),
 }
 
@@ -146,15 +146,16 @@ METRICS: dict[str, Metric] = {
     "group_shares": Metric("Group shares", "Largest difference between the synthetic and the real share of a group."),
     "demographic_parity": Metric(
         "Demographic parity",
-        "Largest difference between groups in how often the outcome occurs. It does not ask who deserves it.",
+        "Largest difference between groups in how often the outcome occurs, in the table or in a model's predictions. It does not ask "
+        "who deserves it. The level goes by what is added to the gap of the real table beyond chance.",
     ),
     "equalised_odds": Metric(
         "Equalised odds",
-        "Largest difference between groups in true or false positive rates of a model trained on the table.",
+        "Largest difference between groups in true or false positive rates of a model trained on the table (Hardt et al. 2016).",
     ),
     "predictive_parity": Metric(
         "Predictive parity",
-        "Largest difference between groups in how often such a model is right when it predicts the outcome.",
+        "Largest difference between groups in how often such a model is right when it predicts the outcome (Chouldechova 2017).",
     ),
 }
 

@@ -39,14 +39,12 @@ class Task:
         classes: Values of the outcome column (category numbers, or numbers), sorted; () for regression.
         scale: Spread (standard deviation) of a numeric outcome in the real table.
         center: Median of a numeric outcome in the real table.
-        usual: Position of the most frequent class.
     """
 
     target: str
     classes: tuple[float, ...]
     scale: float = 1.0
     center: float = 0.0
-    usual: int = 0
 
     @property
     def regression(self) -> bool:
@@ -63,11 +61,6 @@ class Task:
         """The headline score of a guess."""
         return 0.0 if self.regression else 0.5
 
-    @property
-    def positive(self) -> int:
-        """The class that rates are of: the last of two, else the most frequent one."""
-        return 1 if len(self.classes) == 2 else self.usual
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -83,7 +76,7 @@ class Outcome:
             return "The outcome is a date; no model is trained for dates."
         values = self.prepared.parts["train"].values[self.target]
         known = values[~np.isnan(values)] if column.kind in NUMERIC_KINDS else values[values >= 0]
-        classes, counts = np.unique(known, return_counts=True)
+        classes = np.unique(known)
         if len(classes) < 2:
             return "The outcome has fewer than two values in the real table."
         whole = column.kind in NUMERIC_KINDS and bool((classes == np.round(classes)).all())
@@ -91,7 +84,7 @@ class Outcome:
             return Task(self.target, (), float(known.std()), float(np.median(known)))
         if len(classes) > CLASS_LIMIT:
             return f"The outcome has more than {CLASS_LIMIT} categories."
-        return Task(self.target, tuple(float(c) for c in classes), usual=int(np.argmax(counts)))
+        return Task(self.target, tuple(float(c) for c in classes))
 
 
 def outcome_values(task: Task, part: Part) -> Floats:

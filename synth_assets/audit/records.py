@@ -185,7 +185,8 @@ class AuditFigures(Frozen):
         privacy_risk: Upper bound of the 95 % interval of the worst membership attack's advantage.
         privacy_risk_level: Its level; the release gate compares this one.
         utility_gap: Score (ROC AUC, or R2) of a model trained on real rows less that of one trained on synthetic rows.
-        fairness_gap: Largest difference between groups beyond the one of the real table, at least 0.
+        fairness_gap: Largest difference between groups that the synthetic table adds to those of the real one: lower bound of its
+            interval, at least 0.
         quality_score: Fidelity score, 1 - mean TVD.
         domain_validity: Share of synthetic values inside the domain.
     """

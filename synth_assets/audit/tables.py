@@ -298,7 +298,9 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
     protected = [name for name in request.protected if name in prepared.names and name != request.target]
     target = request.target if request.target in prepared.names else None
     with report.clock.step("fairness"):
-        found, reasons = fairness_findings(prepared, protected, target, utility.fitted, levels)
+        found, reasons = fairness_findings(
+            prepared, protected, target, utility.fitted, minimum=request.limits.group_rows, levels=levels
+        )
     report.findings["fairness"] = found
     report.reasons |= reasons
     for name in {*request.protected, *first} - set(prepared.names):
