@@ -87,7 +87,8 @@ def _fit_private(measurements: Path, source: ArtifactRef, seed: int, folder: Pat
     from synth_assets.synthesis.release import fit_release, load_measurements
 
     fit_release(load_measurements(measurements), seed=child_seed(seed, "model_dp_marginals")).save(folder)
-    return {"columns": source.info["columns"], "spent": source.info["spent"]}
+    told = {name: source.info[name] for name in ("columns", "spent")}
+    return {**told, "measure_seconds": source.info["seconds"]}
 
 
 def _judge_private(measurements: Path, source: ArtifactRef, seed: int, folder: Path) -> tuple[CheckOutcome, ...]:

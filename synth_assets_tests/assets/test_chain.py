@@ -174,6 +174,19 @@ def test_a_fresh_run_of_a_stage_computes_it_again(home: Path) -> None:
     assert (done.exit_code, done.assets["leaderboard"].reused) == (0, False)
 
 
+def test_the_cost_of_a_private_model_includes_its_measuring(finished: Path) -> None:
+    store = chain.store(finished)
+    measured, fitted = (
+        store.current(Zone.RELEASE, "clinic", n).info for n in ("dp_measurements", "model_dp_marginals")
+    )
+    board = json.loads(
+        (store.path(store.current(Zone.RESTRICTED, "clinic", "leaderboard")) / "result.json").read_text()
+    )
+    row = next(r for r in board["rows"] if r["synthesizer"] == "dp_marginals")
+    assert measured["seconds"] > 0
+    assert row["fit_seconds"] == pytest.approx(measured["seconds"] + fitted["seconds"])
+
+
 def test_metadata_and_checks_hold_no_value_of_an_identifier(events: Events, finished: Path) -> None:
     store = chain.store(finished)
     raw = store.path(store.current(Zone.RESTRICTED, "clinic", "raw_patients"))
