@@ -1,104 +1,40 @@
 """Fidelity: how close the synthetic table's distributions are to the real one's, each beside the same figure of held-out real rows.
 
-Source of column shapes and column pair trends: the definitions of SDMetrics' quality report (DataCebo, SDMetrics documentation,
-"Column Shapes", "Column Pair Trends"), written anew: numbers of pairs with a missing side are left out, bins come from the real table.
+What belongs here: which figures are reported, their baselines, levels and words. What does not: how one is computed (`marginals.py`,
+`columns.py`, `quality.py`, `kmarginal.py`), rules (`rules.py`), the domain (`validity.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from synth_assets.audit.clock import Clock
+from synth_assets.audit.columns import chi_square, kolmogorov_smirnov
 from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.intervals import Pair, mover
+from synth_assets.audit.kmarginal import BEST, cliques_of, k_marginal, subsample_share
 from synth_assets.audit.marginals import (
     Clique,
     Codes,
     Grid,
+    MeanDistance,
     cramers_v,
-    equal_width_grid,
+    joint,
     joint_counts,
     quantile_grid,
-    total_variation_distance,
-    workload,
+    rank_grid,
 )
-from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
+from synth_assets.audit.prepare import Part, Prepared
+from synth_assets.audit.quality import View, column_shape, mean_of, pair_trends, pearson, view
 from synth_assets.audit.records import Finding
-from synth_assets.config.thresholds import AuditLevels
-from synth_assets.errors import InputError
+from synth_assets.audit.workload import workload
+from synth_assets.config.thresholds import AuditLevels, Cutoffs
 from synth_assets.seeds import child_seed
-
-
-def kolmogorov_smirnov(real: Floats, synthetic: Floats) -> float:
-    """Largest distance between two empirical distribution functions.
-
-    Args:
-        real: Numbers; NaN is left out.
-        synthetic: Numbers; NaN is left out.
-
-    Returns:
-        A fraction in [0, 1].
-
-    Raises:
-        InputError: one side has no number.
-
-    Source:
-        Conover, "Practical Nonparametric Statistics", 3rd ed., section 6.3.
-    """
-    first, second = np.sort(real[~np.isnan(real)]), np.sort(synthetic[~np.isnan(synthetic)])
-    if not len(first) or not len(second):
-        raise InputError("a column without numbers has no distribution to compare.")
-    both = np.concatenate([first, second])
-    below = (
-        np.searchsorted(first, both, side="right") / len(first),
-        np.searchsorted(second, both, side="right") / len(second),
-    )
-    return float(np.abs(below[0] - below[1]).max())
-
-
-@dataclass(frozen=True)
-class ChiSquare:
-    """Pearson's test of two samples over the same categories; `effect` (Cramer's V) does not grow with the sample."""
-
-    statistic: float
-    degrees: int
-    p_value: float
-    effect: float
-
-
-def chi_square(real: Sequence[int] | Integers, synthetic: Sequence[int] | Integers) -> ChiSquare:
-    """Pearson's chi-square test of homogeneity of two histograms.
-
-    Args:
-        real: Row counts, shape (k,).
-        synthetic: Row counts, shape (k,).
-
-    Returns:
-        Statistic, degrees of freedom, p-value and Cramer's V of the 2 x k table.
-
-    Source:
-        Pearson, "On the criterion ...", Philosophical Magazine 50 (1900), 157-175.
-    """
-    from scipy.stats import chi2
-
-    table = np.array([real, synthetic], dtype=np.float64)
-    table = table[:, table.sum(axis=0) > 0]
-    degrees = table.shape[1] - 1
-    effect = cramers_v(table)
-    statistic = effect**2 * float(table.sum())
-    return ChiSquare(statistic, degrees, float(chi2.sf(statistic, degrees)) if degrees else 1.0, effect)
-
-
-def correlation(first: Floats, second: Floats) -> float:
-    """Pearson correlation over the rows that have both numbers; 0 where one side is constant."""
-    known = np.isfinite(first) & np.isfinite(second)
-    x, y = first[known], second[known]
-    if len(x) < 2 or x.std() == 0 or y.std() == 0:
-        return 0.0
-    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+from synth_assets.tables.schema import ColumnKind
 
 
 @dataclass(frozen=True)
@@ -112,6 +48,7 @@ class Comparison:
     synthetic: Part
     same_size: Part | None
     holdout: Part | None
+    seed: int
 
     def sides(self) -> list[Part]:
         """Train, then what is measured against it: synthetic, and with a holdout synthetic at its size and the holdout."""
@@ -127,7 +64,9 @@ def compare(prepared: Prepared, levels: AuditLevels, seed: int) -> Comparison:
         rows = min(synthetic.held, holdout.held)
         same = _subset(synthetic, rows, child_seed(seed, "same size", "synthetic"))
         holdout = _subset(holdout, rows, child_seed(seed, "same size", "holdout"))
-    return Comparison(prepared, levels, quantile_grid(prepared), prepared.parts["train"], synthetic, same, holdout)
+    return Comparison(
+        prepared, levels, quantile_grid(prepared), prepared.parts["train"], synthetic, same, holdout, seed
+    )
 
 
 def _subset(part: Part, rows: int, seed: int) -> Part:
@@ -136,10 +75,25 @@ def _subset(part: Part, rows: int, seed: int) -> Part:
     return part.take(np.sort(np.random.default_rng(seed).choice(part.held, rows, replace=False)))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One figure: of the synthetic table, and with a holdout of equally many synthetic and held-out rows.
+
+    Args:
+        values: One per table of `Comparison.sides` but the first.
+        intervals: Their 95 % intervals, where there are any.
+        details: Further numbers, for the restricted form.
+    """
+
+    values: Sequence[float]
+    intervals: Sequence[Pair] | None = None
+    details: Mapping[str, float | int] | None = None
+
+
 def fidelity_findings(
     prepared: Prepared, levels: AuditLevels, seed: int, clock: Clock
 ) -> tuple[list[Finding], list[str]]:
-    """All findings of the module but domain validity, and notes about what was left out.
+    """Distances, scores and tests over columns, pairs and triples, and notes about what was left out.
 
     Args:
         prepared: With a train table; with a holdout each figure has its baseline.
@@ -152,154 +106,228 @@ def fidelity_findings(
         cliques, notes = workload(prepared.names, seed)
         codes = [comparison.grid.codes(part) for part in comparison.sides()]
         found = [f for size in (1, 2, 3) if (f := _mean_tvd(comparison, codes, size, cliques[size])) is not None]
-    with clock.step("fidelity.summaries"):
-        found += [_summary(comparison, *part) for part in _summaries(comparison, codes, cliques[2])]
+        found += _associations(comparison, codes, cliques[2])
     with clock.step("fidelity.columns"):
-        found += [f for name in prepared.names for f in _column_findings(comparison, codes, name)]
+        columns = [f for name in prepared.names for f in _column_findings(comparison, codes, name)]
+    del codes
+    with clock.step("fidelity.k_marginal"):
+        found += _k_marginal(comparison, cliques[2] or cliques_of(prepared.names))
+    with clock.step("fidelity.quality"):
+        found += _quality(comparison, cliques[2])
     if comparison.grid.merged:
         notes = (*notes, f"Rare categories share one bin in: {', '.join(comparison.grid.merged)}.")
-    return found, list(notes)
+    return [*found, *columns], list(notes)
 
 
-def _mean_tvd(comparison: Comparison, codes: Sequence[Codes], size: int, cliques: Sequence[Clique]) -> Finding | None:
-    if not cliques:
-        return None
-    distances = []
-    for clique in cliques:
-        real, *others = joint_counts(codes, comparison.grid, clique)
-        distances.append([total_variation_distance(real, other) for other in others])
-    means = np.mean(distances, axis=0)
-    only = len(comparison.prepared.names) == 1
-    return _measured(
-        comparison,
-        f"tvd_{size}way",
-        f"Mean total variation distance over {len(cliques)} {size}-way marginal{'s' if len(cliques) > 1 else ''}",
-        [float(m) for m in means],
-        decides=size == 2 or (size == 1 and only),
-        details={"largest": float(np.max(distances, axis=0)[0]), "marginals": len(cliques)},
-    )
-
-
-def _measured(
+def _distance_finding(
     comparison: Comparison,
     metric: str,
     title: str,
-    values: Sequence[float],
+    measured: Measured,
     *,
+    cutoffs: Cutoffs | None = None,
     decides: bool = False,
     column: str | None = None,
-    details: dict[str, float | int] | None = None,
 ) -> Finding:
-    """A finding from distances to the train table: of the synthetic one, and of equally many synthetic and held-out rows."""
+    """A finding from distances to the train table, 0 is best."""
+    values, intervals = measured.values, measured.intervals
     baseline = values[2] if len(values) > 2 else None
-    cutoffs = comparison.levels.tvd
+    cutoffs = cutoffs or comparison.levels.tvd
     level = cutoffs.level(values[0])
     text = f"{title}: {number(values[0])} from the real table, {verdict(level, cutoffs)}."
     if baseline is not None:
         text += f" Unseen real rows are {number(baseline)} away, as many synthetic rows {number(values[1])}."
+    above = mover(values[1], intervals[1], values[2], intervals[2]) if intervals and baseline is not None else None
     return Finding(
         metric=metric,
         message=text,
         risk_level=level,
         value=values[0],
+        interval=intervals[0] if intervals else None,
         baseline=baseline,
         excess=None if baseline is None else values[1] - baseline,
+        excess_interval=above,
+        sample_size=comparison.synthetic.held,
+        control_size=comparison.holdout.held if comparison.holdout is not None else None,
         decides=decides,
         column=column,
-        details=details or {},
+        details=measured.details or {},
     )
+
+
+def _mean_tvd(comparison: Comparison, codes: Sequence[Codes], size: int, cliques: Sequence[Clique]) -> Finding | None:
+    if not cliques:
+        return None
+    distances = MeanDistance([part.held for part in comparison.sides()])
+    for clique in cliques:
+        distances.add(joint(codes, comparison.grid.sizes, clique))
+    results = distances.results()
+    only = len(comparison.prepared.names) == 1
+    return _distance_finding(
+        comparison,
+        f"tvd_{size}way",
+        f"Mean total variation distance over {len(cliques)} {size}-way marginal{'s' if len(cliques) > 1 else ''}",
+        Measured(
+            [r.value for r in results],
+            [r.interval for r in results],
+            {"largest": results[0].largest, "marginals": len(cliques)},
+        ),
+        decides=size == 2 or (size == 1 and only),
+    )
+
+
+def _associations(comparison: Comparison, codes: Sequence[Codes], pairs: Sequence[Clique]) -> list[Finding]:
+    """Mean difference of Cramer's V over all pairs."""
+    if not pairs:
+        return []
+    sizes = comparison.grid.sizes
+    strengths = np.array(
+        [[_strength(counts, pair, sizes) for counts in joint_counts(codes, comparison.grid, pair)] for pair in pairs]
+    )
+    return [_difference(comparison, "association_difference", "Mean difference of Cramer's V", strengths)]
+
+
+def _strength(counts: np.ndarray, pair: Clique, sizes: Mapping[str, int]) -> float:
+    shape = [sizes[name] for name in pair]
+    return cramers_v(counts.reshape(shape)) if len(counts) == math.prod(shape) else 0.0
+
+
+def _difference(comparison: Comparison, metric: str, title: str, strengths: np.ndarray) -> Finding:
+    """The mean absolute difference from the first column (train) over the rows (pairs)."""
+    apart = np.abs(strengths[:, 1:] - strengths[:, :1])
+    details = {"largest": float(apart[:, 0].max()), "pairs": len(apart)}
+    text = f"{title} over {len(apart)} pair{'s' if len(apart) > 1 else ''} of columns"
+    return _distance_finding(comparison, metric, text, Measured([float(m) for m in apart.mean(axis=0)], None, details))
 
 
 def _column_findings(comparison: Comparison, codes: Sequence[Codes], name: str) -> list[Finding]:
     """TVD of one column, and its KS distance (numbers) or chi-square effect (categories)."""
-    counts = joint_counts(codes, comparison.grid, (name,))
-    distances = [total_variation_distance(counts[0], other) for other in counts[1:]]
-    found = [_measured(comparison, "column_tvd", f"Column {name!r}, total variation distance", distances, column=name)]
     parts = comparison.sides()
+    marginal = joint(codes, comparison.grid.sizes, (name,))
+    distances = MeanDistance([part.held for part in parts])
+    distances.add(marginal)
+    results = distances.results()
+    measured = Measured([r.value for r in results], [r.interval for r in results])
+    title = f"Column {name!r}, total variation distance"
+    found = [_distance_finding(comparison, "column_tvd", title, measured, column=name)]
     if not comparison.prepared.numeric(name):
-        tests = [chi_square(counts[0], other) for other in counts[1:]]
+        tests = [chi_square(marginal.counts[0], other) for other in marginal.counts[1:]]
         details = {"statistic": tests[0].statistic, "degrees": tests[0].degrees, "p_value": tests[0].p_value}
+        measured = Measured([t.effect for t in tests], None, details)
         title = f"Column {name!r}, chi-square effect (Cramer's V)"
-        found.append(
-            _measured(comparison, "column_chi_square", title, [t.effect for t in tests], column=name, details=details)
-        )
+        found.append(_distance_finding(comparison, "column_chi_square", title, measured, column=name))
     elif all((~np.isnan(part.values[name])).any() for part in parts):
-        steps = [kolmogorov_smirnov(parts[0].values[name], part.values[name]) for part in parts[1:]]
-        found.append(
-            _measured(comparison, "column_ks", f"Column {name!r}, Kolmogorov-Smirnov distance", steps, column=name)
-        )
+        gaps = [kolmogorov_smirnov(parts[0].values[name], part.values[name]) for part in parts[1:]]
+        measured = Measured([g.value for g in gaps], [g.interval for g in gaps])
+        title = f"Column {name!r}, Kolmogorov-Smirnov distance"
+        found.append(_distance_finding(comparison, "column_ks", title, measured, column=name))
     return found
 
 
-def _summary(comparison: Comparison, metric: str, title: str, similarities: Sequence[float]) -> Finding:
-    """A finding from a similarity in [0, 1] (1 is best); its level is that of 1 - similarity."""
-    cutoffs = comparison.levels.tvd
-    level = cutoffs.level(1 - similarities[0])
-    text = f"{title}: {number(similarities[0])} of 1; for the distance from 1, {verdict(level, cutoffs)}."
-    baseline = similarities[2] if len(similarities) > 2 else None
-    if baseline is not None:
-        text += f" Unseen real rows reach {number(baseline)}, as many synthetic rows {number(similarities[1])}."
-    return Finding(
-        metric=metric,
-        message=text,
-        risk_level=level,
-        value=similarities[0],
-        baseline=baseline,
-        excess=None if baseline is None else baseline - similarities[1],
-        decides=False,
-    )
-
-
-def _summaries(
-    comparison: Comparison, codes: Sequence[Codes], pairs: Sequence[Clique]
-) -> list[tuple[str, str, list[float]]]:
-    """Column shapes, column pair trends, and the differences of correlation and association, as similarities."""
-    prepared, parts = comparison.prepared, comparison.sides()
-    shapes = [_shape(comparison, codes, name) for name in prepared.names]
-    result = [("column_shapes", "Column shapes", _means(shapes))]
-    numeric = [pair for pair in pairs if all(prepared.numeric(name) for name in pair)]
-    correlations = {
-        pair: [correlation(part.values[pair[0]], part.values[pair[1]]) for part in parts] for pair in numeric
+def _k_marginal(comparison: Comparison, cliques: Sequence[Clique]) -> list[Finding]:
+    """NIST's score, and the share of the real rows that would score the same."""
+    grid, tables = rank_grid(comparison.prepared), comparison.sides()
+    codes = [grid.codes(part) for part in tables]
+    scores, curve = k_marginal(codes, grid, cliques)
+    seed = child_seed(comparison.seed, "subsamples")
+    share, span = subsample_share(scores[0].value, curve, codes[0], grid, cliques, seed=seed)
+    level = comparison.levels.tvd.level(1 - scores[0].value / BEST)
+    words = f"{scores[0].value:.0f} of 1000; for the distance from the best, {verdict(level, comparison.levels.tvd)}"
+    text = f"NIST's k-marginal score over {len(cliques)} marginals: {words}."
+    limits = comparison.levels.subsample
+    small = limits.level(1 - share)
+    part = f"{_percent(share)} of the real rows, drawn at random, would score the same ({_percent(span[0])} to {_percent(span[1])})"
+    told = f"Subsample equivalent: {part}; for the share that is lost, {verdict(small, limits)}."
+    holdout = scores[2] if len(scores) > 2 else None
+    if holdout is not None:
+        text += f" Unseen real rows score {holdout.value:.0f}, as many synthetic rows {scores[1].value:.0f}."
+        told += f" Unseen real rows score as {_percent(curve.share(holdout.value))} of the real rows would."
+    sizes = {
+        "sample_size": comparison.synthetic.held,
+        "control_size": comparison.holdout.held if comparison.holdout is not None else None,
     }
-    if pairs:
-        grid = equal_width_grid(prepared)
-        wide = [grid.codes(part) for part in parts]
-        trends = [
-            [1 - abs(correlations[pair][0] - other) / 2 for other in correlations[pair][1:]]
-            if pair in correlations
-            else _against_first(joint_counts(wide, grid, pair), lambda a, b: 1 - total_variation_distance(a, b))
-            for pair in pairs
-        ]
-        result.append(("column_pair_trends", "Column pair trends", _means(trends)))
-    if correlations:
-        kept = [[1 - abs(values[0] - other) for other in values[1:]] for values in correlations.values()]
-        result.append(("correlation_similarity", "1 - mean difference of Pearson correlations", _means(kept)))
-    if pairs:
-        associations = [_associations(comparison.grid, codes, pair) for pair in pairs]
-        kept = [[1 - abs(values[0] - other) for other in values[1:]] for values in associations]
-        result.append(("association_similarity", "1 - mean difference of Cramer's V", _means(kept)))
-    return result
+    return [
+        Finding(
+            metric="k_marginal",
+            message=text,
+            risk_level=level,
+            value=scores[0].value,
+            interval=scores[0].interval,
+            baseline=None if holdout is None else holdout.value,
+            excess=None if holdout is None else holdout.value - scores[1].value,
+            excess_interval=None
+            if holdout is None
+            else mover(holdout.value, holdout.interval, scores[1].value, scores[1].interval),
+            decides=False,
+            **sizes,
+        ),
+        Finding(
+            metric="k_marginal.subsample_share",
+            message=told,
+            risk_level=small,
+            value=share,
+            interval=span,
+            baseline=None if holdout is None else curve.share(holdout.value),
+            decides=False,
+            **sizes,
+        ),
+    ]
 
 
-def _shape(comparison: Comparison, codes: Sequence[Codes], name: str) -> list[float]:
-    """1 - KS for numbers, 1 - TVD for categories."""
-    parts = comparison.sides()
-    if comparison.prepared.numeric(name) and all((~np.isnan(part.values[name])).any() for part in parts):
-        return [1 - kolmogorov_smirnov(parts[0].values[name], part.values[name]) for part in parts[1:]]
-    counts = joint_counts(codes, comparison.grid, (name,))
-    return _against_first(counts, lambda a, b: 1 - total_variation_distance(a, b))
+def _percent(share: float) -> str:
+    return "under 0.1 %" if share < 0.001 else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-def _associations(grid: Grid, codes: Sequence[Codes], pair: Clique) -> list[float]:
-    sizes = [grid.sizes[name] for name in pair]
-    counts = joint_counts(codes, grid, pair)
-    whole = math.prod(sizes)
-    return [cramers_v(c.reshape(sizes)) if len(c) == whole else 0.0 for c in counts]
+def _quality(comparison: Comparison, pairs: Sequence[Clique]) -> list[Finding]:
+    """Column shapes, column pair trends and their mean as SDMetrics has them, and the mean difference of correlations."""
+    prepared, parts = comparison.prepared, comparison.sides()
+    categories = {name: len(labels) for name, labels in prepared.labels.items()}
+    times = [column.name for column in prepared.columns if column.kind in (ColumnKind.DATE, ColumnKind.DATETIME)]
+    views = [view(part, categories, times) for part in parts]
+    shapes = [
+        [column_shape(parts[0].values[n], part.values[n], numeric=prepared.numeric(n)) for n in prepared.names]
+        for part in parts[1:]
+    ]
+    trends = [[row[i] for row in pair_trends(views, pairs)] for i in range(len(parts) - 1)] if pairs else []
+    found = _similarity(comparison, "column_shapes", "Column shapes (as in SDMetrics)", shapes)
+    found += _similarity(comparison, "column_pair_trends", "Column pair trends (as in SDMetrics)", trends)
+    both = [[mean_of(shape), mean_of(trend)] for shape, trend in zip(shapes, trends or [[]] * len(shapes), strict=True)]
+    found += _similarity(comparison, "quality_report", "Overall quality score (as in SDMetrics)", both)
+    return found + _correlations(comparison, views, [p for p in pairs if all(prepared.numeric(n) for n in p)])
 
 
-def _against_first(counts: Sequence[Integers], score: Callable[[Integers, Integers], float]) -> list[float]:
-    return [score(counts[0], other) for other in counts[1:]]
+def _correlations(comparison: Comparison, views: Sequence[View], pairs: Sequence[Clique]) -> list[Finding]:
+    if not pairs:
+        return []
+    strengths = np.array([[pearson(table, pair) or 0.0 for table in views] for pair in pairs])
+    return [_difference(comparison, "correlation_difference", "Mean difference of Pearson correlations", strengths)]
 
 
-def _means(rows: Sequence[Sequence[float]]) -> list[float]:
-    return [float(m) for m in np.mean(np.asarray(rows, dtype=np.float64), axis=0)]
+def _similarity(
+    comparison: Comparison, metric: str, title: str, scores: Sequence[Sequence[float | None]]
+) -> list[Finding]:
+    """A finding from the mean similarity in [0, 1] (1 is best) of each table; its level is that of 1 - similarity."""
+    means = [mean_of(each) for each in scores]
+    if not means or means[0] is None:
+        return []
+    cutoffs, value = comparison.levels.tvd, means[0]
+    level = cutoffs.level(1 - value)
+    text = f"{title}: {number(value)} of 1; for the distance from 1, {verdict(level, cutoffs)}."
+    same, baseline = (means[1], means[2]) if len(means) > 2 else (None, None)
+    if same is not None and baseline is not None:
+        text += f" Unseen real rows reach {number(baseline)}, as many synthetic rows {number(same)}."
+    counted = sum(score is not None for score in scores[0])
+    return [
+        Finding(
+            metric=metric,
+            message=text,
+            risk_level=level,
+            value=value,
+            baseline=baseline,
+            excess=None if same is None or baseline is None else baseline - same,
+            sample_size=comparison.synthetic.held,
+            control_size=comparison.holdout.held if comparison.holdout is not None else None,
+            decides=False,
+            details={"counted": counted},
+        )
+    ]

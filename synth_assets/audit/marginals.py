@@ -1,27 +1,27 @@
 """Binned tables and the distances between their marginals. Bins come from the real train table only.
 
 Definitions: numeric columns in 20 quantile bins of the real train table, categories as they are; values that the real table does not
-have share one more bin, missing values another. What does not belong here: which distances are reported (`fidelity.py`).
+have share one more bin, missing values another. What does not belong here: which marginals are compared (`workload.py`), which
+distances are reported (`fidelity.py`).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from synth_assets.audit.intervals import Pair
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared
 from synth_assets.errors import InputError
-from synth_assets.seeds import child_seed
 
 BINS = 20
 CATEGORY_LIMIT = 250
-TRIPLES = 50
-PAIR_LIMIT = 400
+Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 _DENSE_CELLS = 4_000_000
 Codes = Mapping[str, Integers]
 Clique = tuple[str, ...]
@@ -56,25 +56,31 @@ class Grid:
     """Bins per column.
 
     Args:
-        edges: Numeric column to inner edges; bin i holds edges[i-1] <= x < edges[i].
+        edges: Numeric column to inner edges; bin i holds edges[i-1] <= x < edges[i] (right_closed: edges[i-1] < x <= edges[i]).
         ranks: Category column to the bin of each category number.
         sizes: Column to its number of bins, with the bin of other values (categories) and the bin of missing values.
         merged: Category columns whose rarest categories share the bin of other values.
+        right_closed: Whether an edge belongs to the bin below it.
     """
 
     edges: Mapping[str, Floats]
     ranks: Mapping[str, Integers]
     sizes: Mapping[str, int]
     merged: tuple[str, ...] = ()
+    right_closed: bool = False
 
     def codes(self, part: Part) -> dict[str, Integers]:
-        """Bin numbers of one table, column by column."""
-        return {name: self._code(name, values) for name, values in part.values.items()}
+        """Bin numbers of one table, column by column, in the smallest type that holds them."""
+        return {
+            name: self._code(name, values).astype(np.min_scalar_type(self.sizes[name]))
+            for name, values in part.values.items()
+        }
 
     def _code(self, name: str, values: Array) -> Integers:
         last = self.sizes[name] - 1
         if name in self.edges:
-            return np.where(np.isnan(values), last, np.searchsorted(self.edges[name], values, side="right"))
+            side: Literal["left", "right"] = "left" if self.right_closed else "right"
+            return np.where(np.isnan(values), last, np.searchsorted(self.edges[name], values, side=side))
         ranks = np.append(self.ranks[name], last)  # -1, missing, picks the last entry
         return ranks[values]
 
@@ -87,22 +93,40 @@ def quantile_grid(prepared: Prepared, bins: int = BINS) -> Grid:
     )
 
 
-def equal_width_grid(prepared: Prepared, bins: int = 10) -> Grid:
-    """The same categories, and 10 bins of equal width over the real range per numeric column (for column pair trends)."""
-    train = prepared.parts["train"]
-    return _grid(
-        prepared, {name: _widths(train.values[name], bins) for name in prepared.names if prepared.numeric(name)}
-    )
+def rank_grid(prepared: Prepared, declared: Mapping[str, Sequence[float]] | None = None, bins: int = BINS) -> Grid:
+    """Bins of SDNist: a number belongs to the twentieth of its rank in the real train table, equal numbers to one.
+
+    Args:
+        prepared: With a train table.
+        declared: Inner edges of columns that have bins of their own; an edge belongs to the bin below it.
+        bins: Number of bins.
+
+    Source:
+        NIST, SDNist 2.4, `report/dataset/binning.py` (percentile ranks of the target data).
+    """
+    train, given = prepared.parts["train"], declared or {}
+    edges = {
+        name: np.asarray(given[name], dtype=np.float64) if name in given else _rank_edges(train.values[name], bins)
+        for name in prepared.names
+        if prepared.numeric(name)
+    }
+    return replace(_grid(prepared, edges), right_closed=True)
+
+
+def _rank_edges(values: Floats, bins: int) -> Floats:
+    """The largest number of every bin but the last."""
+    known, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    if not len(known):
+        return np.empty(0)
+    below = np.cumsum(counts)
+    ranks = (below - counts + (counts + 1) / 2) / below[-1]
+    places = np.minimum((bins * ranks).astype(np.int64), bins - 1)
+    return np.asarray(known[np.flatnonzero(np.diff(places))], dtype=np.float64)
 
 
 def _quantiles(values: Floats, bins: int) -> Floats:
     known = values[~np.isnan(values)]
     return np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])) if len(known) else np.empty(0)
-
-
-def _widths(values: Floats, bins: int) -> Floats:
-    known = values[np.isfinite(values)]
-    return np.unique(np.linspace(known.min(), known.max(), bins + 1)[1:-1]) if len(known) else np.empty(0)
 
 
 def _grid(prepared: Prepared, edges: Mapping[str, Floats]) -> Grid:
@@ -120,55 +144,98 @@ def _grid(prepared: Prepared, edges: Mapping[str, Floats]) -> Grid:
     return Grid(edges, ranks, sizes, tuple(merged))
 
 
-def joint_counts(tables: Sequence[Codes], grid: Grid, clique: Clique) -> list[Integers]:
-    """Counts of one marginal in several tables, over the same cells.
+@dataclass(frozen=True)
+class Joint:
+    """One marginal of several tables.
+
+    Args:
+        cells: Number of each cell that is counted: position of the row's bins in the full table, the last column fastest.
+        counts: Rows per cell, one array per table, shape (len(cells),).
+        keys: Position in `cells` of each row, one array per table.
+    """
+
+    cells: Integers
+    counts: list[Integers]
+    keys: list[Integers]
+
+
+def joint(tables: Sequence[Codes], sizes: Mapping[str, int], clique: Clique) -> Joint:
+    """Count one marginal in several tables, over the same cells.
 
     Args:
         tables: Bin numbers per table.
-        grid: The grid they came from.
+        sizes: Column to its number of bins.
         clique: Columns of the marginal.
 
     Returns:
-        One array per table; cells that no table has may be left out.
+        Cells that no table has may be left out.
     """
-    cells = math.prod(grid.sizes[name] for name in clique)
+    cells = math.prod(sizes[name] for name in clique)
     keys = []
     for codes in tables:
-        key = np.zeros(len(codes[clique[0]]), dtype=np.int64)
-        for name in clique:
-            key = key * grid.sizes[name] + codes[name]
+        key = codes[clique[0]].astype(np.int64)
+        for name in clique[1:]:
+            key *= sizes[name]
+            key += codes[name]
         keys.append(key)
+    numbers = np.arange(cells if cells <= _DENSE_CELLS else 0)
     if cells > _DENSE_CELLS:
-        _, together = np.unique(np.concatenate(keys), return_inverse=True)
-        cells = int(together.max()) + 1 if len(together) else 1
+        numbers, together = np.unique(np.concatenate(keys), return_inverse=True)
         keys = np.split(together, np.cumsum([len(key) for key in keys])[:-1])
-    return [np.bincount(key, minlength=cells) for key in keys]
+    return Joint(numbers, [np.bincount(key, minlength=len(numbers)) for key in keys], keys)
 
 
-def workload(names: Sequence[str], seed: int) -> tuple[dict[int, list[Clique]], tuple[str, ...]]:
-    """All 1-way and 2-way marginals and 50 fixed 3-way ones; of a wide table's pairs a seeded subset.
+def joint_counts(tables: Sequence[Codes], grid: Grid, clique: Clique) -> list[Integers]:
+    """Counts of one marginal in several tables, over the same cells; one array per table."""
+    return joint(tables, grid.sizes, clique).counts
 
-    Returns:
-        Size of the marginal to its cliques, and notes about what was left out.
+
+@dataclass(frozen=True)
+class Distance:
+    """A mean total variation distance, its 95 % interval, and the largest of the distances in it."""
+
+    value: float
+    interval: Pair
+    largest: float
+
+
+class MeanDistance:
+    """Mean total variation distance of some tables from the first one, over many marginals, with its sampling error.
+
+    The mean is a difference of two means over rows, of how often a row lies in cells that one table has more of; so its variance
+    follows from the variances over rows, whatever the marginals share (the delta method; cells with equal shares count for neither).
     """
-    notes = []
-    pairs: list[Clique] = list(itertools.combinations(names, 2))
-    if len(pairs) > PAIR_LIMIT:
-        notes.append(f"{PAIR_LIMIT} of the {len(pairs)} pairs of columns were drawn at random and compared.")
-        pick = np.random.default_rng(child_seed(seed, "pairs")).choice(len(pairs), PAIR_LIMIT, replace=False)
-        pairs = [pairs[i] for i in sorted(pick)]
-    return {1: [(name,) for name in names], 2: pairs, 3: _triples(names)}, tuple(notes)
 
+    def __init__(self, rows: Sequence[int]) -> None:
+        """Start with no marginal.
 
-def _triples(names: Sequence[str]) -> list[Clique]:
-    """50 triples, the same for every table with as many columns (legacy generator: the draw of the public benchmark harness)."""
-    total = math.comb(len(names), 3)
-    if total > 200_000:  # too many to list: draw columns
-        rng = np.random.default_rng(0)
-        drawn = {tuple(sorted(rng.choice(len(names), 3, replace=False).tolist())) for _ in range(TRIPLES)}
-        return [(names[i], names[j], names[k]) for i, j, k in sorted(drawn)]
-    triples = list(itertools.combinations(names, 3))
-    return [triples[i] for i in np.random.RandomState(0).permutation(total)[:TRIPLES]]
+        Args:
+            rows: Rows of each table, the one that the others are compared with first.
+        """
+        self._near = [np.zeros(rows[0], dtype=np.int16) for _ in rows[1:]]
+        self._far = [np.zeros(count, dtype=np.int16) for count in rows[1:]]
+        self._values: list[list[float]] = [[] for _ in rows[1:]]
+
+    def add(self, marginal: Joint) -> None:
+        """Take in one marginal."""
+        real = marginal.counts[0] / marginal.counts[0].sum()
+        for i, counts in enumerate(marginal.counts[1:]):
+            difference = real - counts / counts.sum()
+            more = np.sign(difference).astype(np.int8)
+            self._near[i] += more[marginal.keys[0]]
+            self._far[i] += more[marginal.keys[i + 1]]
+            self._values[i].append(float(min(0.5 * np.abs(difference).sum(), 1.0)))
+
+    def results(self) -> list[Distance]:
+        """One distance per table but the first."""
+        return [self._result(*parts) for parts in zip(self._values, self._near, self._far, strict=True)]
+
+    @staticmethod
+    def _result(values: Sequence[float], near: Array, far: Array) -> Distance:
+        mean = float(np.mean(values))
+        spread = float(near.var(dtype=np.float64)) / len(near) + float(far.var(dtype=np.float64)) / len(far)
+        half = Z * math.sqrt(spread) / (2 * len(values))
+        return Distance(mean, (max(mean - half, 0.0), min(mean + half, 1.0)), max(values))
 
 
 def cramers_v(table: npt.ArrayLike) -> float:

@@ -51,6 +51,7 @@ class AuditLevels(Config):
         disclosure: Upper bound of a rate above its control: singling out, linkability, attribute inference, copies.
         fairness: Difference between groups.
         tvd: Total variation distance, and 1 - similarity.
+        subsample: 1 - the share of the real rows that, drawn at random, would have the same k-marginal score.
         invalid: Share of values outside the domain.
         utility_gap: Score of a model trained on real rows less that of one trained on synthetic rows.
     """
@@ -60,6 +61,7 @@ class AuditLevels(Config):
     disclosure: Cutoffs = Cutoffs(medium=0.10, high=0.25)
     fairness: Cutoffs = Cutoffs(medium=0.05, high=0.10)
     tvd: Cutoffs = Cutoffs(medium=0.15, high=0.30)
+    subsample: Cutoffs = Cutoffs(medium=0.95, high=0.99)
     invalid: Cutoffs = Cutoffs(medium=0.01, high=0.05)
     utility_gap: Cutoffs = Cutoffs(medium=0.05, high=0.15)
 

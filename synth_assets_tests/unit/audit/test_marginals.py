@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from synth_assets.audit import marginals
 from synth_assets.audit.marginals import (
     cramers_v,
-    equal_width_grid,
     joint_counts,
     quantile_grid,
     total_variation_distance,
-    workload,
 )
+from synth_assets.audit.workload import workload
 from synth_assets.errors import InputError
 from synth_assets_tests.unit.audit.worlds import prepared
 
@@ -66,11 +65,6 @@ def test_repeated_values_share_a_bin():
     assert grid.codes(data.parts["synthetic"])["x"].tolist() == [1, 1, 2, 2]
 
 
-def test_equal_width_bins_span_the_real_range():
-    data = prepared(train={"x": [0, 10]}, synthetic={"x": [-1, 0.5, 9.5, 12]})
-    assert equal_width_grid(data).codes(data.parts["synthetic"])["x"].tolist() == [0, 0, 9, 9]
-
-
 def test_categories_that_the_real_table_lacks_share_a_bin():
     data = prepared(train={"c": ["a", "b", "a"]}, synthetic={"c": ["a", "b", "z", "y", None]})
     grid = quantile_grid(data)
@@ -116,7 +110,7 @@ def test_the_triples_are_fixed():
 def test_a_wide_table_compares_a_seeded_subset_of_its_pairs_and_says_so():
     names = [f"c{i}" for i in range(120)]
     first, notes = workload(names, seed=1)
-    assert len(first[2]) == 400
+    assert len(first[2]) == 2000
     assert len(first[3]) == 50
     assert notes
     assert first == workload(names, seed=1)[0]
