@@ -36,6 +36,8 @@ from synth_assets.config.thresholds import AuditLevels, Cutoffs
 from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import ColumnKind
 
+_TVD = {1: "tvd_1way", 2: "tvd_2way", 3: "tvd_3way"}
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -121,10 +123,10 @@ def fidelity_findings(
 
 def _distance_finding(
     comparison: Comparison,
-    metric: str,
     title: str,
     measured: Measured,
     *,
+    metric: str,
     cutoffs: Cutoffs | None = None,
     decides: bool = False,
     column: str | None = None,
@@ -165,13 +167,13 @@ def _mean_tvd(comparison: Comparison, codes: Sequence[Codes], size: int, cliques
     only = len(comparison.prepared.names) == 1
     return _distance_finding(
         comparison,
-        f"tvd_{size}way",
         f"Mean total variation distance over {len(cliques)} {size}-way marginal{'s' if len(cliques) > 1 else ''}",
         Measured(
             [r.value for r in results],
             [r.interval for r in results],
             {"largest": results[0].largest, "marginals": len(cliques)},
         ),
+        metric=_TVD[size],
         decides=size == 2 or (size == 1 and only),
     )
 
@@ -184,7 +186,7 @@ def _associations(comparison: Comparison, codes: Sequence[Codes], pairs: Sequenc
     strengths = np.array(
         [[_strength(counts, pair, sizes) for counts in joint_counts(codes, comparison.grid, pair)] for pair in pairs]
     )
-    return [_difference(comparison, "association_difference", "Mean difference of Cramer's V", strengths)]
+    return [_difference(comparison, "Mean difference of Cramer's V", strengths, metric="association_difference")]
 
 
 def _strength(counts: np.ndarray, pair: Clique, sizes: Mapping[str, int]) -> float:
@@ -192,12 +194,13 @@ def _strength(counts: np.ndarray, pair: Clique, sizes: Mapping[str, int]) -> flo
     return cramers_v(counts.reshape(shape)) if len(counts) == math.prod(shape) else 0.0
 
 
-def _difference(comparison: Comparison, metric: str, title: str, strengths: np.ndarray) -> Finding:
+def _difference(comparison: Comparison, title: str, strengths: np.ndarray, *, metric: str) -> Finding:
     """The mean absolute difference from the first column (train) over the rows (pairs)."""
     apart = np.abs(strengths[:, 1:] - strengths[:, :1])
     details = {"largest": float(apart[:, 0].max()), "pairs": len(apart)}
     text = f"{title} over {len(apart)} pair{'s' if len(apart) > 1 else ''} of columns"
-    return _distance_finding(comparison, metric, text, Measured([float(m) for m in apart.mean(axis=0)], None, details))
+    measured = Measured([float(m) for m in apart.mean(axis=0)], None, details)
+    return _distance_finding(comparison, text, measured, metric=metric)
 
 
 def _column_findings(comparison: Comparison, codes: Sequence[Codes], name: str) -> list[Finding]:
@@ -209,18 +212,18 @@ def _column_findings(comparison: Comparison, codes: Sequence[Codes], name: str) 
     results = distances.results()
     measured = Measured([r.value for r in results], [r.interval for r in results])
     title = f"Column {name!r}, total variation distance"
-    found = [_distance_finding(comparison, "column_tvd", title, measured, column=name)]
+    found = [_distance_finding(comparison, title, measured, metric="column_tvd", column=name)]
     if not comparison.prepared.numeric(name):
         tests = [chi_square(marginal.counts[0], other) for other in marginal.counts[1:]]
         details = {"statistic": tests[0].statistic, "degrees": tests[0].degrees, "p_value": tests[0].p_value}
         measured = Measured([t.effect for t in tests], None, details)
         title = f"Column {name!r}, chi-square effect (Cramer's V)"
-        found.append(_distance_finding(comparison, "column_chi_square", title, measured, column=name))
+        found.append(_distance_finding(comparison, title, measured, metric="column_chi_square", column=name))
     elif all((~np.isnan(part.values[name])).any() for part in parts):
         gaps = [kolmogorov_smirnov(parts[0].values[name], part.values[name]) for part in parts[1:]]
         measured = Measured([g.value for g in gaps], [g.interval for g in gaps])
         title = f"Column {name!r}, Kolmogorov-Smirnov distance"
-        found.append(_distance_finding(comparison, "column_ks", title, measured, column=name))
+        found.append(_distance_finding(comparison, title, measured, metric="column_ks", column=name))
     return found
 
 
@@ -289,10 +292,10 @@ def _quality(comparison: Comparison, pairs: Sequence[Clique]) -> list[Finding]:
         for part in parts[1:]
     ]
     trends = [[row[i] for row in pair_trends(views, pairs)] for i in range(len(parts) - 1)] if pairs else []
-    found = _similarity(comparison, "column_shapes", "Column shapes (as in SDMetrics)", shapes)
-    found += _similarity(comparison, "column_pair_trends", "Column pair trends (as in SDMetrics)", trends)
+    found = _similarity(comparison, "Column shapes (as in SDMetrics)", shapes, metric="column_shapes")
+    found += _similarity(comparison, "Column pair trends (as in SDMetrics)", trends, metric="column_pair_trends")
     both = [[mean_of(shape), mean_of(trend)] for shape, trend in zip(shapes, trends or [[]] * len(shapes), strict=True)]
-    found += _similarity(comparison, "quality_report", "Overall quality score (as in SDMetrics)", both)
+    found += _similarity(comparison, "Overall quality score (as in SDMetrics)", both, metric="quality_report")
     return found + _correlations(comparison, views, [p for p in pairs if all(prepared.numeric(n) for n in p)])
 
 
@@ -300,11 +303,12 @@ def _correlations(comparison: Comparison, views: Sequence[View], pairs: Sequence
     if not pairs:
         return []
     strengths = np.array([[pearson(table, pair) or 0.0 for table in views] for pair in pairs])
-    return [_difference(comparison, "correlation_difference", "Mean difference of Pearson correlations", strengths)]
+    title = "Mean difference of Pearson correlations"
+    return [_difference(comparison, title, strengths, metric="correlation_difference")]
 
 
 def _similarity(
-    comparison: Comparison, metric: str, title: str, scores: Sequence[Sequence[float | None]]
+    comparison: Comparison, title: str, scores: Sequence[Sequence[float | None]], *, metric: str
 ) -> list[Finding]:
     """A finding from the mean similarity in [0, 1] (1 is best) of each table; its level is that of 1 - similarity."""
     means = [mean_of(each) for each in scores]

@@ -72,11 +72,12 @@ class Grid:
     def codes(self, part: Part) -> dict[str, Integers]:
         """Bin numbers of one table, column by column, in the smallest type that holds them."""
         return {
-            name: self._code(name, values).astype(np.min_scalar_type(self.sizes[name]))
+            name: self.code(name, values).astype(np.min_scalar_type(self.sizes[name]))
             for name, values in part.values.items()
         }
 
-    def _code(self, name: str, values: Array) -> Integers:
+    def code(self, name: str, values: Array) -> Integers:
+        """Bin numbers of one column."""
         last = self.sizes[name] - 1
         if name in self.edges:
             side: Literal["left", "right"] = "left" if self.right_closed else "right"

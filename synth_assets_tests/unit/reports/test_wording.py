@@ -101,12 +101,6 @@ def _metrics(tree: ast.Module) -> set[str]:
                 found.add(str(first.value))
             elif isinstance(first, ast.Name) and first.id in names | {"MEMBERSHIP": "membership_inference"}:
                 found.add((names | {"MEMBERSHIP": "membership_inference"})[first.id] + dot)
-        if (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "id", "") in {"_measured", "_summary"}
-            and len(node.args) > 1
-        ):
-            found |= {str(a.value) for a in node.args[1:2] if isinstance(a, ast.Constant)}
     return found
 
 
