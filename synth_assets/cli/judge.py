@@ -1,29 +1,48 @@
-"""The command `audit`."""
+"""The commands `audit` and `schema`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synth_assets.cli.options import JsonOption
-from synth_assets.cli.output import emit_json, show, steps, table
+from synth_assets.cli.output import emit_json, line, show, steps, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from synth_assets.audit.gates import GateOutcome
     from synth_assets.audit.records import AuditResult
     from synth_assets.config.thresholds import Level
 
 
+BLOCKED = 3
+
+
 def audit(
-    synthetic: Annotated[str, typer.Option(metavar="FILE", help="The synthetic table: a path or https:// address.")],
+    synthetic: Annotated[str, typer.Option(metavar="FILE", help="The synthetic table: a path or an address.")],
     real: Annotated[str | None, typer.Option(metavar="FILE", help="What the synthesizer was trained on.")] = None,
     holdout: Annotated[
         str | None, typer.Option(metavar="FILE", help="Real rows that it never saw: the control group.")
     ] = None,
     protected: Annotated[
-        list[str] | None, typer.Option(metavar="COL", help="A column whose groups are compared; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--protected",
+            "--protected-attributes",
+            metavar="COL",
+            help="A column whose groups are compared; may be repeated.",
+        ),
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="COL", help="Outcome column.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="YAML with levels, weights, limits and thresholds (default: those of the docs)."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Seed of samples and models.", min=0)] = 7,
     full: Annotated[
         bool, typer.Option("--full", help="Exact figures and all details, for the restricted zone only.")
@@ -32,17 +51,48 @@ def audit(
 ) -> int:
     """Audit a table: fidelity, utility, privacy and fairness."""
     from synth_assets import api
+    from synth_assets.audit.gates import gate_outcomes
+    from synth_assets.config.gates import AuditFile
+    from synth_assets.config.load import load_model
 
+    settings = AuditFile() if config is None else load_model(config, AuditFile)
     with steps(quiet=as_json) as progress:
         result = api.audit(
-            synthetic, real, holdout, protected=tuple(protected or ()), target=target, seed=seed, progress=progress
-        )
+            synthetic, real, holdout, protected=tuple(protected or ()), target=target, settings=settings, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    gates = () if settings.thresholds is None else gate_outcomes(settings.thresholds, result)
     shown = result if full else result.public()
     if as_json:
-        emit_json(shown)
+        emit_json({**shown.model_dump(mode="json"), **({"gates": [_gate(g) for g in gates]} if gates else {})})
     else:
         _print_audit(shown)
+        _print_gates(gates)
+    return BLOCKED if any(g.blocks for g in gates) else 0
+
+
+def schema(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="audit, audit-public or audit-request.")],
+) -> int:
+    """Print the JSON Schema of an audit's result or of a request for one."""
+    from synth_assets.api import schemas
+
+    emit_json(schemas.schema(name))
     return 0
+
+
+def _gate(gate: GateOutcome) -> dict[str, Any]:
+    value = None if gate.value is None else round(gate.value, 2)
+    return {
+        "name": gate.name, "passed": gate.passed, "severity": gate.severity, "message": gate.message, "value": value
+    }  # fmt: skip
+
+
+def _print_gates(gates: Sequence[GateOutcome]) -> None:
+    for gate in gates:
+        if not gate.passed:
+            word, style = ("blocked", "bold red") if gate.blocks else ("warning", "yellow")
+            line(word, f"{gate.name}: {gate.message}", style=style)
 
 
 def _print_audit(result: AuditResult) -> None:
@@ -66,4 +116,4 @@ def _print_audit(result: AuditResult) -> None:
         show(f"Note: {note}")
 
 
-COMMANDS = (audit,)
+COMMANDS = (audit, schema)

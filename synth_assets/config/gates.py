@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from synth_assets.config.base import Config
-from synth_assets.config.thresholds import Level
+from synth_assets.config.thresholds import AuditConfig, Level
 
 Severity = Literal["error", "warn"]
 
@@ -58,3 +58,9 @@ class ThresholdConfig(Config):
     domain_validity: OptionalShare = Field(
         default=None, description="Lowest accepted share of synthetic values inside the domain."
     )
+
+
+class AuditFile(AuditConfig):
+    """A file for `synth-assets audit --config`: how to judge, and the gates that set the exit code."""
+
+    thresholds: ThresholdConfig | None = Field(default=None, description="Gates; none when absent.")

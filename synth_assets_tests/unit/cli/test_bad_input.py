@@ -28,6 +28,8 @@ def folder(tmp_path: Path, people: Path) -> Path:
         "name: mine\nclasses: {direct: keep, quasi: keep, sensitive: keep, none: keep}\n"
     )
     (tmp_path / "out.csv").write_text(OLD)
+    (tmp_path / "apart.csv").write_text("height,weight\n1,2\n3,4\n")
+    (tmp_path / "upside.yaml").write_text("levels: {tvd: {medium: 0.4, high: 0.2}}\n")
     (tmp_path / "drop").mkdir()
     return tmp_path
 
@@ -74,6 +76,14 @@ CASES = [
     ([*SYNTHESIZE, "--epsilon", "50"], 4, "No data was read", None, "budget.epsilon", None),
     (["audit", "--synthetic", "nope.csv"], 2, "does not exist", "nope.csv", None, None),
     (["audit", "--synthetic", "people.csv", "--real", "empty.csv"], 2, "empty", "empty.csv", None, None),
+    (["audit", "--synthetic", "people.csv", "--real", "header.csv"], 2, "no rows", "header.csv", None, None),
+    (["audit", "--synthetic", "binary.csv"], 2, "zip archive", "binary.csv", None, None),
+    (["audit", "--synthetic", "people.csv", "--real", "apart.csv"], 2, "no column in common", None, None, None),
+    (["audit", "--synthetic", "people.csv", "--holdout", "people.csv"], 2, "control group", None, "holdout", None),
+    (["audit", "--synthetic", "people.csv", "--config", "nope.yaml"], 2, "does not exist", "nope.yaml", None, None),
+    (["audit", "--synthetic", "people.csv", "--config", "policy.yaml"], 2, "not known", "policy.yaml", "name", None),
+    (["audit", "--synthetic", "people.csv", "--config", "upside.yaml"], 2, "larger", "upside.yaml", "levels.tvd", None),
+    (["audit"], 2, "Missing option", None, "--synthetic", None),
     (["audit", "--synthetic", "people.csv", "--target", "height"], 2, "no such column", None, None, "height"),
     (["audit", "--synthetic", "people.csv", "--protected", "height"], 2, "no such column", None, None, "height"),
     (["audit", "--synthetic", "https://nowhere.invalid/a.csv?sig=CANARY"], 5, "does not answer", "a.csv", None, None),
