@@ -122,6 +122,8 @@ def test_the_guards_of_the_chain_are_blocking_checks(clinic) -> None:
         ("raw_encounters", "patient_id_not_null"),  # a child without a parent is odd, not wrong
         ("raw_claims", "encounter_id_not_null"),
         ("raw_claims", "patient_id_not_null"),
+        ("audit_dp_marginals", "disclosure_risk"),  # unless the dataset sets it
+        ("audit_gaussian_copula", "disclosure_risk"),
     }
     assert checks["raw_patients", "patient_id_unique"]
     assert checks["raw_patients", "zip_match_regex"]
