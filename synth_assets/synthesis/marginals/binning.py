@@ -18,6 +18,7 @@ from synth_assets.synthesis.marginals.tails import last_used, tail_beyond
 
 TINY = 1e-9
 TAIL_SIGMAS = 4.0
+RARE = 0.25  # of the noise, or of an even share: what a public value keeps that the noise has taken away
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,9 @@ def _contents(column: ColumnCells, group: np.ndarray, one: OneWay) -> tuple[np.n
     inside = np.zeros(len(estimate))
     for g in range(bins):
         ids = np.flatnonzero(group == g)
-        inside[ids] = _inside(ids, estimate, prior, mass[g], one.sigma)
+        inside[ids] = _inside(
+            ids, estimate, prior, mass[g], one.sigma, rare=0.0 if column.is_wide or column.decay else RARE
+        )
     return mass, inside
 
 
@@ -358,14 +361,21 @@ def signed_exp(z: np.ndarray, anchor: float, scale: float) -> np.ndarray:
     return out
 
 
-def _inside(ids: np.ndarray, estimate: np.ndarray, prior: np.ndarray, mass: float, sigma: float) -> np.ndarray:
-    """Distribution over the cells of one bin: noisy counts shrunk (James-Stein) towards the prior shape."""
+def _inside(
+    ids: np.ndarray, estimate: np.ndarray, prior: np.ndarray, mass: float, sigma: float, *, rare: float
+) -> np.ndarray:
+    """Distribution over the cells of one bin: noisy counts shrunk (James-Stein) towards the prior shape.
+
+    A cell that noise brought to nothing keeps the part `rare` of the noise's scale or of its prior mass, whichever is less: such is the
+    mean of a count of 0 or more (a truncated normal) whose noisy value lies 2 to 4 sigma below 0.
+    """
     if prior[ids].sum() <= 0:
         return np.full(len(ids), 1 / len(ids))
     shape = prior[ids] / prior[ids].sum()
     away = estimate[ids] - estimate[ids].sum() * shape
     keep = max(0.0, 1 - (len(ids) - 1) * sigma**2 / max(float((away**2).sum()), TINY)) if len(ids) > 1 else 0.0
-    share = np.maximum(shape * max(mass, 1.0) + keep * away, 0) + TINY
+    even = shape * max(mass, 1.0)
+    share = np.maximum(even + keep * away, rare * np.minimum(even, sigma)) + TINY
     share[prior[ids] <= 0] = 0.0
     out: np.ndarray = share / share.sum()
     return out

@@ -87,6 +87,15 @@ def test_a_frequent_value_stays_alone() -> None:
     assert (bins.group == bins.group[50]).sum() == 1 + (bins.group[101] == bins.group[50])
 
 
+def test_a_rare_value_that_noise_took_away_does_not_vanish() -> None:
+    """Of 50 rows noise leaves -60 (sigma 40): the value keeps about a quarter of sigma."""
+    counts = [-60, 60, 70, *[300] * 30, 0]
+    bins = bins_of(number(33), counts, sigma=40.0)
+    expected = bins.mass[bins.group] * bins.inside
+    assert bins.group[0] == bins.group[1]
+    assert 5 < expected[0] < 11
+
+
 def test_a_constant_column_gives_only_its_value() -> None:
     bins = bins_of(number(11), [0] * 5 + [900] + [0] * 5 + [0], sigma=3.0)
     expected = bins.mass[bins.group] * bins.inside
