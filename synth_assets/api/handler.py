@@ -29,7 +29,8 @@ def handle(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer one request.
 
     Args:
-        request: `{"synthetic_data_url": ..., "real_data_url"?, "holdout_data_url"?, "protected_attributes"?, "target"?, "seed"?}`.
+        request: `{"synthetic_data_url": ..., "real_data_url"?, "holdout_data_url"?, "protected_attributes"?, "target"?, "levels"?,
+            "weights"?, "seed"?}`.
 
     Returns:
         The public form of the audit's result, as JSON-able values. The full form, which tells more of the real rows, never leaves.
@@ -92,6 +93,7 @@ def _answered(request: AuditRequest) -> dict[str, Any]:
             request.holdout_data_url,
             protected=request.protected_attributes,
             target=request.target,
+            settings=request.settings,
             seed=request.seed,
         )
         answer: dict[str, Any] = json.loads(result.public().model_dump_json())

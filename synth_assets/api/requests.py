@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from synth_assets.config.thresholds import AuditConfig, AuditLevels, AuditWeights
 from synth_assets.errors import InputError
 
 Place = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
@@ -33,7 +34,14 @@ class AuditRequest(BaseModel):
         default=(), max_length=50, description="Columns whose groups are compared."
     )
     target: Name | None = Field(default=None, description="Outcome column.")
+    levels: AuditLevels = Field(default=AuditLevels(), description="Cut-offs of the levels, per kind of figure.")
+    weights: AuditWeights = Field(default=AuditWeights(), description="Weights of the overall score.")
     seed: int = Field(default=7, ge=0, lt=2**62, description="Seed of samples and models.")
+
+    @property
+    def settings(self) -> AuditConfig:
+        """How to judge; sizes of samples are not the caller's to choose."""
+        return AuditConfig(levels=self.levels, weights=self.weights)
 
     @property
     def places(self) -> dict[str, str]:

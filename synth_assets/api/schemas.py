@@ -47,10 +47,13 @@ def file_name(name: str) -> str:
 
 def _request() -> dict[str, Any]:
     from synth_assets.api.requests import AuditRequest
+    from synth_assets.config import thresholds
 
     made = AuditRequest.model_json_schema()
     for part in _parts(made):
         part.pop("title", None)
+    for name, part in made["$defs"].items():
+        _explain(part, _model(name, thresholds))
     return {**made, "title": "Request for an audit"}
 
 
@@ -86,18 +89,24 @@ def _model(name: str, *homes: ModuleType) -> type[BaseModel]:
 
 
 def _describe(part: dict[str, Any], model: type[BaseModel]) -> None:
-    """Sentences of the docstring to their fields; every field is written, and unknown ones may come."""
+    """A part of a result: every field is written, and unknown ones may come."""
+    _explain(part, model)
+    for field in part["properties"].values():
+        field.pop("default", None)
+    part["required"] = list(part["properties"])
+    part.pop("additionalProperties", None)
+
+
+def _explain(part: dict[str, Any], model: type[BaseModel]) -> None:
+    """Sentences of the docstring to their fields."""
     text, _, rest = part.pop("description", "").partition("\n\nAttributes:\n")
     told = _attributes(rest)
     for name, field in part["properties"].items():
         field.pop("title", None)
-        field.pop("default", None)
         said = told.get(name) or model.model_fields[name].description
         if said:
             field["description"] = said
     part["description"] = " ".join(text.split())
-    part["required"] = list(part["properties"])
-    part.pop("additionalProperties", None)
 
 
 def _attributes(text: str) -> dict[str, str]:

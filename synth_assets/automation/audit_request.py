@@ -39,6 +39,13 @@ class AuditRequestRun(dg.Config):
     )
     protected_attributes: list[str] = Field(default=[], description="Columns whose groups are compared.")
     target: str | None = Field(default=None, description="Outcome column.")
+    levels: dict[str, dict[str, float]] = Field(
+        default={},
+        description="Cut-offs other than the default ones, such as {membership: {medium: 0.05, high: 0.15}}.",
+    )
+    weights: dict[str, float] = Field(
+        default={}, description="Weights of the overall score other than the default ones, such as {privacy: 0.6}."
+    )
     seed: int = Field(default=7, description="Seed of samples and models.")
 
 
@@ -52,6 +59,7 @@ def _audit(context: dg.OpExecutionContext, config: AuditRequestRun, store: Store
             request.holdout_data_url,
             protected=request.protected_attributes,
             target=request.target,
+            settings=request.settings,
             seed=request.seed,
         )
         opened = store.open()

@@ -187,11 +187,15 @@ def test_a_file_is_synthesized_and_audited_by_jobs(files: Path) -> None:
         "holdout_data_url": "data/holdout.csv",
         "target": "ill",
         "protected_attributes": ["sex"],
+        "levels": {"tvd": {"medium": 0.001, "high": 0.0015}},
+        "weights": {"privacy": 0.6},
     }
     shown = told(run_job(files, "audit_request", audit), "audit_request")
     assert 0 <= shown["fidelity_score"] <= 1
     assert 0 <= shown["privacy_score"] <= 1
     assert shown["result"]["form"] == "public"
+    assert shown["result"]["levels"]["tvd"] == {"medium": 0.001, "high": 0.0015}
+    assert shown["result"]["weights"] == {"privacy": 0.6, "fairness": 0.25, "fidelity": 0.25}
     full = Path(shown["full_result"])
     assert full.is_relative_to(files / "var" / "restricted")
     assert json.loads((full / "result.json").read_text())["form"] == "full"
@@ -236,10 +240,11 @@ def test_a_signed_link_comes_from_a_variable_and_is_stored_nowhere(
 
 
 def test_a_request_that_makes_no_sense_fails_with_its_key(files: Path) -> None:
-    result = run_job(files, "audit_request", {"synthetic_data_url": "data/people.csv", "seed": -1})
-    (failure,) = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
-    error = failure.step_failure_data.user_failure_data.metadata["error"].value
-    assert (error["code"], error["key"]) == ("bad_input", "seed")
+    for wrong, key in (({"seed": -1}, "seed"), ({"levels": {"tvd": {"medium": 2.0, "high": 1.0}}}, "levels.tvd")):
+        result = run_job(files, "audit_request", {"synthetic_data_url": "data/people.csv", **wrong})
+        (failure,) = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+        error = failure.step_failure_data.user_failure_data.metadata["error"].value
+        assert (error["code"], error["key"]) == ("bad_input", key)
     assert not (files / "var" / "restricted" / "_audit_requests").exists()
 
 
@@ -248,7 +253,7 @@ def test_the_launchpad_shows_what_a_request_is(files: Path) -> None:
     assert "signed link" in job.description
     fields = job.get_node_named("audit_request_op").definition.config_schema.config_type.fields
     assert set(fields) == {
-        "synthetic_data_url", "real_data_url", "holdout_data_url", "protected_attributes", "target", "seed"
+        "synthetic_data_url", "real_data_url", "holdout_data_url", "protected_attributes", "target", "levels", "weights", "seed"
     }  # fmt: skip
     assert [name for name, field in fields.items() if field.is_required] == ["synthetic_data_url"]
     assert all(field.description for field in fields.values())

@@ -79,6 +79,19 @@ def test_the_published_request_is_answered_in_the_published_form(links: str, scr
     assert {k: v for k, v in again.items() if k not in drop} == {k: v for k, v in answer.items() if k not in drop}
 
 
+def test_cut_offs_and_weights_of_the_request_are_used_and_quoted(links: str) -> None:
+    request = {
+        "synthetic_data_url": f"{links}/synthetic.csv",
+        "real_data_url": f"{links}/real.csv",
+        "levels": {"tvd": {"medium": 0.001, "high": 0.0015}},
+        "weights": {"privacy": 0, "fairness": 0, "fidelity": 1},
+    }
+    answer = handler.handle(request)
+    assert answer["detailed_findings"]["fidelity"]["risk_level"] == "high"
+    assert "high from 0.0015" in answer["detailed_findings"]["fidelity"]["message"]
+    assert answer["overall_score"] == answer["module_scores"]["fidelity"]
+
+
 def test_without_real_rows_it_says_what_it_could_not_do(links: str) -> None:
     answer = handler.handle({"synthetic_data_url": f"{links}/synthetic.csv"})
     assert answer["overall_score"] is None
@@ -181,6 +194,10 @@ def test_other_separators_and_one_row_are_read(links: str, path: str) -> None:
         ({"synthetic_data_url": "https://h.example/a.csv", "protected_attributes": "sex"}, "protected_attributes"),
         ({"synthetic_data_url": "https://h.example/a.csv", "protected_attributes": ["s"] * 51}, "protected_attributes"),
         ({"synthetic_data_url": "https://h.example/a.csv", "seed": -1}, "seed"),
+        ({"synthetic_data_url": "https://h.example/a.csv", "limits": {"attack_rows": 10**9}}, "limits"),
+        ({"synthetic_data_url": "https://h.example/a.csv", "levels": {"tvd": {"medium": 0.5}}}, "levels.tvd.high"),
+        ({"synthetic_data_url": "https://h.example/a.csv", "levels": {"tvd": {"medium": 1, "high": 0}}}, "levels.tvd"),
+        ({"synthetic_data_url": "https://h.example/a.csv", "weights": {"utility": 1}}, "weights.utility"),
     ],
 )
 def test_a_malformed_request_is_refused_with_its_key_and_no_value(request_: dict[str, Any], key: str) -> None:
@@ -230,7 +247,7 @@ def test_a_request_shows_which_addresses_may_be_signed() -> None:
     request = read_request({"synthetic_data_url": "https://h.example/a.csv?sig=1", "real_data_url": "what?.csv"})
     assert request.signed == ("synthetic_data_url",)
     with pytest.raises(InputError, match="not known"):
-        read_request({"synthetic_data_url": "a.csv", "levels": {}})
+        read_request({"synthetic_data_url": "a.csv", "limits": {}})
 
 
 WATCHED = """

@@ -117,6 +117,9 @@ def test_every_field_of_a_result_is_explained() -> None:
         {"synthetic_data_url": "a.csv", "more": 1},
         {"synthetic_data_url": "a.csv", "seed": -1},
         {"synthetic_data_url": "a.csv", "protected_attributes": [""]},
+        {"synthetic_data_url": "a.csv", "levels": {"tvd": {"medium": 0.1, "high": 0.2}}, "weights": {"privacy": 1}},
+        {"synthetic_data_url": "a.csv", "levels": {"tvd": {"medium": 0.1}}},
+        {"synthetic_data_url": "a.csv", "weights": {"utility": 1}},
     ],
 )
 def test_the_schema_of_a_request_says_what_the_code_does(request_: dict[str, Any]) -> None:
