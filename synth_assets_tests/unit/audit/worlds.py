@@ -84,3 +84,17 @@ def _values(column: Any, labels: tuple[str, ...] | None) -> np.ndarray:
     if labels is None:
         return np.array([np.nan if v is None else v for v in column], dtype=np.float64)
     return np.array([-1 if v is None else labels.index(v) for v in column], dtype=np.int64)
+
+
+def plain(rows: int, seed: int) -> pd.DataFrame:
+    """People of numbers and categories only, nothing missing: what other tools read as we do."""
+    return people(rows, seed).drop(columns="joined").fillna({"income": 0.0})
+
+
+def half_copied(train: pd.DataFrame, fresh: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rows of a table with about half of their cells from another table's rows: leaks that attacks find in part."""
+    rng = np.random.default_rng(seed)
+    made = fresh.reset_index(drop=True).copy()
+    picked = train.iloc[rng.integers(0, len(train), len(made))].reset_index(drop=True)
+    kept = rng.random(made.shape) < rng.choice([0.0, 0.5, 1.0], len(made), p=[0.4, 0.2, 0.4])[:, None]
+    return made.where(~kept, picked)

@@ -1,0 +1,107 @@
+"""Rates of anonymeter 1.1.0 for the comparison in our tests: a made table, Adult with half of the cells copied, and Adult with SDV's copula.
+
+    python benchmarks/anonymeter.py --peers PYTHON [--data DATA] [--runs 3] [--out JSON]
+
+PYTHON is an interpreter with anonymeter, whose pins clash with ours: `python3.11 -m venv /tmp/peers && /tmp/peers/bin/pip install
+anonymeter==1.1.0`. DATA is the folder with `adult/train.csv` and `adult/holdout.csv`; without it only the made table is run. Written are
+success counts only, no value of a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from synth_assets_tests.unit.audit.worlds import half_copied, plain
+
+OUT = Path(__file__).parent.parent / "synth_assets_tests" / "unit" / "audit" / "data" / "anonymeter.json"
+ROWS = 2_000
+PEER = """
+import json, sys, warnings
+import numpy as np, pandas as pd
+warnings.simplefilter("ignore")
+from anonymeter.evaluators import InferenceEvaluator, LinkabilityEvaluator, SinglingOutEvaluator
+folder, runs, columns, neighbours = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+train, control, made = (pd.read_csv(f"{folder}/{n}.csv", keep_default_na=False) for n in ("train", "holdout", "synthetic"))
+names = list(made.columns)
+half = (len(names) + 1) // 2
+found = {}
+def keep(name, evaluator):
+    r = evaluator.results()
+    entry = {"attacks": r.n_attacks_ori, "attack": int(r.n_success), "control": float(r.n_control), "naive": int(r.n_baseline)}
+    found.setdefault(name, []).append(entry)
+for run in range(runs):
+    np.random.seed(run)
+    for mode in ("univariate", "multivariate"):
+        e = SinglingOutEvaluator(ori=train, syn=made, control=control, n_attacks=500, n_cols=columns, seed=run)
+        e.evaluate(mode=mode)
+        entry = f"singling_out.{mode}"
+        keep(entry, e)
+    e = LinkabilityEvaluator(ori=train, syn=made, control=control, n_attacks=500, n_neighbors=neighbours,
+        aux_cols=(names[:half], names[half:]))
+    keep("linkability", e.evaluate(n_jobs=1))
+    for secret in names:
+        e = InferenceEvaluator(ori=train, syn=made, control=control, n_attacks=500, secret=secret, regression=False,
+            aux_cols=[n for n in names if n != secret])
+        keep(f"attribute_inference.{secret}", e.evaluate(n_jobs=1))
+print(json.dumps(found))
+"""
+
+
+def made_table() -> dict[str, pd.DataFrame]:
+    """Train, holdout and a table with copied cells, the same on every machine."""
+    train = plain(ROWS, 1)
+    return {"train": train, "holdout": plain(ROWS, 2), "synthetic": half_copied(train, plain(ROWS, 3), 4)}
+
+
+def adult(data: Path, kind: str) -> dict[str, pd.DataFrame]:
+    """Adult with half of the cells of its training rows copied, or with a sample of SDV's Gaussian copula."""
+    train, holdout = (pd.read_csv(data / "adult" / f"{n}.csv", keep_default_na=False) for n in ("train", "holdout"))
+    if kind == "half_copied":
+        fresh = holdout.sample(len(train), replace=True, random_state=0)
+        return {"train": train, "holdout": holdout, "synthetic": half_copied(train, fresh, 4)}
+    return {"train": train, "holdout": holdout, "synthetic": copula(train, len(train))}
+
+
+def copula(train: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """A sample of SDV's Gaussian copula."""
+    import numpy as np
+    from sdv.metadata import Metadata
+    from sdv.single_table import GaussianCopulaSynthesizer
+
+    np.random.seed(0)  # noqa: NPY002  # SDV draws from the global generator
+    columns = {n: {"sdtype": "numerical" if pd.api.types.is_numeric_dtype(train[n]) else "categorical"} for n in train}
+    metadata = Metadata.load_from_dict({"tables": {"adult": {"columns": columns}}, "relationships": []})
+    model = GaussianCopulaSynthesizer(metadata)
+    model.fit({"adult": train})
+    return pd.DataFrame(model.sample(num_rows=rows)["adult"])
+
+
+def measured(python: str, tables: dict[str, pd.DataFrame], runs: int, columns: int, neighbours: int) -> dict[str, object]:
+    """Anonymeter's counts per attack and run."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, table in tables.items():
+            table.to_csv(Path(folder) / f"{name}.csv", index=False)
+        arguments = [python, "-c", PEER, folder, str(runs), str(columns), str(neighbours)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return {"columns": columns, "neighbours": neighbours, "rates": json.loads(done.stdout.splitlines()[-1])}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args()
+    record = {"anonymeter": "1.1.0", "runs": given.runs, "made": measured(given.peers, made_table(), given.runs, 3, 1)}
+    if given.data:
+        for kind in ("half_copied", "sdv_copula"):
+            record[f"adult_{kind}"] = measured(given.peers, adult(given.data, kind), given.runs, 4, 10)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(record, indent=1) + "\n")
