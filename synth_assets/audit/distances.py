@@ -1,128 +1,24 @@
-"""Exact copies, distance to the closest record, and k-anonymity of the release.
+"""Distance to the closest record, and k-anonymity of the release: for information, they never decide.
 
-Exact copies decide, since they are counted against a control. Distances and k-anonymity are shown for information and never decide:
-a model can keep its distance and still leak (Yao, Krco, Ganev, de Montjoye, "The DCR Delusion", 2025).
+A model can keep its distance and still leak (Yao, Krco, Ganev, de Montjoye, "The DCR Delusion", 2025). Copies: `copies`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from synth_assets.audit.findings import number, span, verdict
-from synth_assets.audit.intervals import Pair, mover, wilson
+from synth_assets.audit.findings import number
+from synth_assets.audit.intervals import wilson
 from synth_assets.audit.neighbours import Encoded, nearest_distances
-from synth_assets.audit.prepare import Floats, Integers, Tables, comparable
+from synth_assets.audit.prepare import Floats, Tables, comparable
 from synth_assets.audit.records import Finding
-from synth_assets.config.thresholds import AuditLevels
-from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import ColumnSchema
 
 SMALLEST_GROUP = 5
-_SEPARATOR, _MISSING = "\x1f", "\x00"
-
-
-def row_hashes(tables: Tables, table: ir.Table, columns: Sequence[ColumnSchema]) -> Integers:
-    """A 64-bit hash of every row over the compared columns, made inside the engine; equal rows have equal hashes."""
-    texts: list[Any] = [comparable(table, column).cast("string").coalesce(_MISSING) for column in columns]
-    row = texts[0]
-    for text in texts[1:]:
-        row = row + _SEPARATOR + text
-    return np.asarray(tables.fetch(table.select(value=row.hash()))["value"].to_numpy(), dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Synthetic rows that equal a real one.
-
-    Args:
-        rows: Synthetic rows.
-        train: Synthetic rows that equal a training row.
-        only_train: Those that equal a training row and no row of the control table.
-        only_control: Those that equal a row of the control table and no training row.
-        scale: Training rows per replaced row of the control table.
-    """
-
-    rows: int
-    train: int
-    only_train: int = 0
-    only_control: int = 0
-    scale: float = 1.0
-
-    @property
-    def share(self) -> float:
-        """Share of the synthetic rows that equal a training row."""
-        return self.train / self.rows
-
-    @property
-    def excess(self) -> float:
-        """How far that share lies above what unseen rows would give."""
-        return float(np.clip(self.scale * (self.only_train - self.only_control) / self.rows, -1, 1))
-
-    @property
-    def excess_interval(self) -> Pair:
-        """95 % interval of the excess."""
-        first, second = self.only_train / self.rows, self.only_control / self.rows
-        low, high = mover(first, wilson(self.only_train, self.rows), second, wilson(self.only_control, self.rows))
-        bounds = np.clip([self.scale * low, self.scale * high], -1, 1)
-        return float(bounds[0]), float(bounds[1])
-
-
-def count_copies(synthetic: Integers, train: Integers, holdout: Integers | None, seed: int) -> Copies:
-    """Count exact copies from row hashes, with the control of singling out: held-out rows in the place of training rows.
-
-    Args:
-        synthetic: Hashes of the synthetic rows.
-        train: Hashes of the training rows.
-        holdout: Hashes of the held-out rows; without them there is no control.
-        seed: Seed of the replaced rows.
-    """
-    copied = np.isin(synthetic, train)
-    if holdout is None:
-        return Copies(len(synthetic), int(copied.sum()))
-    rng = np.random.default_rng(child_seed(seed, "copies"))
-    rows = min(len(train), len(holdout))
-    order = rng.permutation(len(train))
-    kept = np.isin(synthetic, train[order[rows:]])
-    control = kept | np.isin(synthetic, holdout[rng.permutation(len(holdout))[:rows]])
-    return Copies(
-        len(synthetic),
-        int(copied.sum()),
-        int((copied & ~control).sum()),
-        int((control & ~copied).sum()),
-        len(train) / rows,
-    )
-
-
-def copies_finding(copies: Copies, levels: AuditLevels, *, controlled: bool) -> Finding:
-    """The share of exact copies; decides only with a control."""
-    if not controlled:
-        text = f"Exact copies: {number(copies.share)} of the synthetic rows equal a real row. Without held-out rows nobody can say"
-        text += " how many would by chance, so no level is drawn from it."
-        return Finding(metric="exact_copies", message=text, risk_level="low", value=copies.share, decides=False)
-    interval = copies.excess_interval
-    level = levels.disclosure.level(interval[1])
-    text = (
-        f"Exact copies: {number(copies.share)} of the synthetic rows equal a training row. Above what unseen rows give "
-        f"{number(copies.excess)} (95 % interval {span(interval)}); by the upper bound {number(interval[1])}, "
-        f"{verdict(level, levels.disclosure)}."
-    )
-    return Finding(
-        metric="exact_copies",
-        message=text,
-        risk_level=level,
-        value=copies.share,
-        interval=wilson(copies.train, copies.rows),
-        baseline=max(copies.share - copies.excess, 0.0),
-        excess=copies.excess,
-        excess_interval=interval,
-        details={"synthetic_rows": copies.rows, "copies": copies.train},
-    )
 
 
 def closest_record_finding(synthetic: Encoded, train: Encoded, control: Encoded) -> Finding:
@@ -148,6 +44,8 @@ def closest_record_finding(synthetic: Encoded, train: Encoded, control: Encoded)
         value=closer,
         interval=wilson(closer * len(near), len(near)),
         baseline=0.5,
+        sample_size=len(near),
+        control_size=control.rows,
         decides=False,
         details={"median_to_train": float(np.median(near)) / width, "median_to_holdout": float(np.median(far)) / width},
     )

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from synth_assets.audit.intervals import Pair
 
 MEMBERSHIP = "membership_inference"
+LOW_FALSE_ALARMS = "membership_low_false_alarms"
+COPIES = ("exact_copies", "near_copies")
+EXPOSED_ROWS = "exposed_rows"
+BY_LOWER_BOUND = (LOW_FALSE_ALARMS, EXPOSED_ROWS)  # about few rows: what is shown, not what cannot be excluded
 MEAN_TVD = "tvd_2way"
 VALIDITY = "domain_validity"
 HEADLINE = "predictive_score"
@@ -54,10 +58,19 @@ def clip(value: float) -> float:
     return min(max(value, 0.0), 1.0)
 
 
-def privacy_score(findings: Sequence[Finding]) -> float | None:
-    """1 - the largest upper bound of a rate above its baseline; None where no attack ran."""
-    upper = [f.excess_interval[1] for f in findings if f.decides and f.excess_interval is not None]
-    return clip(1 - max(upper)) if upper else None
+def privacy_score(findings: Sequence[Finding], levels: AuditLevels) -> float | None:
+    """1 - the largest upper bound of a rate above its baseline, no better than its level; None where no attack ran.
+
+    A few people who are shown to be exposed make a level high and hardly move a rate: the score is then at most 1 - the cut-off of
+    that level.
+    """
+    attacks = [f for f in findings if f.decides and f.excess_interval is not None]
+    if not attacks:
+        return None
+    worst = worst_level(tuple(f.risk_level for f in attacks)) or "low"
+    cap = {"low": 1.0, "medium": 1 - levels.disclosure.medium, "high": 1 - levels.disclosure.high}[worst]
+    upper = [f.excess_interval[1] for f in attacks if f.excess_interval and not f.metric.startswith(BY_LOWER_BOUND)]
+    return clip(min(1 - max(upper, default=0.0), cap))
 
 
 def fidelity_score(findings: Sequence[Finding]) -> float | None:
@@ -113,14 +126,16 @@ def overall(scores: ModuleScores, weights: AuditWeights) -> tuple[float | None, 
 
 def figures(findings: Mapping[Module, Sequence[Finding]], scores: ModuleScores) -> AuditFigures:
     """The few numbers that gates and plots use."""
-    attacks = [f for f in findings["privacy"] if f.metric.startswith(MEMBERSHIP) and f.decides and f.excess_interval]
+    deciding = [f for f in findings["privacy"] if f.decides and f.excess_interval]
+    attacks = [f for f in deciding if f.metric.startswith(MEMBERSHIP)]
+    of_people = [f for f in deciding if f.metric.startswith((MEMBERSHIP, LOW_FALSE_ALARMS, EXPOSED_ROWS, *COPIES))]
     validity = [f.value for f in findings["fidelity"] if f.metric == VALIDITY and f.value is not None]
     headline = [
         f for f in findings["utility"] if f.metric == HEADLINE and f.value is not None and f.baseline is not None
     ]
     return AuditFigures(
         privacy_risk=max((f.excess_interval[1] for f in attacks if f.excess_interval), default=None),
-        privacy_risk_level=worst_level(tuple(f.risk_level for f in attacks)),
+        privacy_risk_level=worst_level(tuple(f.risk_level for f in of_people)),
         utility_gap=max(((f.baseline or 0.0) - (f.value or 0.0) for f in headline), default=None),
         fairness_gap=fairness_gap(findings["fairness"]),
         quality_score=scores.fidelity,
@@ -181,7 +196,7 @@ def conclude(
     """
     every = {module: tuple(findings.get(module, ())) for module in MODULES}
     scores = scores or ModuleScores(
-        privacy=privacy_score(every["privacy"]),
+        privacy=privacy_score(every["privacy"], levels),
         fairness=fairness_score(every["fairness"]),
         fidelity=fidelity_score(every["fidelity"]),
         utility=utility_score(every["utility"]),

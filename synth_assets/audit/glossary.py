@@ -44,10 +44,27 @@ METRICS: dict[str, Metric] = {
         "Exact copies",
         "Synthetic rows that equal a training row in every column, compared with how many unseen rows do so by chance.",
     ),
+    "near_copies": Metric(
+        "Near copies",
+        "People of whom a synthetic row equals all columns but one, or all categories with every number close by, and points at nobody "
+        "else; compared with how often that happens to unseen people. A copy harms the person it is of, however few there are, so the "
+        "level also goes by the share of people who are shown to be copied.",
+    ),
     "membership_inference": Metric(
         "Membership inference",
         "An attacker who knows a person's whole row guesses whether it was in the training data. The figure is the true less the false "
         "positive rate: 0 is chance, 1 is certainty. Several attacks are tried; the worst decides.",
+    ),
+    "membership_low_false_alarms": Metric(
+        "Membership at few false alarms",
+        "The share of training rows that an attacker finds while calling at most one unseen row in a hundred a training row. An average "
+        "hides a few people who are exposed with certainty, this does not (Carlini et al., Membership inference attacks from first "
+        "principles, 2022).",
+    ),
+    "exposed_rows": Metric(
+        "Most exposed rows",
+        "The same attacks on the rows that stand farthest from all others, beside unseen rows that stand as far: a model that keeps "
+        "only its rare records leaks nothing about most people and everything about these.",
     ),
     "singling_out": Metric(
         "Singling out",

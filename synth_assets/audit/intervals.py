@@ -123,6 +123,57 @@ def newcombe(first: Pair, second: Pair, confidence: float = 0.95) -> Pair:
     return mover(first[0] / first[1], wilson(*first, confidence), second[0] / second[1], wilson(*second, confidence))
 
 
+def mover_ratio(first: float, first_interval: Pair, second: float, second_interval: Pair) -> Pair:
+    """Interval of a ratio of two independent estimates of rates, from an interval of each.
+
+    Args:
+        first: Estimate, at least 0; the ratio is first / second.
+        first_interval: Its (low, high), low at least 0.
+        second: Estimate, above 0.
+        second_interval: Its (low, high), low at least 0.
+
+    Returns:
+        (low, high) of the ratio; high is infinite where the second may be 0.
+
+    Source:
+        Donner, Zou, "Closed-form confidence intervals for functions of the normal mean and standard deviation", Statistical Methods
+        in Medical Research 21 (2012), 347-359 (MOVER-R).
+    """
+    product = first * second
+
+    def other(mine: float, theirs: float) -> tuple[float, float]:
+        part = mine * (2 * first - mine)
+        return part, product + float(np.sqrt(max(product**2 - part * theirs * (2 * second - theirs), 0.0)))
+
+    low_part, low_divisor = other(first_interval[0], second_interval[1])
+    _, high_sum = other(first_interval[1], second_interval[0])
+    high_divisor = second_interval[0] * (2 * second - second_interval[0])
+    low = low_part / low_divisor if low_divisor > 0 else 0.0
+    return max(low, 0.0), high_sum / high_divisor if high_divisor > 0 else float("inf")
+
+
+def residual_risk(attack: Pair, control: Pair, confidence: float = 0.95) -> tuple[float, Pair] | None:
+    """The share of what a control leaves to gain that an attack gains, (attack - control) / (1 - control), with its interval.
+
+    Args:
+        attack: (successes, trials) of the attack.
+        control: The same of the control.
+        confidence: Coverage in (0, 1).
+
+    Returns:
+        Risk and (low, high), in [-1, 1]; None where the control leaves nothing, or one side has no trials.
+
+    Source:
+        Giomi, Boenisch, Wehmeyer, Tasnadi, "A Unified Framework for Quantifying Privacy Risk in Synthetic Data", PoPETs 2023.
+    """
+    if attack[1] == 0 or control[1] == 0 or control[0] >= control[1]:
+        return None
+    failures = [(trials - successes, trials) for successes, trials in (attack, control)]
+    (first, low_high), (second, other) = ((f / n, wilson(f, n, confidence)) for f, n in failures)
+    low, high = mover_ratio(first, low_high, second, other)
+    return max(1 - first / second, -1.0), (max(1 - high, -1.0), 1 - low)
+
+
 def bootstrap(
     statistic: Callable[[npt.NDArray[np.int64]], float],
     rows: int,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.findings import MEMBERSHIP, number, span, verdict
-from synth_assets.audit.intervals import newcombe
+from synth_assets.audit.findings import LOW_FALSE_ALARMS, MEMBERSHIP, number, span, verdict
+from synth_assets.audit.intervals import newcombe, wilson
 from synth_assets.audit.marginals import Clique, Grid, quantile_grid
 from synth_assets.audit.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
@@ -22,7 +22,10 @@ from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed
 
-MINIMUM_ROWS = 100
+MINIMUM_ROWS = 10
+CLASSIFIER_ROWS = 100  # per side: a classifier learns nothing from fewer
+LOW_RATES = (0.01, 0.001)  # false positive rates at which the true positive rate is shown; the first decides
+_FALSE_ALARMS = 5  # expected among the rows that choose a threshold, at least
 NEIGHBOURS = 5
 MARGINAL_PAIRS = 100
 REFERENCE_SHARE = 0.25  # of the held-out units, at least; the others can be targets
@@ -83,18 +86,18 @@ class Advantage:
 
 
 def draw_targets(train: Part, holdout: Part, *, rows: int, reference_rows: int, seed: int) -> Targets | None:
-    """Equal numbers of members and non-members, one row per unit of privacy; None for fewer than 100 of either."""
+    """Equal numbers of members and non-members, one row per unit of privacy; None for fewer than 10 of either."""
     rng = np.random.default_rng(child_seed(seed, "membership"))
-    members, others = _one_per_unit(train, rng), _one_per_unit(holdout, rng)
+    members, others = one_per_unit(train, rng), one_per_unit(holdout, rng)
     each = min(len(members), int(len(others) * (1 - REFERENCE_SHARE)), rows)
     if each < MINIMUM_ROWS:
         return None
     others = others[:each]
-    reference = rng.permutation(np.flatnonzero(~_same_units(holdout, others)))[:reference_rows]
+    reference = rng.permutation(np.flatnonzero(~same_units(holdout, others)))[:reference_rows]
     return Targets(train.take(members[:each]), holdout.take(others), holdout.take(reference))
 
 
-def _same_units(part: Part, rows: Integers) -> Flags:
+def same_units(part: Part, rows: Integers) -> Flags:
     """Which rows belong to the units of some rows."""
     if part.units is not None:
         return np.isin(part.units, part.units[rows])
@@ -103,7 +106,7 @@ def _same_units(part: Part, rows: Integers) -> Flags:
     return flags
 
 
-def _one_per_unit(part: Part, rng: np.random.Generator) -> Integers:
+def one_per_unit(part: Part, rng: np.random.Generator) -> Integers:
     """Row numbers in random order, one per unit of privacy."""
     order = rng.permutation(part.held)
     if part.units is None:
@@ -136,8 +139,31 @@ def advantage(members: Floats, others: Floats, folds: tuple[slice, slice]) -> Ad
     return Advantage(hits, misses, len(members))
 
 
-def classifier_advantage(members: Floats, others: Floats, folds: tuple[slice, slice]) -> Advantage:
-    """The advantage of a classifier trained on one fold and counted on the other, both ways round.
+def at_low_rate(members: Floats, others: Floats, folds: tuple[slice, slice], rate: float) -> Advantage | None:
+    """Hits at few false alarms: each fold's threshold lets at most `rate` of the other fold's non-members through.
+
+    Args:
+        members: Scores of members, shape (n,).
+        others: Scores of non-members, shape (n,).
+        folds: The two halves.
+        rate: False positive rate.
+
+    Returns:
+        The counts; None where a fold has too few rows to find such a threshold.
+    """
+    if min(len(others[fold]) for fold in folds) * rate < _FALSE_ALARMS:
+        return None
+    hits = misses = 0
+    for chosen, counted in (folds, folds[::-1]):
+        allowed = int(len(others[chosen]) * rate)
+        threshold = np.sort(others[chosen])[::-1][allowed]  # strictly above it stand `allowed` rows at most
+        hits += int((members[counted] > threshold).sum())
+        misses += int((others[counted] > threshold).sum())
+    return Advantage(hits, misses, len(members))
+
+
+def classifier_scores(members: Floats, others: Floats, folds: tuple[slice, slice]) -> tuple[Floats, Floats]:
+    """Chance to be a member, by a classifier that is trained on the other fold; members, non-members.
 
     Args:
         members: Features of members, shape (n, f).
@@ -146,15 +172,20 @@ def classifier_advantage(members: Floats, others: Floats, folds: tuple[slice, sl
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    hits = misses = 0
+    scores = np.empty(len(members)), np.empty(len(others))
     for fit_on, counted in (folds, folds[::-1]):
         matrix = np.concatenate([members[fit_on], others[fit_on]])
         member = np.arange(len(matrix)) < len(members[fit_on])
         model = HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=8, min_samples_leaf=20, random_state=0)
         model.fit(matrix, member)
-        hits += int(model.predict(members[counted]).sum())
-        misses += int(model.predict(others[counted]).sum())
-    return Advantage(hits, misses, len(members))
+        for side, features in zip(scores, (members, others), strict=True):
+            side[counted] = model.predict_proba(features[counted])[:, 1]
+    return scores
+
+
+def above_half(members: Floats, others: Floats) -> Advantage:
+    """The advantage of calling a member whoever has a chance above one half."""
+    return Advantage(int((members > 0.5).sum()), int((others > 0.5).sum()), len(members))
 
 
 def attack_scores(
@@ -217,24 +248,36 @@ def _cells(codes: Mapping[str, Integers], clique: Clique, grid: Grid) -> Integer
 def membership_findings(
     prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded, levels: AuditLevels
 ) -> list[Finding]:
-    """One finding per attack; the control group is the holdout, so the baseline of an advantage is 0."""
+    """Per attack its advantage, and its hits at few false alarms; the control group is the holdout, so the baseline of an advantage is 0."""
     scores = attack_scores(prepared, targets, encoder, base)
     features = scores.pop("features")
     results = {name: advantage(*pair, targets.folds) for name, pair in scores.items()}
-    results["classifier"] = classifier_advantage(*features, targets.folds)
-    return [_finding(name, result, levels) for name, result in results.items()]
+    if targets.each >= CLASSIFIER_ROWS:
+        scores["classifier"] = classifier_scores(*features, targets.folds)
+        results["classifier"] = above_half(*scores["classifier"])
+    found = [advantage_finding(f"{MEMBERSHIP}.{name}", ATTACKS[name], made, levels) for name, made in results.items()]
+    few = [_low_rate_finding(name, pair, targets.folds, levels) for name, pair in scores.items()]
+    return [*found, *(finding for finding in few if finding is not None)]
 
 
-def _finding(name: str, result: Advantage, levels: AuditLevels) -> Finding:
+def advantage_finding(metric: str, how: str, result: Advantage, levels: AuditLevels) -> Finding:
+    """The finding of one attack's advantage.
+
+    Args:
+        metric: Its name.
+        how: What the attacker goes by, as the message says it.
+        result: Counts.
+        levels: Cut-offs.
+    """
     interval = result.interval
     level = levels.membership.level(interval[1])
     text = (
-        f"Membership inference {ATTACKS[name]}: true less false positive rate {number(result.value)} "
+        f"Membership inference {how}: true less false positive rate {number(result.value)} "
         f"(95 % interval {span(interval)}, 0 is chance). By the upper bound {number(interval[1])}, "
         f"{verdict(level, levels.membership)}."
     )
     return Finding(
-        metric=f"{MEMBERSHIP}.{name}",
+        metric=metric,
         message=text,
         risk_level=level,
         value=result.value,
@@ -242,10 +285,46 @@ def _finding(name: str, result: Advantage, levels: AuditLevels) -> Finding:
         baseline=0.0,
         excess=result.value,
         excess_interval=interval,
+        sample_size=result.each,
+        control_size=result.each,
         details={
             "true_positive_rate": result.true_positives / result.each,
             "false_positive_rate": result.false_positives / result.each,
-            "members": result.each,
-            "non_members": result.each,
         },
+    )
+
+
+def _low_rate_finding(
+    name: str, scores: tuple[Floats, Floats], folds: tuple[slice, slice], levels: AuditLevels
+) -> Finding | None:
+    """True positive rate at false positive rates of 1 % (which decides) and, where there are rows enough, of 0.1 %."""
+    made = {rate: at_low_rate(*scores, folds, rate) for rate in LOW_RATES}
+    first = made[LOW_RATES[0]]
+    if first is None:
+        return None
+    interval, hits = first.interval, first.true_positives / first.each
+    level = levels.shown.level(max(interval[0], 0.0))
+    text = (
+        f"Membership inference {ATTACKS[name]}, at no more than {LOW_RATES[0]:.0%} false alarms: {number(hits)} of the members are "
+        f"found, false alarms {number(first.false_positives / first.each)}; the difference is {number(first.value)} (95 % interval "
+        f"{span(interval)}). By the lower bound, {verdict(level, levels.shown)}."
+    )
+    details: dict[str, float | int] = {}
+    for rate, result in made.items():
+        if result is not None:
+            low, high = wilson(result.true_positives, result.each)
+            key = f"true_positive_rate_at_{rate:g}"
+            details |= {key: result.true_positives / result.each, f"{key}_low": low, f"{key}_high": high}
+    return Finding(
+        metric=f"{LOW_FALSE_ALARMS}.{name}",
+        message=text,
+        risk_level=level,
+        value=hits,
+        interval=wilson(first.true_positives, first.each),
+        baseline=first.false_positives / first.each,
+        excess=first.value,
+        excess_interval=interval,
+        sample_size=first.each,
+        control_size=first.each,
+        details=details,
     )

@@ -36,6 +36,10 @@ class Encoded:
         """Number of rows."""
         return len(self.columns[0]) if self.columns else 0
 
+    def take(self, rows: Integers) -> Encoded:
+        """Some of its rows."""
+        return Encoded(self.names, tuple(column[rows] for column in self.columns))
+
 
 class Encoder:
     """Turns parts into encoded rows; ranks come from the synthetic table alone."""
@@ -51,9 +55,10 @@ class Encoder:
 
     def encode(self, part: Part) -> Encoded:
         """Encode the rows of a part."""
-        return Encoded(self.names, tuple(self._column(name, part.values[name]) for name in self.names))
+        return Encoded(self.names, tuple(self.column(name, part.values[name]) for name in self.names))
 
-    def _column(self, name: str, values: Array) -> Array:
+    def column(self, name: str, values: Array) -> Array:
+        """One encoded column."""
         if name not in self.sorted:
             return values.astype(np.int32)
         base = self.sorted[name]

@@ -12,13 +12,10 @@ import numpy as np
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.disclosure import inference_findings, linkability_finding
-from synth_assets.audit.distances import (
-    anonymity_finding,
-    closest_record_finding,
-    copies_finding,
-    count_copies,
-    row_hashes,
-)
+from synth_assets.audit.copies import LEAST_COLUMNS, copies_finding, count_copies, near_copies_findings, row_hashes
+from synth_assets.audit.distances import anonymity_finding, closest_record_finding
+from synth_assets.audit.exposure import draw_pool, exposed_findings
+from synth_assets.audit.findings import MEMBERSHIP
 from synth_assets.audit.membership import MINIMUM_ROWS, Targets, draw_targets, membership_findings
 from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import Part, Prepared, Tables
@@ -30,6 +27,7 @@ from synth_assets.tables.schema import ColumnKind, ColumnSchema
 
 CLOSEST_ROWS = 20_000
 QUASI_LIMIT = 6
+FEW_ROWS = 100  # below this, a level above low must be shown, not only impossible to exclude
 _QUASI_KINDS = (ColumnKind.CATEGORY, ColumnKind.BOOLEAN, ColumnKind.DATE)
 
 
@@ -74,6 +72,7 @@ def privacy_findings(
             result.findings.append(_copies(tables, prepared, levels, seed, controlled=targets is not None))
     if targets is not None:
         _attacks(prepared, targets, secrets, limits, levels, seed, result)
+        _weigh_few_rows(result, targets, levels)
     columns = _quasi(prepared, quasi)
     if columns:
         with clock.step("privacy.k_anonymity"):
@@ -105,9 +104,33 @@ def _targets(prepared: Prepared, limits: AuditLimits, seed: int, result: Privacy
 def _copies(tables: Tables, prepared: Prepared, levels: AuditLevels, seed: int, *, controlled: bool) -> Finding:
     hashes = {side: row_hashes(tables, table, prepared.columns) for side, table in tables.present().items()}
     control = hashes["holdout"] if controlled else None
-    return copies_finding(
-        count_copies(hashes["synthetic"], hashes["train"], control, seed), levels, controlled=controlled
-    )
+    return copies_finding(count_copies(hashes["synthetic"].hashes, hashes["train"], control, seed), levels)
+
+
+def _weigh_few_rows(result: PrivacyResult, targets: Targets, levels: AuditLevels) -> None:
+    """Below 100 rows a side: a leak that is shown decides; a wide interval does not, and then nothing is called low either."""
+    few = f"Too few rows to show a low risk: {targets.each} training and as many held-out rows can be attacked."
+    if targets.each >= FEW_ROWS:
+        return
+    weighed = [_weighed(finding, few, levels) for finding in result.findings]
+    undecided = any(before.decides and not after.decides for before, after in zip(result.findings, weighed, strict=True))
+    shown = any(finding.decides and finding.risk_level != "low" for finding in weighed)
+    if undecided and not shown:
+        weighed = [finding.model_copy(update={"decides": False}) for finding in weighed]
+        result.reasons["privacy"] = f"{few} No leak was shown."
+    result.findings = weighed
+
+
+def _weighed(finding: Finding, few: str, levels: AuditLevels) -> Finding:
+    """The finding, or its undecided form: not low by its upper bound, and not above low by its lower one."""
+    if not finding.decides or finding.risk_level == "low" or finding.excess_interval is None:
+        return finding
+    cutoffs = levels.membership if finding.metric.startswith(MEMBERSHIP) else levels.disclosure
+    people = finding.details.get("people_excess_low")
+    copied = isinstance(people, float) and levels.copied.level(max(people, 0.0)) != "low"
+    if copied or cutoffs.level(finding.excess_interval[0]) != "low":
+        return finding
+    return finding.model_copy(update={"decides": False, "message": f"{finding.message} {few}"})
 
 
 def _attacks(
@@ -130,6 +153,7 @@ def _attacks(
     }
     with result.clock.step("privacy.membership_inference"):
         result.findings += membership_findings(prepared, targets, encoder, base, levels)
+    _rare_people(prepared, encoder, base, limits, levels, seed, result)
     train = _some(prepared.parts["train"], limits.singling_out_rows, child_seed(seed, "train for singling out"))
     parts = (synthetic, train, prepared.parts["holdout"])
     with result.clock.step("privacy.singling_out"):
@@ -138,7 +162,7 @@ def _attacks(
     result.reasons |= reasons
     if len(prepared.names) > 1:
         with result.clock.step("privacy.linkability"):
-            result.findings.append(linkability_finding(members, others, base, levels))
+            result.findings.append(linkability_finding(members, others, base, levels, neighbours=limits.link_neighbours))
         chosen = _secrets(prepared, secrets, limits.secrets, seed, result)
         three = (synthetic, targets.members, targets.others)
         with result.clock.step("privacy.attribute_inference"):
@@ -153,6 +177,33 @@ def _attacks(
     with result.clock.step("privacy.closest_record"):
         queries, *bases = (encoder.encode(part) for part in (sample, *sides))
         result.findings.append(closest_record_finding(queries, *bases))
+
+
+def _rare_people(
+    prepared: Prepared,
+    encoder: Encoder,
+    base: Encoded,
+    limits: AuditLimits,
+    levels: AuditLevels,
+    seed: int,
+    result: PrivacyResult,
+) -> None:
+    """Near copies over all rows, and the most exposed rows by themselves."""
+    sides = {side: prepared.parts[side] for side in ("train", "holdout")}
+    if len(prepared.names) >= LEAST_COLUMNS:
+        with result.clock.step("privacy.near_copies"):
+            train, holdout = (_some(p, limits.near_copy_rows, child_seed(seed, "near", n)) for n, p in sides.items())
+            three = (prepared.parts["synthetic"], train, holdout)
+            result.findings += near_copies_findings(prepared, three, levels, seed)
+    else:
+        result.reasons["privacy.near_copies"] = f"Needs {LEAST_COLUMNS} columns or more."
+    with result.clock.step("privacy.exposed_rows"):
+        pool = draw_pool(*sides.values(), rows=limits.exposed_rows, reference_rows=limits.reference_rows, seed=seed)
+        if pool is None:
+            result.reasons["privacy.exposed_rows"] = "Too few rows to attack the most exposed ones by themselves."
+        else:
+            result.samples["exposed_rows_screened"] = 2 * pool.members.held
+            result.findings += exposed_findings(pool, encoder, base, levels)
 
 
 def _some(part: Part, rows: int, seed: int) -> Part:

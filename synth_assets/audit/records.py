@@ -183,7 +183,8 @@ class AuditFigures(Frozen):
 
     Attributes:
         privacy_risk: Upper bound of the 95 % interval of the worst membership attack's advantage.
-        privacy_risk_level: Its level; the release gate compares this one.
+        privacy_risk_level: The worst level of all that tells who was in the data: membership attacks, copies and near copies,
+            attacks on the most exposed rows. The release gate compares this one.
         utility_gap: Score (ROC AUC, or R2) of a model trained on real rows less that of one trained on synthetic rows.
         fairness_gap: Largest difference between groups that the synthetic table adds to those of the real one: lower bound of its
             interval, at least 0.

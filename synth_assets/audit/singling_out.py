@@ -14,16 +14,17 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from synth_assets.audit.disclosure import risk_details, risk_words
 from synth_assets.audit.findings import number, span, verdict
-from synth_assets.audit.intervals import Pair, mover, wilson
+from synth_assets.audit.intervals import Pair, mover, residual_risk, wilson
 from synth_assets.audit.prepare import Array, Part, Prepared
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed
 
 MOST_COLUMNS = 8
-MINIMUM_PREDICATES = 100
-_TRIES_PER_PREDICATE = 10
+MINIMUM_PREDICATES = 20
+_TRIES_PER_PREDICATE, _TRIES_OF_FIXED = 10, 200
 Operator = Literal["equal", "at least", "at most", "missing"]
 Flags = npt.NDArray[np.bool_]
 
@@ -75,34 +76,43 @@ def univariate_predicates(prepared: Prepared, synthetic: Part, limit: int, rng: 
 
 
 def multivariate_predicates(
-    prepared: Prepared, synthetic: Part, limit: int, rng: np.random.Generator
+    prepared: Prepared, synthetic: Part, limit: int, rng: np.random.Generator, *, columns: int | None = None
 ) -> list[Predicate]:
-    """Descriptions of a synthetic row by several columns: columns are added in random order until no other synthetic row fits.
+    """Descriptions that fit one synthetic row, by several columns.
 
     Categories count by equality; numbers from the row's value outwards (above the median: at least, else at most).
+
+    Args:
+        prepared: The prepared tables.
+        synthetic: Synthetic rows.
+        limit: Descriptions to make.
+        rng: Draws rows and columns.
+        columns: How many columns each description has, drawn at random (Anonymeter's `n_cols`); None: columns are added in random
+            order until no other synthetic row fits, which gives the shortest descriptions, and those that hold most often.
     """
     numbers = {name: synthetic.values[name] for name in prepared.names if prepared.numeric(name)}
     medians = {name: 0.0 if np.isnan(values).all() else float(np.nanmedian(values)) for name, values in numbers.items()}
     found: dict[Predicate, None] = {}
-    for _ in range(limit * _TRIES_PER_PREDICATE):
+    for _ in range(limit * (_TRIES_PER_PREDICATE if columns is None else _TRIES_OF_FIXED)):
         if len(found) == limit:
             break
         row = int(rng.integers(synthetic.held))
-        columns = [prepared.names[i] for i in rng.permutation(len(prepared.names))[:MOST_COLUMNS]]
-        terms = [_term(name, synthetic.values[name][row], medians.get(name)) for name in columns]
-        predicate = _until_alone(terms, synthetic)
+        drawn = rng.permutation(len(prepared.names))[: MOST_COLUMNS if columns is None else columns]
+        terms = [_term(n, synthetic.values[n][row], medians.get(n)) for n in (prepared.names[i] for i in drawn)]
+        predicate = _until_alone(terms, synthetic, whole=columns is not None)
         if predicate is not None:
             found[predicate] = None
     return list(found)
 
 
-def _until_alone(terms: Sequence[Term], synthetic: Part) -> Predicate | None:
-    """The first terms that fit one row only; None where all of them fit several, or one term does (that is univariate)."""
+def _until_alone(terms: Sequence[Term], synthetic: Part, *, whole: bool) -> Predicate | None:
+    """The first terms (all of them where `whole`) that fit one row only; None where all fit several, or one term does (univariate)."""
     fit = np.arange(synthetic.held)
     for i, term in enumerate(terms):
         fit = fit[term.holds(synthetic.values[term.column][fit])]
         if len(fit) == 1:
-            return tuple(sorted(terms[: i + 1], key=lambda t: t.column)) if i else None
+            kept = terms if whole else terms[: i + 1]
+            return tuple(sorted(kept, key=lambda t: t.column)) if i or whole else None
     return None
 
 
@@ -111,7 +121,7 @@ def _term(name: str, value: float, median: float | None) -> Term:
         return Term(name, "equal", float(value)) if value >= 0 else Term(name, "missing")
     if np.isnan(value):
         return Term(name, "missing")
-    return Term(name, "at least" if value >= median else "at most", float(value))
+    return Term(name, "at least" if value > median else "at most", float(value))
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,12 @@ class SinglingOut:
     def rates(self) -> Pair:
         """Success rate of the attack, and of the control at the same table size."""
         return self.attack / self.predicates, min(self.scale * self.control / self.predicates, 1.0)
+
+    @property
+    def risk(self) -> tuple[float, Pair] | None:
+        """Anonymeter's risk, the excess as a share of what the control leaves to gain, with its interval."""
+        control = min(self.scale * self.control, self.predicates)
+        return residual_risk((self.attack, self.predicates), (control, self.predicates))
 
     @property
     def excess_interval(self) -> Pair:
@@ -205,7 +221,7 @@ def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
     text = (
         f"Singling out by {kind}: of the descriptions that fit one synthetic row, {number(attack)} fit exactly one real row; "
         f"{number(control)} would without any leak. Above that {number(attack - control)} (95 % interval {span(interval)}); by "
-        f"the upper bound {number(interval[1])}, {verdict(level, levels.disclosure)}."
+        f"the upper bound {number(interval[1])}, {verdict(level, levels.disclosure)}.{risk_words(result.risk)}"
     )
     return Finding(
         metric=f"singling_out.{name}",
@@ -216,10 +232,12 @@ def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
         baseline=control,
         excess=attack - control,
         excess_interval=interval,
+        sample_size=result.predicates,
+        control_size=result.predicates,
         details={
-            "predicates": result.predicates,
             "attack": result.attack,
             "control": result.control,
             "scale": result.scale,
+            **risk_details(result.risk),
         },
     )

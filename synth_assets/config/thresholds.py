@@ -49,6 +49,8 @@ class AuditLevels(Config):
             accepts for publication, 0.33 is common among trusted recipients (El Emam, "Guide to the de-identification of personal
             health information", 2013).
         disclosure: Upper bound of a rate above its control: singling out, linkability, attribute inference, copies.
+        copied: Share of people who are shown (lower bound) to be copied beyond coincidence; a copy harms one person, however few there are.
+        shown: Lower bound of an advantage over selected people: at few false alarms, or over the most exposed rows.
         fairness: Difference between groups.
         tvd: Total variation distance, and 1 - similarity.
         subsample: 1 - the share of the real rows that, drawn at random, would have the same k-marginal score.
@@ -59,6 +61,8 @@ class AuditLevels(Config):
     membership: Cutoffs = Cutoffs(medium=0.10, high=0.25)
     reidentification: Cutoffs = Cutoffs(medium=0.10, high=0.34)
     disclosure: Cutoffs = Cutoffs(medium=0.10, high=0.25)
+    copied: Cutoffs = Cutoffs(medium=0.001, high=0.003)
+    shown: Cutoffs = Cutoffs(medium=0.02, high=0.10)
     fairness: Cutoffs = Cutoffs(medium=0.05, high=0.10)
     tvd: Cutoffs = Cutoffs(medium=0.15, high=0.30)
     subsample: Cutoffs = Cutoffs(medium=0.95, high=0.99)
@@ -96,6 +100,9 @@ class AuditLimits(Config):
         singling_out_rows: Training rows that predicates are counted on.
         predicates: Predicates of each kind.
         secrets: Columns that attribute inference guesses.
+        near_copy_rows: Rows of the training and of the held-out table that near copies are looked for of.
+        exposed_rows: Training rows, and as many held-out rows, that the most exposed ones are looked for among.
+        link_neighbours: Nearest synthetic rows that each half of a row leads to (linkability).
     """
 
     compare_rows: int = Field(default=1_000_000, ge=1)
@@ -110,6 +117,9 @@ class AuditLimits(Config):
     singling_out_rows: int = Field(default=100_000, ge=100)
     predicates: int = Field(default=1_000, ge=100)
     secrets: int = Field(default=15, ge=1)
+    near_copy_rows: int = Field(default=200_000, ge=100)
+    exposed_rows: int = Field(default=10_000, ge=100)
+    link_neighbours: int = Field(default=1, ge=1)
 
 
 class AuditConfig(Config):

@@ -88,7 +88,9 @@ def _values(column: Any, labels: tuple[str, ...] | None) -> np.ndarray:
 
 def plain(rows: int, seed: int) -> pd.DataFrame:
     """People of numbers and categories only, nothing missing: what other tools read as we do."""
-    return people(rows, seed).drop(columns="joined").fillna({"income": 0.0})
+    made, rng = people(rows, seed).drop(columns="joined").fillna({"income": 0.0}), np.random.default_rng(seed + 1000)
+    weight = (60 + made["age"] / 5 + 10 * rng.normal(size=rows)).round(1)
+    return made.assign(weight=weight, visits=rng.poisson(made["age"] / 20), rent=rng.gamma(4, 200, rows).round(0))
 
 
 def half_copied(train: pd.DataFrame, fresh: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -98,3 +100,15 @@ def half_copied(train: pd.DataFrame, fresh: pd.DataFrame, seed: int) -> pd.DataF
     picked = train.iloc[rng.integers(0, len(train), len(made))].reset_index(drop=True)
     kept = rng.random(made.shape) < rng.choice([0.0, 0.5, 1.0], len(made), p=[0.4, 0.2, 0.4])[:, None]
     return made.where(~kept, picked)
+
+
+def sdv_copula(train: pd.DataFrame) -> pd.DataFrame:
+    """A sample of SDV's Gaussian copula, of the table's size; the first sample of a model is the same in every run."""
+    from sdv.metadata import Metadata
+    from sdv.single_table import GaussianCopulaSynthesizer
+
+    columns = {n: {"sdtype": "numerical" if pd.api.types.is_numeric_dtype(train[n]) else "categorical"} for n in train}
+    metadata = Metadata.load_from_dict({"tables": {"table": {"columns": columns}}, "relationships": []})
+    model = GaussianCopulaSynthesizer(metadata)
+    model.fit({"table": train})
+    return pd.DataFrame(model.sample(num_rows=len(train))["table"])
