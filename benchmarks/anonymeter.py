@@ -3,8 +3,8 @@
     python benchmarks/anonymeter.py --peers PYTHON [--data DATA] [--runs 2] [--out JSON]
 
 PYTHON is an interpreter with anonymeter, whose pins clash with ours: `python3.11 -m venv /tmp/peers && /tmp/peers/bin/pip install
-anonymeter==1.1.0`. DATA is the folder with `adult/train.csv` and `adult/holdout.csv`; without it only the made table is run. Written are
-success counts only, no value of a table.
+anonymeter==1.1.0`. DATA is the folder with `adult/train.csv` and `adult/holdout.csv`; without it only the made table is run. Success
+counts are written, no value of a table.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def adult(data: Path) -> dict[str, pd.DataFrame]:
     return {"train": train, "holdout": holdout, "synthetic": sdv_copula(train)}
 
 
-def measured(python: str, tables: dict[str, pd.DataFrame], runs: int, *, columns: int, neighbours: int) -> dict[str, object]:
+def measured(
+    python: str, tables: dict[str, pd.DataFrame], runs: int, *, columns: int, neighbours: int
+) -> dict[str, object]:
     """Anonymeter's counts per attack and run."""
     with tempfile.TemporaryDirectory() as folder:
         for name, table in tables.items():

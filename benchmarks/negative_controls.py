@@ -2,8 +2,8 @@
 
     python benchmarks/negative_controls.py DATA [--runs 20] [--world NAME ...]
 
-DATA is the folder with `adult/train.csv` and `adult/holdout.csv`. In every run Adult's rows are divided anew: half are the training table,
-a quarter the control, and the last quarter plays the synthetic table where a real one is asked for. Only the privacy module is run.
+DATA is the folder with `adult/train.csv` and `adult/holdout.csv`. In every run Adult's rows are divided anew: half are the training
+table, a quarter the control, and the last quarter plays the synthetic table where a real one is asked for. Only privacy is measured.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def one_cell(train: pd.DataFrame, _: pd.DataFrame, rng: np.random.Generator) -> 
 
 
 def rare(train: pd.DataFrame, fresh: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Real rows that nobody trained on, and the 1 % of the training rows with the least likely cells, their numbers moved by up to 2 %."""
+    """Real rows that nobody trained on, and the 1 % of the training rows with the least likely cells, numbers moved as above."""
     rarity = sum(-np.log(train[name].map(train[name].value_counts(normalize=True))) for name in train.columns)
     copied = train.loc[np.argsort(-np.asarray(rarity))[: len(train) // 100]].copy()
     for name in copied.select_dtypes("number"):
@@ -89,7 +89,9 @@ WORLDS: dict[str, World] = {
 }
 
 
-def judged(synthetic: pd.DataFrame, train: pd.DataFrame, holdout: pd.DataFrame, seed: int) -> tuple[str, float, list[str]]:
+def judged(
+    synthetic: pd.DataFrame, train: pd.DataFrame, holdout: pd.DataFrame, seed: int
+) -> tuple[str, float, list[str]]:
     """Level and score of the privacy module, and what made it more than low."""
     sides = {"synthetic": synthetic, "train": train, "holdout": holdout}
     with Engine().files_session() as session:
@@ -111,7 +113,9 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--world", nargs="*", default=list(WORLDS), choices=list(WORLDS))
     given = parser.parse_args()
-    whole = pd.concat(pd.read_csv(given.data / "adult" / f"{n}.csv", keep_default_na=False) for n in ("train", "holdout"))
+    whole = pd.concat(
+        pd.read_csv(given.data / "adult" / f"{n}.csv", keep_default_na=False) for n in ("train", "holdout")
+    )
     for name in given.world:
         levels: list[str] = []
         for run in range(given.runs):
@@ -122,5 +126,12 @@ if __name__ == "__main__":
             train, control, fresh = (t.reset_index(drop=True) for t in (train, control, fresh))
             level, score, why = judged(WORLDS[name](train, fresh, rng), train, control, run)
             levels.append(level)
-            print(f"  {name} run {run}: {level}, score {score:.2f}, {time.process_time() - began:.0f} CPU s; {', '.join(why)}", flush=True)
-        print(f"{name}: " + ", ".join(f"{level} in {levels.count(level)}" for level in sorted(set(levels))) + f" of {given.runs}")
+            print(
+                f"  {name} run {run}: {level}, score {score:.2f}, {time.process_time() - began:.0f} CPU s; {', '.join(why)}",
+                flush=True,
+            )
+        print(
+            f"{name}: "
+            + ", ".join(f"{level} in {levels.count(level)}" for level in sorted(set(levels)))
+            + f" of {given.runs}"
+        )

@@ -1,7 +1,7 @@
 """Exact and near copies: does the synthetic table hold rows of real people, more often than rows of people it never saw?
 
-Counted over whole tables, on hashes. A copy harms the person it is of, however few there are: besides the upper bound of their rate, the
-level goes by its lower bound, the share of people who are shown to be copied beyond coincidence.
+Counted over whole tables, on hashes. A copy harms the person it is of, however few there are: besides the upper bound of their rate,
+the level goes by its lower bound, the share of people who are shown to be copied beyond coincidence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_assets.audit.findings import number, span, verdict
-from synth_assets.audit.intervals import Pair, mover, newcombe, wilson
+from synth_assets.audit.intervals import Pair, above_by_chance, mover, newcombe, wilson
 from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import UNIT_COLUMN, Array, Floats, Integers, Part, Prepared, Tables, comparable
 from synth_assets.audit.records import Finding, worst_level
@@ -27,6 +27,7 @@ _SEPARATOR, _MISSING = "\x1f", "\x00"
 CELLS = 50  # a number that moved stays in its fiftieth of the column, on one of some shifted scales
 SHIFTS = 8
 LEAST_COLUMNS = 3
+COINCIDENCE = 0.001
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 Flags = npt.NDArray[np.bool_]
 Keys = npt.NDArray[np.uint64]
@@ -89,6 +90,12 @@ class Exposed:
     def interval(self) -> Pair:
         """95 % interval of the excess (Newcombe)."""
         return newcombe((self.members, self.of_members), (self.others, self.of_others))
+
+    @property
+    def shown(self) -> float:
+        """The lower bound of the excess; 0 where it could be coincidence (one in a thousand, Fisher's exact test)."""
+        chance = above_by_chance((self.members, self.of_members), (self.others, self.of_others))
+        return max(self.interval[0], 0.0) if chance < COINCIDENCE else 0.0
 
 
 def exposed(train: Integers, hit_train: Flags, holdout: Integers, hit_holdout: Flags) -> Exposed:
@@ -178,16 +185,15 @@ def count_copies(synthetic: Integers, train: Hashed, holdout: Hashed | None, see
     )
 
 
-def copied_level(interval: Pair, people: Pair, levels: AuditLevels) -> Level:
+def copied_level(upper: float, people: Exposed, levels: AuditLevels) -> Level:
     """The worse of two levels: what cannot be excluded (upper bound), and who is shown to be copied (lower bound).
 
     Args:
-        interval: Interval of a rate above its control.
-        people: Interval of the share of people who are copied beyond coincidence.
+        upper: Upper bound of a rate above its control.
+        people: People who are copied.
         levels: Cut-offs.
     """
-    shown = levels.copied.level(max(people[0], 0.0))
-    return worst_level((levels.disclosure.level(interval[1]), shown)) or "low"
+    return worst_level((levels.disclosure.level(upper), levels.copied.level(people.shown))) or "low"
 
 
 def copies_finding(copies: Copies, levels: AuditLevels) -> Finding:
@@ -206,7 +212,7 @@ def copies_finding(copies: Copies, levels: AuditLevels) -> Finding:
             decides=False,
         )
     interval = copies.excess_interval
-    level = copied_level(interval, people.interval, levels)
+    level = copied_level(interval[1], people, levels)
     text = (
         f"Exact copies: {number(copies.share)} of the synthetic rows equal a training row; above what unseen rows give "
         f"{number(copies.excess)} (95 % interval {span(interval)}). {_people_words(people, levels)} By the upper bound "
@@ -231,7 +237,7 @@ def _people_words(people: Exposed, levels: AuditLevels) -> str:
     first, second = people.rates
     return (
         f"Of the people in the training table {first:.1%} are found so, of unseen people {second:.1%}: at least "
-        f"{max(people.interval[0], 0.0):.1%} beyond coincidence (low below {levels.copied.medium:.1%}, high from "
+        f"{people.shown:.1%} beyond coincidence (low below {levels.copied.medium:.1%}, high from "
         f"{levels.copied.high:.1%})."
     )
 
@@ -246,10 +252,13 @@ def _people_details(people: Exposed) -> Mapping[str, float | int]:
         "people_excess": people.excess,
         "people_excess_low": low,
         "people_excess_high": high,
+        "people_shown": people.shown,
     }
 
 
-def near_copies_findings(prepared: Prepared, parts: tuple[Part, Part, Part], levels: AuditLevels, seed: int) -> list[Finding]:
+def near_copies_findings(
+    prepared: Prepared, parts: tuple[Part, Part, Part], levels: AuditLevels, seed: int
+) -> list[Finding]:
     """Near copies: rows that differ in one column at most, and rows whose numbers moved a little; one finding each.
 
     A synthetic row counts only where it points at one real person and nobody else, over training and held-out rows together; so
@@ -261,8 +270,7 @@ def near_copies_findings(prepared: Prepared, parts: tuple[Part, Part, Part], lev
         levels: Cut-offs.
         seed: Seed of the shifted scales.
     """
-    synthetic, train, holdout = parts
-    units = _units(train, holdout)
+    units = _units(*parts[1:])
     found = [_near_finding("one_column", exposed_by(_leaving_one_out(prepared, parts), units), levels)]
     if any(prepared.numeric(name) for name in prepared.names):
         rng = np.random.default_rng(child_seed(seed, "shifted scales"))
@@ -357,7 +365,7 @@ _KINDS = {
 
 def _near_finding(kind: str, people: Exposed, levels: AuditLevels) -> Finding:
     interval = people.interval
-    level = copied_level(interval, interval, levels)
+    level = copied_level(interval[1], people, levels)
     text = (
         f"Near copies: a synthetic row {_KINDS[kind]}, and nobody else's. {_people_words(people, levels)} Above the control "
         f"{number(people.excess)} (95 % interval {span(interval)}); by both bounds, {verdict(level, levels.disclosure)}."

@@ -95,7 +95,7 @@ def linkability_finding(
 def _chance_link(rows: int, neighbours: int) -> float:
     """The chance that two random sets of rows of the same size share one."""
     apart = np.prod([(rows - neighbours - i) / (rows - i) for i in range(neighbours)])
-    return 1 - float(max(apart, 0.0))
+    return 1 - max(float(apart), 0.0)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,12 @@ def inference_findings(
     """
     return [
         _finding(
-            "attribute_inference", f"Attribute inference of column {name!r}", "guesses right", rates, levels, column=name
+            "attribute_inference",
+            f"Attribute inference of column {name!r}",
+            "guesses right",
+            rates,
+            levels,
+            column=name,
         )
         for name, rates in inference_rates(prepared, parts, encoded, secrets).items()
     ]

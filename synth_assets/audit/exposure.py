@@ -1,7 +1,7 @@
 """The most exposed people: rows that stand far from all others, attacked by themselves.
 
-An average over all rows hides them: a model that keeps only its rare records tells nothing about most people and all about these. Who is
-exposed is read off real rows that are neither in the training nor in the control group, so it favours neither.
+An average over all rows hides them: a model that keeps only its rare records leaks nothing of most people and all of these.
+Who is exposed is read off real rows that are neither in the training nor in the control group, so it favours neither.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.copies import Exposed, copied_level
+from synth_assets.audit.copies import Exposed
 from synth_assets.audit.findings import EXPOSED_ROWS, number, span, verdict
 from synth_assets.audit.intervals import wilson
 from synth_assets.audit.membership import Advantage, advantage, one_per_unit, same_units
@@ -24,7 +24,9 @@ SHARE = 0.1  # the most exposed of the rows that were looked at
 LEAST_EXPOSED = 50  # of each group
 MOST_SHARE = 0.25
 NEIGHBOURS = 5
-CLOSE = 0.1  # a near copy stands within this fraction of the distance to the nearest real row that the attacker may know
+CLOSE = (
+    0.1  # a near copy stands within this fraction of the distance to the nearest real row that the attacker may know
+)
 _SMOOTHING = 1e-3
 
 
@@ -98,9 +100,9 @@ def _membership(near: list[Floats], alone: list[Floats], levels: AuditLevels) ->
     interval = made.interval
     level = levels.shown.level(max(interval[0], 0.0))
     text = (
-        f"Membership inference on the most exposed rows, by how much closer a synthetic row is than any other: true less false positive "
-        f"rate {number(made.value)} (95 % interval {span(interval)}, 0 is chance). By the lower bound, what is shown at least, "
-        f"{verdict(level, levels.shown)}."
+        f"Membership inference on the most exposed rows, by how much closer a synthetic row is than any other: true less "
+        f"false positive rate {number(made.value)} (95 % interval {span(interval)}, 0 is chance). By the lower bound, what is "
+        f"shown at least, {verdict(level, levels.shown)}."
     )
     return Finding(
         metric=f"{EXPOSED_ROWS}.membership",
@@ -121,12 +123,12 @@ def _near_copies(near: list[Floats], alone: list[Floats], levels: AuditLevels) -
     hits = [int((n <= CLOSE * a).sum()) for n, a in zip(near, alone, strict=True)]
     people = Exposed(hits[0], len(near[0]), hits[1], len(near[1]))
     interval = people.interval
-    level = copied_level((interval[0], 0.0), interval, levels)
+    level = levels.copied.level(people.shown)
     text = (
-        f"Near copies of the most exposed rows: of {number(people.rates[0])} of the training rows a synthetic row stands within "
-        f"{CLOSE:.0%} of the distance to their nearest other real row, of {number(people.rates[1])} of unseen rows. Above the control "
-        f"{number(people.excess)} (95 % interval {span(interval)}); by the lower bound, what is shown at least, {level} risk (low below "
-        f"{levels.copied.medium:.1%}, high from {levels.copied.high:.1%})."
+        f"Near copies of the most exposed rows: of {number(people.rates[0])} of the training rows a synthetic row stands "
+        f"within {CLOSE:.0%} of the distance to their nearest other real row, of {number(people.rates[1])} of unseen rows. "
+        f"Above the control {number(people.excess)} (95 % interval {span(interval)}); at least {people.shown:.1%} beyond coincidence, "
+        f"{level} risk (low below {levels.copied.medium:.1%}, high from {levels.copied.high:.1%})."
     )
     return Finding(
         metric=f"{EXPOSED_ROWS}.near_copies",

@@ -57,9 +57,9 @@ METRICS: dict[str, Metric] = {
     ),
     "membership_low_false_alarms": Metric(
         "Membership at few false alarms",
-        "The share of training rows that an attacker finds while calling at most one unseen row in a hundred a training row. An average "
-        "hides a few people who are exposed with certainty, this does not (Carlini et al., Membership inference attacks from first "
-        "principles, 2022).",
+        "The share of training rows that an attacker finds while calling at most one unseen row in a hundred a training row. An "
+        "average hides a few people who are exposed with certainty, this does not (Carlini et al., Membership inference attacks from "
+        "first principles, 2022).",
     ),
     "exposed_rows": Metric(
         "Most exposed rows",

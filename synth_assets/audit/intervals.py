@@ -123,6 +123,23 @@ def newcombe(first: Pair, second: Pair, confidence: float = 0.95) -> Pair:
     return mover(first[0] / first[1], wilson(*first, confidence), second[0] / second[1], wilson(*second, confidence))
 
 
+def above_by_chance(first: Pair, second: Pair) -> float:
+    """How likely the first of two rates would be as far above the second, were they equal (one-sided, exact).
+
+    Args:
+        first: (successes, trials), whole numbers.
+        second: (successes, trials).
+
+    Source:
+        Fisher, "The logic of inductive inference", Journal of the Royal Statistical Society 98 (1935), 39-82.
+    """
+    from scipy.stats import hypergeom
+
+    _check(*first)
+    _check(*second)
+    return float(hypergeom.sf(first[0] - 1, first[1] + second[1], first[0] + second[0], first[1]))
+
+
 def mover_ratio(first: float, first_interval: Pair, second: float, second_interval: Pair) -> Pair:
     """Interval of a ratio of two independent estimates of rates, from an interval of each.
 

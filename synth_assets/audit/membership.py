@@ -248,7 +248,7 @@ def _cells(codes: Mapping[str, Integers], clique: Clique, grid: Grid) -> Integer
 def membership_findings(
     prepared: Prepared, targets: Targets, encoder: Encoder, base: Encoded, levels: AuditLevels
 ) -> list[Finding]:
-    """Per attack its advantage, and its hits at few false alarms; the control group is the holdout, so the baseline of an advantage is 0."""
+    """Per attack its advantage, whose baseline is 0 since the holdout is the control, and its hits at few false alarms."""
     scores = attack_scores(prepared, targets, encoder, base)
     features = scores.pop("features")
     results = {name: advantage(*pair, targets.folds) for name, pair in scores.items()}

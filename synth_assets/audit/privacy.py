@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.disclosure import inference_findings, linkability_finding
 from synth_assets.audit.copies import LEAST_COLUMNS, copies_finding, count_copies, near_copies_findings, row_hashes
+from synth_assets.audit.disclosure import inference_findings, linkability_finding
 from synth_assets.audit.distances import anonymity_finding, closest_record_finding
 from synth_assets.audit.exposure import draw_pool, exposed_findings
 from synth_assets.audit.findings import MEMBERSHIP
 from synth_assets.audit.membership import MINIMUM_ROWS, Targets, draw_targets, membership_findings
-from synth_assets.audit.neighbours import Encoder
+from synth_assets.audit.neighbours import Encoded, Encoder
 from synth_assets.audit.prepare import Part, Prepared, Tables
 from synth_assets.audit.records import Finding
 from synth_assets.audit.singling_out import singling_out_findings
@@ -113,7 +113,9 @@ def _weigh_few_rows(result: PrivacyResult, targets: Targets, levels: AuditLevels
     if targets.each >= FEW_ROWS:
         return
     weighed = [_weighed(finding, few, levels) for finding in result.findings]
-    undecided = any(before.decides and not after.decides for before, after in zip(result.findings, weighed, strict=True))
+    undecided = any(
+        before.decides and not after.decides for before, after in zip(result.findings, weighed, strict=True)
+    )
     shown = any(finding.decides and finding.risk_level != "low" for finding in weighed)
     if undecided and not shown:
         weighed = [finding.model_copy(update={"decides": False}) for finding in weighed]
@@ -126,8 +128,8 @@ def _weighed(finding: Finding, few: str, levels: AuditLevels) -> Finding:
     if not finding.decides or finding.risk_level == "low" or finding.excess_interval is None:
         return finding
     cutoffs = levels.membership if finding.metric.startswith(MEMBERSHIP) else levels.disclosure
-    people = finding.details.get("people_excess_low")
-    copied = isinstance(people, float) and levels.copied.level(max(people, 0.0)) != "low"
+    people = finding.details.get("people_shown")
+    copied = isinstance(people, float) and levels.copied.level(people) != "low"
     if copied or cutoffs.level(finding.excess_interval[0]) != "low":
         return finding
     return finding.model_copy(update={"decides": False, "message": f"{finding.message} {few}"})
@@ -162,7 +164,9 @@ def _attacks(
     result.reasons |= reasons
     if len(prepared.names) > 1:
         with result.clock.step("privacy.linkability"):
-            result.findings.append(linkability_finding(members, others, base, levels, neighbours=limits.link_neighbours))
+            result.findings.append(
+                linkability_finding(members, others, base, levels, neighbours=limits.link_neighbours)
+            )
         chosen = _secrets(prepared, secrets, limits.secrets, seed, result)
         three = (synthetic, targets.members, targets.others)
         with result.clock.step("privacy.attribute_inference"):

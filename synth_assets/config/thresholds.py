@@ -49,7 +49,7 @@ class AuditLevels(Config):
             accepts for publication, 0.33 is common among trusted recipients (El Emam, "Guide to the de-identification of personal
             health information", 2013).
         disclosure: Upper bound of a rate above its control: singling out, linkability, attribute inference, copies.
-        copied: Share of people who are shown (lower bound) to be copied beyond coincidence; a copy harms one person, however few there are.
+        copied: Lower bound of the share of people who are copied beyond coincidence; a copy harms one person, however few there are.
         shown: Lower bound of an advantage over selected people: at few false alarms, or over the most exposed rows.
         fairness: Difference between groups.
         tvd: Total variation distance, and 1 - similarity.

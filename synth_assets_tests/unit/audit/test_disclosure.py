@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from synth_assets.audit.disclosure import Rates, inference_findings, linkability_finding, secret_of, split_columns
-from synth_assets.audit.distances import Copies, copies_finding, count_copies
 from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import Part
 from synth_assets.audit.singling_out import (
@@ -126,7 +125,7 @@ def test_halves_of_copied_rows_are_linked_and_those_of_others_are_not():
     assert finding.value == 1.0
     assert finding.baseline < 0.1
     assert finding.risk_level == "high"
-    assert finding.naive == 1 / 200
+    assert finding.naive == pytest.approx(1 / 200)
 
 
 def test_secrets_of_copied_rows_are_guessed_and_the_naive_guess_is_shown():
@@ -145,44 +144,65 @@ def test_secrets_of_copied_rows_are_guessed_and_the_naive_guess_is_shown():
 def test_a_guess_counts_within_the_tolerance_and_missing_is_guessed_by_missing():
     data = prepared(synthetic={"x": list(range(101))}, train={"x": [0]})
     secret = secret_of(data, data.parts["synthetic"], "x")
-    assert (secret.tolerance, secret.guess) == (pytest.approx(4.5), 50.0)  # 5 % of 95 - 5
+    assert secret.tolerance == pytest.approx(4.5)  # 5 % of 95 - 5
     right = secret.right(np.array([10.0, 10.0, np.nan, np.nan]), np.array([14.5, 14.6, np.nan, 1.0]))
     assert right.tolist() == [True, False, True, False]
+
+
+def test_the_naive_guess_is_a_draw_from_the_synthetic_column():
+    data = prepared(synthetic={"c": ["a", "a", "a", "b"], "x": [1, 2, 3, None]}, train={"c": ["a"], "x": [1]})
+    letters = secret_of(data, data.parts["synthetic"], "c")
+    assert letters.naive(np.array([0, 0, 1, -1])) == pytest.approx((0.75 + 0.75 + 0.25 + 0) / 4)
+    numbers = secret_of(data, data.parts["synthetic"], "x", tolerance=0.0)
+    assert numbers.naive(np.array([2.0, 9.0, np.nan])) == pytest.approx((0.25 + 0 + 0.25) / 3)
+    rng = np.random.default_rng(0)
+    table = {"x": rng.normal(size=3000).tolist()}
+    secret = secret_of(prepared(synthetic=table, train=table), Part(3000, {"x": np.array(table["x"])}), "x")
+    truth, draws = rng.normal(size=20_000), rng.choice(table["x"], 20_000)
+    assert secret.naive(truth) == pytest.approx(secret.right(truth, draws).mean(), abs=0.01)
+
+
+def test_a_worse_attack_than_the_naive_guess_is_said():
+    """Secrets that go against their neighbours: the nearest row is always wrong, a draw is right in half of the rows."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400)
+    here, there = (
+        {"x": x.tolist(), "c": np.where(x > 0, "a", "b").tolist()},
+        {"x": x.tolist(), "c": np.where(x > 0, "b", "a").tolist()},
+    )
+    data = prepared(synthetic=there, train=here, holdout=here)
+    parts = tuple(data.parts[s] for s in ("synthetic", "train", "holdout"))
+    found = inference_findings(data, parts, _encoded(data), ["c"], LEVELS)[0]
+    assert (found.value, found.naive) == (0.0, pytest.approx(0.5, abs=0.05))
+    assert "worse than the naive guess" in found.message
+
+
+def test_more_neighbours_link_more_and_chance_is_exact():
+    rng = np.random.default_rng(0)
+    data = prepared(synthetic=_columns(200, rng), train=_columns(200, rng), holdout=_columns(200, rng))
+    base, members, others = _encoded(data)
+    one, ten = (linkability_finding(members, others, base, LEVELS, neighbours=k) for k in (1, 10))
+    assert ten.value > one.value
+    assert one.naive == pytest.approx(1 / 200)
+    draws = [
+        len(set(rng.choice(200, 10, replace=False)) & set(rng.choice(200, 10, replace=False))) > 0 for _ in range(4000)
+    ]
+    assert ten.naive == pytest.approx(np.mean(draws), abs=0.03)
+
+
+def test_descriptions_of_a_fixed_number_of_columns_have_that_many():
+    rng = np.random.default_rng(0)
+    table = {f"x{i}": rng.normal(size=300).tolist() for i in range(6)}
+    data = prepared(synthetic=table, train=table)
+    made = multivariate_predicates(data, data.parts["synthetic"], 40, np.random.default_rng(1), columns=3)
+    assert len(made) == 40
+    assert all(len(p) == 3 and matches(p, data.parts["synthetic"]).sum() == 1 for p in made)
 
 
 def test_anonymeters_risk_is_the_excess_over_what_is_left_to_gain():
     rates = Rates(attack=90, attacked=100, control=80, controls=100, naive=0.5)
     assert rates.excess == pytest.approx(0.1)
-    assert rates.risk == pytest.approx(0.5)
-    assert Rates(100, 100, 100, 100, 0.5).risk == 0.0
-
-
-def test_copies_by_hand():
-    made = count_copies(np.array([1, 1, 2, 9]), np.array([1, 2, 3]), None, seed=0)
-    assert (made.rows, made.train, made.share) == (4, 3, 0.75)
-    made = count_copies(np.array([1, 1, 2, 7, 9]), np.array([1, 2, 3]), np.array([7, 8, 2]), seed=0)
-    assert (made.only_train, made.only_control, made.scale) == (2, 1, 1.0)  # the two 1s; 7; 2 stands on both sides
-    assert made.excess == pytest.approx(0.2)
-
-
-def test_copies_are_fair_where_the_holdout_is_smaller():
-    excess = []
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        made = count_copies(rng.integers(0, 3000, 1000), rng.integers(0, 3000, 1200), rng.integers(0, 3000, 300), seed)
-        excess.append(made.excess)
-    assert abs(np.mean(excess)) < 0.03
-
-
-def test_a_full_copy_has_an_excess_of_one_whatever_the_sizes():
-    rows = np.arange(1000)
-    made = count_copies(rows, rows, 5000 + np.arange(250), seed=1)
-    assert made.share == 1.0
-    assert made.excess == 1.0
-    assert copies_finding(made, LEVELS, controlled=True).risk_level == "high"
-
-
-def test_without_a_control_copies_decide_nothing():
-    finding = copies_finding(Copies(100, 100), LEVELS, controlled=False)
-    assert not finding.decides
-    assert finding.excess_interval is None
+    risk, (low, high) = rates.risk
+    assert risk == pytest.approx(0.5)
+    assert low < 0.5 < high
+    assert Rates(100, 100, 100, 100, 0.5).risk is None  # the control leaves nothing to gain

@@ -61,8 +61,29 @@ def test_privacy_is_one_less_the_largest_upper_bound_above_its_baseline():
         finding("attribute_inference", value=0.9, baseline=0.8, excess_interval=(0.05, 0.21)),
         finding("closest_record", excess_interval=(0.5, 0.9), decides=False),
     ]
-    assert privacy_score(found) == pytest.approx(0.79)
-    assert privacy_score(found[2:]) is None
+    assert privacy_score(found, AuditLevels()) == pytest.approx(0.79)
+    assert privacy_score(found[2:], AuditLevels()) is None
+
+
+def test_the_score_of_privacy_is_no_better_than_its_level():
+    """A few copied people make the level and hardly move a rate; bounds that are about few rows do not count as rates."""
+    few = finding("exact_copies", risk_level="high", excess_interval=(0.009, 0.012))
+    assert privacy_score([few], AuditLevels()) == pytest.approx(0.75)
+    assert privacy_score([few.model_copy(update={"risk_level": "medium"})], AuditLevels()) == pytest.approx(0.90)
+    assert privacy_score([finding("exposed_rows.membership", excess_interval=(-0.1, 0.3))], AuditLevels()) == 1.0
+
+
+def test_the_gate_sees_copies_and_exposed_rows_beside_membership():
+    low = finding("membership_inference.nearest", excess_interval=(-0.02, 0.08))
+    for metric in (
+        "exact_copies",
+        "near_copies.one_column",
+        "exposed_rows.near_copies",
+        "membership_low_false_alarms.nearest",
+    ):
+        few = finding(metric, risk_level="high", excess_interval=(0.009, 0.012))
+        made = figures({"privacy": [low, few], "fidelity": [], "utility": [], "fairness": []}, ModuleScores())
+        assert (made.privacy_risk_level, made.privacy_risk) == ("high", 0.08)
 
 
 def test_fidelity_is_one_less_the_mean_tvd():

@@ -76,7 +76,7 @@ def test_targets_are_one_row_per_unit_and_their_siblings_are_no_reference():
 
 
 def test_too_few_rows_give_no_attack():
-    part = Part(120, {"x": np.arange(120.0)})
+    part = Part(12, {"x": np.arange(12.0)})
     assert draw_targets(part, part, rows=2000, reference_rows=100, seed=1) is None
 
 

@@ -150,9 +150,43 @@ def test_without_held_out_rows_privacy_and_utility_are_null_and_copies_decide_no
 
 
 def test_too_few_held_out_rows_are_a_reason():
-    result = _run(people(300, 5), TRAIN.head(300), HOLDOUT.head(60))
+    result = _run(people(300, 5), TRAIN.head(300), HOLDOUT.head(9))
     assert "too few" in result.reasons["privacy"]
     assert not [f for f in result.findings("privacy") if f.decides]
+
+
+def test_a_small_table_is_attacked_and_not_called_low_where_it_cannot_be_shown():
+    result = _run(people(60, 5), TRAIN.head(60), HOLDOUT.head(30))
+    assert result.module_scores.privacy is None
+    assert result.level("privacy") is None
+    assert result.figures.privacy_risk_level is None  # so a gate fails, and says why
+    assert "Too few rows to show a low risk: 22 training" in result.reasons["privacy"]
+    attacks = result.findings("privacy", "membership_inference")
+    assert attacks
+    assert all(f.excess_interval and f.sample_size == 22 for f in attacks)
+    assert any("Too few rows to show a low risk" in f.message for f in attacks)
+
+
+def test_a_small_table_that_is_copied_is_high_all_the_same():
+    train = TRAIN.head(60)
+    result = _run(train.sample(frac=1, random_state=0), train, HOLDOUT.head(30))
+    assert result.level("privacy") == "high"
+    assert result.figures.privacy_risk_level == "high"
+    assert result.module_scores.privacy < 0.1
+    high = {f.metric for f in result.findings("privacy") if f.decides and f.risk_level == "high"}
+    assert {"exact_copies", "membership_inference.nearest", "linkability"} <= high
+
+
+def test_one_copied_row_in_fifty_of_a_real_table_is_high():
+    """Fresh rows with a few training rows among them: every average over all rows is low."""
+    fresh = people(1960, 5)
+    result = _run(pd.concat([fresh, TRAIN.head(40)], ignore_index=True))
+    assert result.level("privacy") == "high"
+    assert result.figures.privacy_risk_level == "high"
+    assert result.module_scores.privacy <= 0.75
+    assert result.findings("privacy", "exact_copies")[0].risk_level == "high"
+    averages = [f for m in ("membership_inference.", "singling_out", "linkability") for f in result.findings("privacy", m)]
+    assert {f.risk_level for f in averages} == {"low"}
 
 
 def test_a_table_of_keys_and_texts_has_nothing_to_compare():

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synth_assets.audit.distances import anonymity_finding, row_hashes
+from synth_assets.audit.copies import row_hashes
+from synth_assets.audit.distances import anonymity_finding
 from synth_assets.audit.prepare import Tables, compared_columns, prepare
 from synth_assets.audit.validity import validity_findings
 from synth_assets.config.dataset import ColumnConfig
@@ -177,7 +178,7 @@ def test_an_empty_table_is_refused(session):
 def test_equal_rows_have_equal_hashes_and_missing_is_no_text(session):
     schema = _schema(("a", "category", "string"), ("b", "category", "string"))
     tables = _tables(session, {"a": ["x", "x", "xy", None], "b": ["y", "y", "", "y"]})
-    hashes = row_hashes(tables, tables.synthetic, schema.columns)
+    hashes = row_hashes(tables, tables.synthetic, schema.columns).hashes
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 3
 
