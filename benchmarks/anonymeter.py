@@ -17,10 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from synth_assets_tests.unit.audit.worlds import half_copied, plain, sdv_copula
+from synth_assets_tests.unit.audit.worlds import anonymeter_world, sdv_copula
 
 OUT = Path(__file__).parent.parent / "synth_assets_tests" / "unit" / "audit" / "data" / "anonymeter.json"
-ROWS = 2_000
 PEER = """
 import json, sys, warnings
 import numpy as np, pandas as pd
@@ -54,12 +53,6 @@ print(json.dumps(found))
 """
 
 
-def made_table() -> dict[str, pd.DataFrame]:
-    """Train, holdout and a table with copied cells, the same on every machine."""
-    train = plain(ROWS, 1)
-    return {"train": train, "holdout": plain(ROWS, 2), "synthetic": half_copied(train, plain(ROWS, 3), 4)}
-
-
 def adult(data: Path) -> dict[str, pd.DataFrame]:
     """Adult with a sample of SDV's Gaussian copula, which is the same in every run."""
     train, holdout = (pd.read_csv(data / "adult" / f"{n}.csv", keep_default_na=False) for n in ("train", "holdout"))
@@ -85,7 +78,10 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
-    record = {"anonymeter": "1.1.0", "made": measured(given.peers, made_table(), given.runs, columns=4, neighbours=1)}
+    record = {
+        "anonymeter": "1.1.0",
+        "made": measured(given.peers, anonymeter_world(), given.runs, columns=4, neighbours=1),
+    }
     if given.data:
         record["adult"] = measured(given.peers, adult(given.data), given.runs, columns=4, neighbours=10)
     given.out.parent.mkdir(parents=True, exist_ok=True)

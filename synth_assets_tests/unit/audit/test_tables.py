@@ -185,7 +185,9 @@ def test_one_copied_row_in_fifty_of_a_real_table_is_high():
     assert result.figures.privacy_risk_level == "high"
     assert result.module_scores.privacy <= 0.75
     assert result.findings("privacy", "exact_copies")[0].risk_level == "high"
-    averages = [f for m in ("membership_inference.", "singling_out", "linkability") for f in result.findings("privacy", m)]
+    averages = [
+        f for m in ("membership_inference.", "singling_out", "linkability") for f in result.findings("privacy", m)
+    ]
     assert {f.risk_level for f in averages} == {"low"}
 
 

@@ -112,3 +112,9 @@ def sdv_copula(train: pd.DataFrame) -> pd.DataFrame:
     model = GaussianCopulaSynthesizer(metadata)
     model.fit({"table": train})
     return pd.DataFrame(model.sample(num_rows=len(train))["table"])
+
+
+def anonymeter_world() -> dict[str, pd.DataFrame]:
+    """Train, holdout and a table with copied cells: the one that anonymeter's rates were recorded on."""
+    train = plain(2_000, 1)
+    return {"train": train, "holdout": plain(2_000, 2), "synthetic": half_copied(train, plain(2_000, 3), 4)}
