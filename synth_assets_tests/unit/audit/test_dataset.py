@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synth_assets.audit.findings import BY_LOWER_BOUND
 from synth_assets.audit.dataset import TableInput, audit_dataset
+from synth_assets.audit.findings import BY_LOWER_BOUND
 from synth_assets.audit.relations import relation_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.errors import InputError, MissingArtifactError
