@@ -32,6 +32,7 @@ MEMBERSHIP = "membership_inference"
 LOW_FALSE_ALARMS = "membership_low_false_alarms"
 COPIES = ("exact_copies", "near_copies")
 EXPOSED_ROWS = "exposed_rows"
+OF_PEOPLE = (MEMBERSHIP, LOW_FALSE_ALARMS, EXPOSED_ROWS, *COPIES)  # who was in the data: what the gate compares
 BY_LOWER_BOUND = (LOW_FALSE_ALARMS, EXPOSED_ROWS)  # about few rows: what is shown, not what cannot be excluded
 MEAN_TVD = "tvd_2way"
 VALIDITY = "domain_validity"
@@ -128,7 +129,7 @@ def figures(findings: Mapping[Module, Sequence[Finding]], scores: ModuleScores) 
     """The few numbers that gates and plots use."""
     deciding = [f for f in findings["privacy"] if f.decides and f.excess_interval]
     attacks = [f for f in deciding if f.metric.startswith(MEMBERSHIP)]
-    of_people = [f for f in deciding if f.metric.startswith((MEMBERSHIP, LOW_FALSE_ALARMS, EXPOSED_ROWS, *COPIES))]
+    of_people = [f for f in deciding if f.metric.startswith(OF_PEOPLE)]
     validity = [f.value for f in findings["fidelity"] if f.metric == VALIDITY and f.value is not None]
     headline = [
         f for f in findings["utility"] if f.metric == HEADLINE and f.value is not None and f.baseline is not None

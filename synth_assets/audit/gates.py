@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from synth_assets.audit.findings import MEMBERSHIP
+from synth_assets.audit.findings import MEMBERSHIP, OF_PEOPLE
 from synth_assets.audit.records import AuditResult, Finding, Module, accepted, worst_level
 from synth_assets.config.gates import LevelGate, Severity, ShareGate, ThresholdConfig
 from synth_assets.config.thresholds import Level
@@ -44,8 +44,8 @@ class GateOutcome:
 def gate_texts(thresholds: ThresholdConfig) -> dict[str, tuple[str, Severity]]:
     """Gate to its description and severity, for every gate that is set; computable without an audit."""
     texts = {
-        "privacy_risk": "The worst membership attack is at most at level {}.",
-        "disclosure_risk": "Singling out, linkability, attribute inference and copies are at most at level {}.",
+        "privacy_risk": "Membership attacks, copies and attacks on the most exposed rows are at most at level {}.",
+        "disclosure_risk": "Singling out, linkability and attribute inference are at most at level {}.",
         "utility_gap": "Models trained on synthetic rows lose at most {} of their score.",
         "fairness_gap": "Differences between groups grow by at most {}.",
         "fidelity": "The fidelity score is at least {}.",
@@ -73,7 +73,7 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[GateO
     figures = audit.figures
     if thresholds.privacy_risk is not None:
         level, risk = figures.privacy_risk_level, figures.privacy_risk
-        yield _level("privacy_risk", thresholds.privacy_risk, level, risk, audit)
+        yield _level("privacy_risk", thresholds.privacy_risk, level, risk, audit, by=_beside_membership(audit))
     if thresholds.disclosure_risk is not None:
         others = _other_attacks(audit)
         yield _level("disclosure_risk", thresholds.disclosure_risk, *_worst(others), audit)
@@ -90,8 +90,17 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[GateO
 
 
 def _other_attacks(audit: AuditResult) -> list[Finding]:
-    """What decides about privacy besides membership inference, which has a gate of its own."""
-    return [f for f in audit.findings("privacy") if f.decides and not f.metric.startswith(MEMBERSHIP)]
+    """What decides about privacy besides who was in the data, which has a gate of its own."""
+    return [f for f in audit.findings("privacy") if f.decides and not f.metric.startswith(OF_PEOPLE)]
+
+
+def _beside_membership(audit: AuditResult) -> str:
+    """The figures that make the level of the gate `privacy_risk`, where membership attacks by themselves would not; as words."""
+    found = [f for f in audit.findings("privacy") if f.decides and f.metric.startswith(OF_PEOPLE)]
+    level = audit.figures.privacy_risk_level
+    names = [f.metric for f in found if f.risk_level == level]
+    alone = level == "low" or any(name.startswith(MEMBERSHIP) for name in names)
+    return "" if alone else f" by {', '.join(dict.fromkeys(names))}"
 
 
 def _worst(findings: list[Finding]) -> tuple[Level | None, float | None]:
@@ -99,11 +108,13 @@ def _worst(findings: list[Finding]) -> tuple[Level | None, float | None]:
     return worst_level(tuple(f.risk_level for f in findings)), max(upper, default=None)
 
 
-def _level(name: str, gate: LevelGate, level: Level | None, risk: float | None, audit: AuditResult) -> GateOutcome:
+def _level(
+    name: str, gate: LevelGate, level: Level | None, risk: float | None, audit: AuditResult, *, by: str = ""
+) -> GateOutcome:
     if level is None:
         return GateOutcome(name, False, _missing(audit, "privacy"), gate.severity, risk)
     figure = "" if risk is None else f" ({risk:.2f})"
-    words = f"{name.replace('_', ' ')} {level}{figure}, accepted up to {gate.limit}"
+    words = f"{name.replace('_', ' ')} {level}{figure}{by}, accepted up to {gate.limit}"
     return GateOutcome(name, accepted(level, gate.limit), words, gate.severity, risk)
 
 

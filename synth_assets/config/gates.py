@@ -42,11 +42,12 @@ class ThresholdConfig(Config):
     """Gates of a release; a value that is None does not gate."""
 
     privacy_risk: OptionalLevel = Field(
-        default=LevelGate(limit="medium"), description="Highest accepted level of the worst membership attack."
+        default=LevelGate(limit="medium"),
+        description="Highest accepted level of membership attacks, copies and attacks on the most exposed rows.",
     )
     disclosure_risk: OptionalLevel = Field(
         default=LevelGate(limit="medium", severity="warn"),
-        description="Highest accepted level of singling out, linkability, attribute inference and copies.",
+        description="Highest accepted level of singling out, linkability and attribute inference.",
     )
     utility_gap: OptionalShare = Field(
         default=None, description="Largest accepted loss of score of models trained on synthetic rows."

@@ -58,13 +58,20 @@ def test_a_figure_that_rounds_to_its_limit_says_on_which_side_it_is(
 
 
 def test_membership_and_the_other_attacks_have_gates_of_their_own() -> None:
-    result = audit((attack("membership_inference.nearest", "low", 0.05), attack("exact_copies", "high", 0.4)))
+    result = audit((attack("membership_inference.nearest", "low", 0.05), attack("linkability", "high", 0.4)))
     found = outcomes({"privacy_risk": "medium", "disclosure_risk": "medium"}, result)
     assert (found["privacy_risk"].passed, found["disclosure_risk"].passed) == (True, False)
     assert found["disclosure_risk"].message == "disclosure risk high (0.40), accepted up to medium"
-    other = audit((attack("membership_inference.nearest", "high", 0.5), attack("exact_copies", "low", 0.02)))
+    other = audit((attack("membership_inference.nearest", "high", 0.5), attack("linkability", "low", 0.02)))
     found = outcomes({"privacy_risk": "medium", "disclosure_risk": "medium"}, other)
     assert (found["privacy_risk"].passed, found["disclosure_risk"].passed) == (False, True)
+
+
+def test_copies_gate_with_membership_and_are_named() -> None:
+    few = attack("membership_inference.nearest", "low", 0.05), attack("exact_copies", "high", 0.02)
+    found = outcomes({"privacy_risk": "medium"}, audit(few))["privacy_risk"]
+    assert found.blocks
+    assert found.message == "privacy risk high (0.05) by exact_copies, accepted up to medium"
 
 
 def test_a_finding_for_information_does_not_gate() -> None:
