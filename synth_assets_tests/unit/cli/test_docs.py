@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from synth_assets.api.schemas import file_name, schema
 from synth_assets.asset_keys import STAGES
 from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
@@ -149,3 +151,9 @@ def test_the_examples_of_the_reference_are_complete_files(tmp_path: Path) -> Non
         whole = block if not block.startswith("variants:") else blocks[0] + block  # a part of a file
         (tmp_path / "example.yaml").write_text(whole)
         load_model(tmp_path / "example.yaml", model)
+
+
+@pytest.mark.parametrize("name", ["audit", "audit-public", "audit-request"])
+def test_the_published_schema_is_what_the_code_says(name: str) -> None:
+    file = f"schemas/{file_name(name)}"
+    assert json.loads((DOCS / file).read_text()) == schema(name), f"run: synth-assets schema {name} > docs/{file}"
