@@ -77,7 +77,7 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
             remedy="Add `{name: dp_marginals, epsilon: 1, delta: 1e-6}`.",
         )  # fmt: skip
     settings = settings_of(home)
-    schemas, modelled = _recorded(dataset, settings)
+    schemas, modelled = recorded_columns(dataset, settings)
     releases = tuple(forecast(dataset, s, units=units, schemas=schemas, modelled=modelled) for s in private)
     trials: dict[str, tuple[Event, ...]] = {}
     if dataset.sweep is not None:
@@ -90,7 +90,7 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
                 f"{dataset.name}/{SWEEP} (epsilon {epsilon:g}, trial {i + 1})" for i in range(dataset.sweep.releases)
             )
             trials |= dict.fromkeys(names, tried.events)
-    budget = _preview(dataset, settings, releases, trials)
+    budget = preview_budget(dataset, settings, releases, trials)
     return PrivacyPlan(
         dataset=dataset.name,
         columns_from="last split" if schemas else "configuration",
@@ -100,7 +100,7 @@ def plan_privacy(config: Path, *, home: Path | None = None, units: int | None = 
     )
 
 
-def _recorded(
+def recorded_columns(
     config: DatasetConfig, settings: Settings
 ) -> tuple[dict[str, TableSchema] | None, dict[str, tuple[str, ...]] | None]:
     """Schemas and modelled columns as the last split recorded them: names and kinds, from its record, not from its tables."""
@@ -121,7 +121,7 @@ def _recorded(
     )
 
 
-def _preview(
+def preview_budget(
     config: DatasetConfig,
     settings: Settings,
     releases: tuple[ReleaseForecast, ...],

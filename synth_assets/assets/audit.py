@@ -21,11 +21,12 @@ from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
-from synth_assets.storage.atomic import write_text
+from synth_assets.storage.atomic import write_bytes, write_text
 from synth_assets.storage.hashing import hash_json
 
-VERSION = "2"
-LEADERBOARD_VERSION = "3"
+VERSION = "3"
+DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
+LEADERBOARD_VERSION = "4"
 
 
 def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -71,7 +72,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
                 publish_failed=True,
                 gates=gates,
             )  # fmt: skip
-            events = stage.deliver(job, lambda ref: _describe(read_audit(stage.store.path(ref)).public()))
+            events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
         yield from events
 
     return audit
@@ -91,6 +92,8 @@ def _audit(
     folder: Path,
 ) -> dict[str, Any]:
     from synth_assets.audit.dataset import TableInput, audit_dataset
+    from synth_assets.audit.distribution_counts import count_distributions
+    from synth_assets.reports.gallery import small_picture, small_picture_words
 
     config, roles, source = wiring.config, roles_of(split), store.path(split)
     tables = [
@@ -118,11 +121,19 @@ def _audit(
     )
     write_text(folder / "result.json", result.model_dump_json(indent=1))
     write_text(folder / "public.json", result.public().model_dump_json(indent=1))
-    return {"synthetic": {t: r.content_hash for t, r in made.items()}}
+    counts = count_distributions(
+        tables, engine=engine.open(), target=target, limits=config.audit.limits, seed=child_seed(config.seed, "audit")
+    )
+    shown = counts.public()
+    write_text(folder / DISTRIBUTIONS, counts.model_dump_json())
+    write_text(folder / PICTURES, shown.model_dump_json(indent=1))
+    write_bytes(folder / PICTURE, small_picture(shown))
+    return {"synthetic": {t: r.content_hash for t, r in made.items()}, "words": small_picture_words(shown)}
 
 
-def _describe(public: AuditResult) -> dict[str, Any]:
-    """The few stable numbers that plot over time, and the findings that decide."""
+def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
+    """The few stable numbers that plot over time, the findings that decide, and the distributions that are least alike."""
+    public = read_audit(folder).public()
     figures, scores = public.figures, public.module_scores
     numbers = {
         "overall_score": public.overall_score,
@@ -141,7 +152,9 @@ def _describe(public: AuditResult) -> dict[str, Any]:
         for f in found.findings
         if f.decides and f.column is None
     ]
-    return {**{k: v for k, v in numbers.items() if v is not None}, "findings": metadata.rows(shown)}
+    drawn = metadata.picture((folder / PICTURE).read_bytes(), ref.info["words"])
+    told = {k: v for k, v in numbers.items() if v is not None}
+    return {**told, "findings": metadata.rows(shown), **({"distributions": drawn} if drawn is not None else {})}
 
 
 def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
@@ -176,14 +189,22 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
                 Zone.RESTRICTED, asset, inputs, section, LEADERBOARD_VERSION,
                 lambda folder: _rank(wiring, stage.store, audits, failed, models, folder),
             )  # fmt: skip
-            events = stage.deliver(job, lambda ref: _board(ref.info["board"]))
+            events = stage.deliver(job, lambda ref: _board(stage.store.path(ref), ref))
         yield from events
 
     return leaderboard
 
 
-def _board(board: Mapping[str, Any]) -> dict[str, Any]:
-    return {"recommended": board["recommended"] or "none", "board": metadata.rows(board["rows"])}
+def _board(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
+    """The table without nested cells, and utility against risk as a picture."""
+    board = ref.info["board"]
+    shown = [
+        {k: "" if v is None else v if not isinstance(v, list) else ", ".join(map(str, v)) for k, v in r.items()}
+        for r in board["rows"]
+    ]
+    drawn = metadata.picture((folder / PICTURE).read_bytes(), ref.info["words"])
+    told = {"recommended": board["recommended"] or "none", "board": metadata.rows(shown)}
+    return {**told, **({"utility_and_risk": drawn} if drawn is not None else {})}
 
 
 def _rank(
@@ -195,6 +216,7 @@ def _rank(
     folder: Path,
 ) -> dict[str, Any]:
     from synth_assets.audit.leaderboard import FitCost, rank
+    from synth_assets.reports.gallery import board_png, board_words
 
     results = {name: read_audit(store.path(ref)) for name, ref in audits.items()}
     costs: dict[str, FitCost] = {}
@@ -214,4 +236,6 @@ def _rank(
     write_text(folder / "result.json", board.model_dump_json(indent=1))
     write_text(folder / "public.json", board.public().model_dump_json(indent=1))
     public = board.public()
-    return {"board": {"recommended": public.recommended, "rows": [r.model_dump(mode="json") for r in public.rows]}}
+    write_bytes(folder / PICTURE, board_png(public, next(iter(results.values())).levels.membership))
+    told = {"recommended": public.recommended, "rows": [r.model_dump(mode="json") for r in public.rows]}
+    return {"board": told, "words": board_words(public)}

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets import metadata
+from synth_assets.assets.audit import PICTURES
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
@@ -25,6 +26,7 @@ from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_json
 
 VERSION = "1"
+REPORT_VERSION = "2"
 REPORT_FILE = "report.html"
 
 
@@ -43,7 +45,7 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
         stage="report",
         zone=Zone.RELEASE,
         section=section,
-        version=VERSION,
+        version=REPORT_VERSION,
         kinds={"html"},
         description="Data card, model cards, privacy report and audit in plain words; public forms only.",
         deps=list(parents),
@@ -60,7 +62,7 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
             inputs = {n: r.content_hash for n, r in refs.items()} | {"development_key": str(development)}
             inputs |= {f"checks of {n}": hash_json(r.info["checks"]) for n, r in refs.items()}
             job = Job(
-                Zone.RELEASE, asset, inputs, section, VERSION,
+                Zone.RELEASE, asset, inputs, section, REPORT_VERSION,
                 lambda folder: _render(wiring, stage.store, refs, folder, development=development),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe_report(stage.store.location(ref), ref))
@@ -121,11 +123,33 @@ def _render(
                 for s in config.synthesizers
             },
             "leaderboard": read(keys.leaderboard),
+            "pictures": {s.name: read(keys.audit(s.name), PICTURES) for s in config.synthesizers},
+            "lineage": _lineage(wiring, refs),
         }
     )
     html = render(data)
     write_text(folder / REPORT_FILE, html)
     return {"bytes": len(html.encode())}
+
+
+def _lineage(wiring: Wiring, refs: Mapping[str, ArtifactRef]) -> list[dict[str, Any]]:
+    """The artifacts behind the report, each with what it was made from."""
+    config, keys = wiring.config, wiring.keys
+    raws = [keys.raw(t) for t in config.tables]
+    parents: dict[str, list[str]] = {keys.classification: raws, keys.profile: [*raws, keys.classification]}
+    parents |= {keys.masked(t): [keys.raw(t), keys.classification] for t in config.tables}
+    parents[keys.masked_audit] = [*raws, *(keys.masked(t) for t in config.tables)]
+    parents[keys.measurements] = [keys.split]
+    for s in config.synthesizers:
+        measured = s.differentially_private and not s.trained_on_rows
+        parents[keys.model(s.name)] = [keys.measurements if measured else keys.split]
+        parents[keys.audit(s.name)] = [*(keys.synthetic(s.name, t) for t in config.tables), keys.split]
+    parents[keys.leaderboard] = [keys.audit(s.name) for s in config.synthesizers]
+    order = [*raws, *parents]
+    return [
+        {"asset": n, "zone": r.zone.value, "version": r.content_hash[:12], "made_from": parents.get(n, [])}
+        for n, r in sorted(refs.items(), key=lambda item: order.index(item[0]))
+    ]
 
 
 def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:

@@ -6,7 +6,8 @@ have the outcome and the protected columns.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import conclude
+from synth_assets.audit.prepare import Tables
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
 from synth_assets.audit.relations import relation_findings
 from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, Request, audit_opened, opened
@@ -110,19 +112,26 @@ def audit_dataset(
 def _audit(table: TableInput, request: Request, engine: Engine) -> AuditResult:
     """One table; a side without rows, as a small table of a dataset may have, counts as not given."""
     schema = table.schema.model_copy(update={"name": table.name})
-    if not _has_rows(table.synthetic):
+    if not has_rows(table.synthetic):
         reasons: dict[str, str] = dict.fromkeys(MODULES, "The synthetic table has no rows.")
         inputs = AuditInputs(
             tables=(table.name,), target=request.target, protected=request.protected, seed=request.seed
         )
         return conclude({}, reasons, inputs=inputs, levels=request.levels, weights=request.weights)
-    train = table.train if table.train and _has_rows(table.train) else None
-    holdout = table.holdout if train and table.holdout and _has_rows(table.holdout) else None
-    with opened({"synthetic": table.synthetic, "train": train, "holdout": holdout}, engine) as tables:
+    with opened_sides(table, engine) as tables:
         return audit_opened(tables, schema, request)
 
 
-def _has_rows(path: Path) -> bool:
+@contextmanager
+def opened_sides(table: TableInput, engine: Engine) -> Iterator[Tables]:
+    """Open one table of the dataset; a real side without rows counts as not given."""
+    train = table.train if table.train and has_rows(table.train) else None
+    holdout = table.holdout if train and table.holdout and has_rows(table.holdout) else None
+    with opened({"synthetic": table.synthetic, "train": train, "holdout": holdout}, engine) as tables:
+        yield tables
+
+
+def has_rows(path: Path) -> bool:
     """Whether a Parquet table has rows; a path that is not there is left to the audit, which names it."""
     files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     return not path.exists() or any(pq.read_metadata(file).num_rows for file in files)

@@ -200,4 +200,34 @@ def _print_sample(made: Sample) -> None:
         show("Privacy: nothing was spent; the model is differentially private, and so is all that is drawn from it.")
 
 
-COMMANDS = (synthesize, sample)
+def recommend(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The dataset's YAML.")],
+    units: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Public number of units of privacy, people or rows (default: what is known)."),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Say which synthesizers fit a dataset before any is trained, with reasons."""
+    from synth_assets.api.recommending import recommend as advice_on
+
+    told = advice_on(config.absolute(), home=nearest_home(home), units=units)
+    if as_json:
+        emit_json(told)
+        return 0
+    known = f"about {told.facts.units:,} units ({told.facts.units_from})" if told.facts.units else "units not known"
+    shape = f"{len(told.facts.parents)} tables" if len(told.facts.parents) > 1 else "one table"
+    show(
+        f"{told.facts.dataset}: {shape}, {told.facts.columns} modelled columns, {known}; epsilon {told.facts.budget_left:.3g} is left."
+    )
+    for advice in told.advice:
+        settings = ", ".join(f"{k} {v:g}" for k, v in advice.settings.items())
+        show("", f"{advice.synthesizer}: {advice.fit}{f' ({settings})' if settings else ''}")
+        for reason in advice.reasons:
+            show(f"  {reason}")
+    show("", "Nothing was read, trained or spent. After training, the leaderboard compares what was made.")
+    return 0
+
+
+COMMANDS = (synthesize, sample, recommend)

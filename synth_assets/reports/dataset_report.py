@@ -13,6 +13,7 @@ from typing import Any
 from synth_assets import __version__
 from synth_assets.audit.glossary import MODULES
 from synth_assets.reports.data_card import percent, table_card
+from synth_assets.reports.gallery import board_picture, evidence, gallery
 from synth_assets.reports.glossary import GLOSSARY
 from synth_assets.reports.inputs import ReportInput
 from synth_assets.reports.model_card import ORDER, model_card
@@ -50,6 +51,9 @@ def render(data: ReportInput, *, today: dt.date | None = None) -> str:
             releases=[privacy_card(p) for p in data.privacy],
             levels=level_rows({p.level for p in data.privacy}),
             models=[model_card(data, row.synthesizer) for row in data.leaderboard.rows],
+            galleries={name: gallery(data.pictures.get(name), name) for name in data.audits},
+            evidence={name: evidence(audit, name) for name, audit in data.audits.items()},
+            board=board_picture(data.leaderboard, data.audits),
             modules=MODULES,
             order=ORDER,
             glossary=GLOSSARY,

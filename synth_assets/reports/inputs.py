@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synth_assets.audit.leaderboard import Leaderboard
+from synth_assets.audit.pictures import Pictures
 from synth_assets.audit.records import AuditResult
 from synth_assets.config.rules import Action
 from synth_assets.errors import InputError, ReleaseRefusedError
@@ -52,6 +53,22 @@ class MaskCard(_Line):
     columns: tuple[MaskLine, ...]
 
 
+class LineageLine(_Line):
+    """One artifact that the report speaks of.
+
+    Attributes:
+        asset: Its name in the dataset.
+        zone: Where it lives.
+        version: First digits of its content hash.
+        made_from: Assets it was made from.
+    """
+
+    asset: str
+    zone: str
+    version: str = Field(max_length=16)
+    made_from: tuple[str, ...] = ()
+
+
 class ReportInput(BaseModel):
     """Everything the report tells, in public form.
 
@@ -74,6 +91,8 @@ class ReportInput(BaseModel):
         audits: Audit per synthesizer.
         gates: The gates of a release per synthesizer.
         leaderboard: Synthesizers side by side.
+        pictures: What the pictures of an audit show, per synthesizer; refuses by itself what is finer than a public form.
+        lineage: The artifacts behind the report, in the order of the chain.
 
     Raises:
         ReleaseRefusedError: a part is not in public form, or a claim of differential privacy is not complete.
@@ -100,6 +119,8 @@ class ReportInput(BaseModel):
     audits: Mapping[str, AuditResult]
     gates: Mapping[str, tuple[CheckLine, ...]]
     leaderboard: Leaderboard
+    pictures: Mapping[str, Pictures] = Field(default_factory=dict)
+    lineage: tuple[LineageLine, ...] = ()
 
     @model_validator(mode="after")
     def _publishable(self) -> ReportInput:
@@ -134,8 +155,10 @@ class ReportInput(BaseModel):
             if set(getattr(self, part)) != set(self.profiles):
                 raise InputError(f"`{part}` and `profiles` of a report do not speak of the same tables.")
         ranked = {row.synthesizer for row in self.leaderboard.rows}
-        if ranked != set(self.audits) or set(self.gates) != set(self.audits):
-            raise InputError("audits, gates and leaderboard of a report do not speak of the same synthesizers.")
+        if ranked != set(self.audits) or set(self.gates) != set(self.audits) or not set(self.pictures) <= ranked:
+            raise InputError(
+                "audits, gates, pictures and leaderboard of a report do not speak of the same synthesizers."
+            )
 
 
 def _check_claims(releases: tuple[PrivacyReport, ...], leaderboard: Leaderboard) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from typing import Any
 
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.leaderboard import FitCost, rank
+from synth_assets.audit.pictures import Box, ColumnShares, Matrix, PairShades, Pictures
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, GroupFigure
 from synth_assets.config.thresholds import AuditLevels, AuditWeights
 from synth_assets.pii.records import ColumnVerdict
@@ -158,6 +160,55 @@ def audit(
     ).public()
 
 
+def pictures(tables: dict[str, list[str]]) -> Pictures:
+    """Public pictures of some columns: numbers and categories in turn, a pair, boxes and associations."""
+    columns: list[ColumnShares] = []
+    for table, names in tables.items():
+        for i, name in enumerate(names):
+            shift = 0.005 * (i % 40)
+            shares = {
+                "real": (0.5, 0.3, 0.2),
+                "holdout": (0.5, 0.3, 0.2),
+                "synthetic": (round(0.5 - shift, 3), 0.3, round(0.2 + shift, 3)),
+            }
+            shape = (
+                {"kind": "number", "edges": (10.0, 20.0)}
+                if i % 2 == 0
+                else {"kind": "category", "names": ("first", "second", None)}
+            )
+            columns.append(ColumnShares.model_validate({"table": table, "column": name, "shares": shares, **shape}))
+    first = columns[0]
+    shades = ((9, 4, 0), (3, 2, 1), (0, 0, 5))
+    values = (1, 2, 3, 4, 5)
+    pairs = [
+        PairShades(table=c.table, first=c.column, second=d.column, shades={"real": shades, "synthetic": shades})
+        for c, d in itertools.pairwise(columns[:3])
+        if c.table == d.table
+    ]
+    boxes = [
+        Box(
+            table=first.table,
+            column=first.column,
+            group=group,
+            quantiles={"real": values, "synthetic": (None, 2, 3, 4, None)},
+        )
+        for group in ("yes", "no")
+    ]
+    matrices = [_matrix(table, names[:30]) for table, names in tables.items()]
+    return Pictures(
+        columns=tuple(columns), pairs=tuple(pairs), boxes=tuple(boxes), matrices=tuple(matrices), outcome=f"{first.table}.sick",
+        not_drawn={f"{first.table}.rare": "too few rows in all but one of its cells"},
+    )  # fmt: skip
+
+
+def _matrix(table: str, names: list[str]) -> Matrix:
+    values = tuple(
+        tuple(1.0 if i == j else None if (i + j) % 7 == 6 else 0.25 for j in range(len(names)))
+        for i in range(len(names))
+    )
+    return Matrix(table=table, columns=tuple(names), real=values, synthetic=values, rows=None)
+
+
 def privacy(**changes: Any) -> PrivacyReport:
     values: dict[str, Any] = {
         "mechanism": "dp_marginals", "population": "people", "unit": "patients.id", "unit_is_declared": True,
@@ -209,6 +260,8 @@ def parts(
         "audits": audits,
         "gates": {s: [line] for s in synthesizers},
         "leaderboard": rank(audits, costs).public(),
+        "pictures": {s: pictures(tables) for s in synthesizers},
+        "lineage": [{"asset": f"raw_{t}", "zone": "restricted", "version": "0123456789ab"} for t in tables],
     }  # fmt: skip
 
 
