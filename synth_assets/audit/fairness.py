@@ -21,6 +21,7 @@ from synth_assets.audit.models import Outcome, Task, outcome_values
 from synth_assets.audit.parity import CONFIDENCE, MOST_GROUPS, Comparison, Flags, Gap, Rates, largest_gap, rates
 from synth_assets.audit.prepare import Floats, Prepared
 from synth_assets.audit.records import Finding, GroupFigure
+from synth_assets.audit.scores import evident
 from synth_assets.audit.utility import Fitted
 from synth_assets.config.thresholds import AuditLevels, Cutoffs
 
@@ -40,11 +41,13 @@ class _Setting:
     Args:
         minimum: Rows that a group needs on both sides.
         cutoffs: Cut-offs of an added gap, and of a gap where there is no real table.
+        groupings: Groupings; the intervals of their shares hold together.
         findings: Figures whose intervals hold together.
     """
 
     minimum: int
     cutoffs: Cutoffs
+    groupings: int
     findings: int
 
 
@@ -71,7 +74,7 @@ def fairness_findings(
         return [], {"fairness": "No protected column is named."}
     task = _task(prepared, target)
     made, beyond = groupings(prepared, protected)
-    setting = _Setting(minimum, levels.fairness, len(made) * (len(TITLES) if fitted else 1))
+    setting = _Setting(minimum, levels.fairness, len(made), len(made) * (len(TITLES) if fitted else 1))
     found: list[Finding] = []
     for grouping in made:
         if "train" in prepared.parts:
@@ -189,19 +192,19 @@ def _predictions(grouping: Grouping, fitted: Fitted) -> dict[str, list[Compariso
 def _difference(
     grouping: Grouping, metric: str, gap: Gap, comparison: Comparison, unseen: Gap | None, setting: _Setting
 ) -> Finding:
-    """One finding; its level goes by the added gap that chance does not explain, without a real table by the gap itself."""
-    sure = gap.value if gap.excess_interval is None else max(gap.excess_interval[0], 0.0)
-    level = setting.cutoffs.level(sure)
+    """One finding; its level goes by the added gap where chance does not explain it, without a real table by the gap itself."""
+    cutoffs, added = setting.cutoffs, gap.excess
+    level = cutoffs.level(gap.value) if added is None else evident(cutoffs, added, gap.excess_interval)
     text = f"{TITLES[metric]} of {grouping.name!r}: {number(gap.value)} between the extreme groups (95 % interval {span(gap.interval)})"
-    judged = verdict(level, setting.cutoffs)
+    judged = verdict(level, cutoffs)
     if gap.excess is None or gap.excess_interval is None or gap.baseline is None:
         text += f", {judged}."
     else:
         where = "in the real table" if metric == "demographic_parity" else "for the model of real rows"
         text += (
             f", {number(gap.baseline)} {where}. The most that the synthetic rows add between two groups is "
-            f"{number(max(gap.excess, 0.0))} (95 % interval {span(gap.excess_interval)}); {number(sure)} of it is beyond chance, "
-            f"{judged}."
+            f"{number(max(gap.excess, 0.0))} (95 % interval {span(gap.excess_interval)}), "
+            f"{'more than' if gap.excess_interval[0] > 0 else 'no more than'} chance explains: {judged}."
         )
         if level == "low" and gap.excess_interval[1] >= setting.cutoffs.high:
             text += f" The groups are too small to exclude {number(gap.excess_interval[1])}."
@@ -258,14 +261,14 @@ def _shares(prepared: Prepared, grouping: Grouping, setting: _Setting) -> Findin
         count = np.bincount(members[members >= 0], minlength=grouping.count)
         sizes[side] = Rates(count, np.full(grouping.count, len(members)))
     mine, real = sizes["synthetic"], sizes["train"]
-    value, low, high = _farthest(mine, real)
-    baseline = _farthest(sizes["holdout"], real)[0] if "holdout" in sizes else None
-    level = setting.cutoffs.level(low)
+    value, low, high = _farthest(mine, real, setting.groupings)
+    baseline = _farthest(sizes["holdout"], real, setting.groupings)[0] if "holdout" in sizes else None
+    level = evident(setting.cutoffs, value, (low, high))
     beside = "" if baseline is None else f"; for unseen real rows {number(baseline)}"
     text = (
         f"Group shares of {grouping.name!r}: the largest difference between the synthetic and the real share of a group is "
-        f"{number(value)} (95 % interval {span((low, high))}){beside}. {number(low)} of it is beyond chance, "
-        f"{verdict(level, setting.cutoffs)}."
+        f"{number(value)} (95 % interval {span((low, high))}){beside}. It is "
+        f"{'more than' if low > 0 else 'no more than'} chance explains, {verdict(level, setting.cutoffs)}."
     )
     shown = Comparison(Rates(mine.hits, mine.hits), Rates(real.hits, real.hits))
     shares = {grouping.label(i): i for i in range(grouping.count)}
@@ -293,15 +296,17 @@ def _shares(prepared: Prepared, grouping: Grouping, setting: _Setting) -> Findin
     )
 
 
-def _farthest(mine: Rates, real: Rates) -> tuple[float, float, float]:
-    """The largest difference of a share, with bounds that hold for all groups together; of more than 100 groups the largest."""
+def _farthest(mine: Rates, real: Rates, groupings: int) -> tuple[float, float, float]:
+    """The largest difference of a share, with bounds that hold for all groups of all groupings; of more than 100 groups the largest."""
     total = mine.hits + real.hits
     used = [i for i in np.argsort(-total, kind="stable")[:MOST_GROUPS] if total[i]]
     if not used:
         return 0.0, 0.0, 0.0
     apart = np.abs(mine.hits[used] / mine.rows[used] - real.hits[used] / real.rows[used])
     ends = [
-        newcombe((mine.hits[i], mine.rows[i]), (real.hits[i], real.rows[i]), 1 - (1 - CONFIDENCE) / len(used))
+        newcombe(
+            (mine.hits[i], mine.rows[i]), (real.hits[i], real.rows[i]), 1 - (1 - CONFIDENCE) / len(used) / groupings
+        )
         for i in used
     ]
     low = max(max(a, -b, 0.0) for a, b in ends)

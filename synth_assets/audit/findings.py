@@ -87,12 +87,14 @@ def fairness_score(findings: Sequence[Finding]) -> float | None:
 
 
 def fairness_gap(findings: Sequence[Finding]) -> float | None:
-    """The largest difference between groups that the synthetic table surely adds, at least 0; None where none was measured.
+    """The largest difference between groups that the synthetic table adds, at least 0; None where none was measured.
 
-    It is the lower bound of the interval: what a sample of the real table of the same size might add by chance is not counted.
+    A difference whose interval reaches 0 counts 0: a sample of the real table may show it too.
     """
     gaps = [
-        f.excess_interval[0] if f.excess_interval else f.excess for f in findings if f.decides and f.excess is not None
+        0.0 if f.excess_interval and f.excess_interval[0] <= 0 else f.excess
+        for f in findings
+        if f.decides and f.excess is not None
     ]
     return max(0.0, *gaps) if gaps else None
 

@@ -83,7 +83,9 @@ class Gap:
         baseline: The largest difference in the real table.
         excess: The largest difference that the synthetic table adds between two groups: its difference less the real one of the same
             two in the same direction, or all of it where the real one has the other direction. Below 0 where every difference shrinks.
-        excess_interval: Of `excess`; all pairs of all findings of the audit hold together.
+            Where chance does not explain all of them, the largest of those that it does not explain.
+        excess_interval: Of the largest added difference; all pairs of all findings of the audit hold together. Above 0 where chance
+            does not explain `excess`.
         worst: Position of the comparison that `value` is of.
         groups: Groups compared there.
         left_out: Groups too small to be compared there.
@@ -134,8 +136,8 @@ def largest_gap(comparisons: Sequence[Comparison], minimum: int, findings: int =
         baseline=max(
             (float(np.ptp(r.hits[g] / r.rows[g])) for i, g in used if (r := comparisons[i].real)), default=None
         ),
-        excess=max((a[0] for a in added), default=None),
-        excess_interval=(max(a[1] for a in added), max(a[2] for a in added)) if added else None,
+        excess=_excess(added),
+        excess_interval=(max(a.low for a in added), max(a.high for a in added)) if added else None,
         worst=worst,
         groups=len(groups),
         left_out=chosen.present() - len(groups),
@@ -149,8 +151,23 @@ def _advantage(comparison: Comparison, used: Integers, tests: int) -> tuple[floa
     return _largest(difference), _largest(low), _largest(high)
 
 
-def _added(synthetic: Rates, real: Rates, used: Integers, tests: int) -> tuple[float, float, float]:
-    """The largest added difference, with its bounds.
+@dataclass(frozen=True)
+class _Added:
+    """The largest added difference of a comparison, the largest that is beyond chance, and the largest bounds."""
+
+    value: float
+    evident: float | None
+    low: float
+    high: float
+
+
+def _excess(added: Sequence[_Added]) -> float | None:
+    evident = [a.evident for a in added if a.evident is not None]
+    return max(evident or [a.value for a in added], default=None)
+
+
+def _added(synthetic: Rates, real: Rates, used: Integers, tests: int) -> _Added:
+    """What is added between the groups of one comparison.
 
     What is added between two groups is the smaller of the synthetic difference and of the change of the difference, and so is each
     bound.
@@ -161,8 +178,9 @@ def _added(synthetic: Rates, real: Rates, used: Integers, tests: int) -> tuple[f
     low = change - np.hypot(mine[0] - mine[1], other[2] - other[0])
     high = change + np.hypot(mine[2] - mine[0], other[0] - other[1])
     parts = zip(_between(*mine), _between(change, low, high), strict=True)
-    added, bottom, top = (_largest(np.minimum(a, b)) for a, b in parts)
-    return added, bottom, top
+    value, bottom, top = (np.minimum(a, b) for a, b in parts)
+    beyond = value[bottom > 0]
+    return _Added(_largest(value), float(beyond.max()) if len(beyond) else None, _largest(bottom), _largest(top))
 
 
 def _between(value: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]:

@@ -186,8 +186,8 @@ class AuditFigures(Frozen):
         privacy_risk_level: The worst level of all that tells who was in the data: membership attacks, copies and near copies,
             attacks on the most exposed rows. The release gate compares this one.
         utility_gap: Score (ROC AUC, or R2) of a model trained on real rows less that of one trained on synthetic rows.
-        fairness_gap: Largest difference between groups that the synthetic table adds to those of the real one: lower bound of its
-            interval, at least 0.
+        fairness_gap: Largest difference between groups that the synthetic table adds to those of the real one, at least 0; one whose
+            interval reaches 0 counts 0.
         quality_score: Fidelity score, 1 - mean TVD.
         domain_validity: Share of synthetic values inside the domain.
     """

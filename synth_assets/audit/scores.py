@@ -8,6 +8,7 @@ models, and what a score means for a release.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -72,9 +73,19 @@ def percentiles(draws: Floats, confidence: float = 0.95) -> Pair | None:
     return float(low), float(high)
 
 
-def evident(cutoffs: Cutoffs, gap: float, interval: Pair | None) -> Level:
-    """The level of a gap; low where resampling explains it, that is where its interval reaches 0 or there is none."""
-    return cutoffs.level(gap) if interval is not None and interval[0] > 0 else "low"
+def evident(cutoffs: Cutoffs, gap: float, interval: Pair | None, figures: int = 1) -> Level:
+    """The level of a gap; low where resampling explains it, that is where its interval reaches 0 or there is none.
+
+    Args:
+        cutoffs: Cut-offs of the gap.
+        gap: The gap.
+        interval: Its 95 % interval.
+        figures: How many gaps are looked at side by side: the interval is widened as Bonferroni's inequality asks, for a normal gap.
+    """
+    if interval is None:
+        return "low"
+    wider = NormalDist().inv_cdf(1 - 0.025 / figures) / NormalDist().inv_cdf(0.975)
+    return cutoffs.level(gap) if gap - wider * (gap - interval[0]) > 0 else "low"
 
 
 def ranking(truth: Flags, score: Floats, weights: Weights) -> tuple[Floats, Floats]:

@@ -21,6 +21,7 @@ from synth_assets.audit.fidelity import fidelity_findings
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.prepare import UNIT_COLUMN, Prepared, Tables, compared_columns, prepare
 from synth_assets.audit.privacy import privacy_findings
+from synth_assets.audit.queries import query_findings
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, Module, coarse
 from synth_assets.audit.utility import UtilityResult, utility_findings
 from synth_assets.audit.validity import validity_findings
@@ -291,6 +292,11 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
     report.notes += privacy.notes
     utility = _utility(prepared, request, report.clock)
     report.findings["utility"] = list(utility.findings)
+    if "train" in prepared.parts:
+        with report.clock.step("utility.queries"):
+            report.findings["utility"] += query_findings(
+                prepared, limits=request.limits, levels=levels, seed=child_seed(seed, "utility")
+            )
     if utility.reason:
         report.reasons["utility"] = utility.reason
     if utility.fitted:

@@ -26,6 +26,7 @@ from synth_assets.seeds import child_seed
 MINIMUM_ROWS = 30
 IMPORTANCE_ROWS = 3_000
 IMPORTANCE_DRAWS = 100
+SPLITS = 2
 BACKWARDS = "train_real_test_synthetic"
 Scores = Mapping[str, Floats]
 
@@ -231,24 +232,17 @@ def _shown(bench: Bench, trial: Trial, levels: AuditLevels) -> list[Finding]:
         for side in ("synthetic", "backwards"):
             other = trial.scores[side][metric]
             if np.isfinite([real[0], other[0]]).all():
-                found.append(_compared(bench, trial.family, metric, (real, other), guess.get(metric), levels, side))
+                found.append(_compared(bench, trial, metric, side, guess.get(metric), levels))
     return found
 
 
-def _compared(
-    bench: Bench,
-    family: str,
-    metric: str,
-    draws: tuple[Floats, Floats],
-    guess: float | None,
-    levels: AuditLevels,
-    side: str,
-) -> Finding:
+def _compared(bench: Bench, trial: Trial, metric: str, side: str, guess: float | None, levels: AuditLevels) -> Finding:
     """One score of one family against that of the real model on real rows."""
-    real, other = draws
+    family, real, other = trial.family, trial.scores["train"][metric], trial.scores[side][metric]
     apart = other - real if metric in ERRORS else real - other
     gap, interval = percentiles(apart), percentiles(other)
-    level = evident(levels.utility_gap, float(apart[0]), gap)
+    figures = 2 * len(FAMILIES) * len(trial.scores["train"])
+    level = evident(levels.utility_gap, float(apart[0]), gap, figures)
     backwards = side == "backwards"
     way = (
         "trained on real and tested on synthetic rows" if backwards else "trained on synthetic and tested on real rows"
@@ -275,22 +269,26 @@ def _compared(
 
 
 def _importance(bench: Bench, trial: Trial, levels: AuditLevels) -> Sequence[Finding]:
-    """Agreement of the importances; the control is a real model trained on a resample of the real rows."""
+    """Agreement of the importances; the control are models of disjoint halves of the real rows."""
     part, seed = bench.parts["holdout"], bench.seed
     matrix, train = bench.matrix("holdout", trial.family), bench.matrix("train", trial.family)
     if matrix.shape[1] < 3:
         return []
-    again = np.random.default_rng(child_seed(seed, "refit")).integers(0, len(train), len(train))
-    models = {**trial.models, "refit": bench.train(trial.family, train[again], bench.truth["train"][again])}
+    models = [trial.models["train"], trial.models["synthetic"]]
+    for split in range(SPLITS):
+        order = np.random.default_rng(child_seed(seed, "halves", str(split))).permutation(len(train))
+        models += [
+            bench.train(trial.family, train[half], bench.truth["train"][half]) for half in np.array_split(order, 2)
+        ]
     rows = np.random.default_rng(child_seed(seed, "importance rows")).permutation(part.held)[:IMPORTANCE_ROWS]
     units = None if part.units is None else part.units[rows]
     weights = resamples(len(rows), IMPORTANCE_DRAWS, child_seed(seed, "importance draws"), units)
     truth, shuffles = bench.truth["holdout"][rows], child_seed(seed, "importance")
-    losses = {
-        side: permutation_importance(bench.task, model, matrix[rows], truth, weights, shuffles)
-        for side, model in models.items()
-    }
-    finding = importance_finding(losses["train"], losses["synthetic"], losses["refit"], len(rows), levels)
+    real, synthetic, *rest = (
+        permutation_importance(bench.task, model, matrix[rows], truth, weights, shuffles) for model in models
+    )
+    halves = list(zip(rest[::2], rest[1::2], strict=True))
+    finding = importance_finding(real, synthetic, halves, len(rows), levels)
     return [] if finding is None else [finding]
 
 

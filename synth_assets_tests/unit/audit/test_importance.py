@@ -43,19 +43,38 @@ def _losses(order, spread=0.01, seed=0):
     return np.asarray(order, dtype=float)[:, None] / 10 + draws
 
 
+def _finding(order, spread=0.01, columns=7):
+    real, *halves = (_losses(range(1, columns + 1), spread, seed) for seed in range(5))
+    pairs = [(halves[0], halves[1]), (halves[2], halves[3])]
+    return importance_finding(real, _losses(order, spread, 9), pairs, 300, AuditLevels())
+
+
 def test_reversed_importances_are_a_high_risk_and_equal_ones_a_low_one():
-    real, refit = _losses([1, 2, 3, 4, 5]), _losses([1, 2, 3, 4, 5], seed=1)
-    good = importance_finding(real, _losses([1, 2, 3, 4, 5], seed=2), refit, 300, AuditLevels())
-    assert (good.value, good.baseline, good.excess, good.risk_level) == (1.0, 1.0, 0.0, "low")
-    bad = importance_finding(real, _losses([5, 4, 3, 2, 1], seed=2), refit, 300, AuditLevels())
-    assert (bad.value, bad.excess, bad.risk_level) == (-1.0, 2.0, "high")
+    good = _finding([1, 2, 3, 4, 5, 6, 7])
+    assert (good.value, good.baseline, good.excess) == pytest.approx((1.0, 1.0, 0.0))
+    assert good.risk_level == "low"
+    bad = _finding([7, 6, 5, 4, 3, 2, 1])
+    assert (bad.value, bad.excess) == pytest.approx((-1.0, 2.0))
+    assert bad.risk_level == "high"
     assert bad.excess_interval[0] > 1
     assert bad.sample_size == bad.control_size == 300
 
 
 def test_a_difference_that_resampling_explains_is_low():
-    real, refit = _losses([1, 2, 3, 4, 5], 1.0), _losses([1, 2, 3, 4, 5], 1.0, seed=1)
-    made = importance_finding(real, _losses([2, 1, 3, 5, 4], 1.0, seed=2), refit, 300, AuditLevels())
-    assert made.excess == pytest.approx(0.2)
+    made = _finding([2, 1, 3, 5, 4, 7, 6], spread=0.1)
+    assert made.excess > 0
     assert made.risk_level == "low"
     assert made.interval[0] <= made.value <= made.interval[1]
+
+
+def test_columns_that_resampling_does_not_tell_from_none_share_a_rank():
+    made = _finding([0.01, 0.02, 0.03, 0.04, 0.05, 6, 7], spread=0.05)
+    swapped = _finding([0.05, 0.04, 0.03, 0.02, 0.01, 6, 7], spread=0.05)
+    assert made.value == swapped.value
+
+
+def test_ranks_of_few_columns_are_shown_and_judge_nothing():
+    made = _finding([4, 3, 2, 1], columns=4)
+    assert made.value == pytest.approx(-1.0)
+    assert made.risk_level == "low"
+    assert "too few" in made.message

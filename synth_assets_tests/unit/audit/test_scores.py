@@ -107,6 +107,8 @@ def test_a_gap_that_resampling_explains_is_low():
     assert evident(cutoffs, 0.2, (0.01, 0.4)) == "high"
     assert evident(cutoffs, 0.2, (-0.01, 0.4)) == "low"
     assert evident(cutoffs, 0.2, None) == "low"
+    assert evident(cutoffs, 0.2, (0.01, 0.4), figures=36) == "low"  # 0.2 - 0.19 * 3.2 / 1.96 is below 0
+    assert evident(cutoffs, 0.2, (0.09, 0.3), figures=36) == "high"
 
 
 def test_regression_scores_by_hand():
