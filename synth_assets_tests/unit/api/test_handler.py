@@ -146,6 +146,27 @@ def test_every_bad_link_is_one_clear_error_without_what_signs_it(
     assert not list(scratch.iterdir())
 
 
+def test_objects_of_a_bucket_are_read_and_a_refusal_is_told(
+    tables: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto = pytest.importorskip("moto", reason="moto is not installed")
+    import boto3
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with moto.mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="clinic")
+        for name in ("synthetic", "real"):
+            client.put_object(Bucket="clinic", Key=f"{name}.csv", Body=(tables / f"{name}.csv").read_bytes())
+        request = {"synthetic_data_url": "s3://clinic/synthetic.csv", "real_data_url": "s3://clinic/real.csv"}
+        assert handler.handle(request)["module_scores"]["fidelity"] > 0.5
+        gone = handler.lambda_handler({**request, "real_data_url": "s3://clinic/gone.csv"})
+    assert gone["error"]["code"] == "source"
+    assert not list(scratch.iterdir())
+
+
 def test_a_private_host_is_refused_unless_it_is_named(served: str) -> None:
     answer = handler.lambda_handler({"synthetic_data_url": f"{served}/synthetic.csv?{SIGNATURE}"})
     assert answer["error"]["code"] == "private_address"
