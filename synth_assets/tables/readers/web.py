@@ -71,8 +71,9 @@ def _open(address: str, limits: Limits, method: str = "GET") -> Any:
     except urllib.error.HTTPError as error:
         code, answer = error.code, _start(error)
     except (OSError, ValueError, http.client.HTTPException) as error:
+        cause = getattr(error, "reason", error)
         raise ServiceUnavailableError(
-            f"the server does not answer ({type(error).__name__}).",
+            f"the server does not answer ({type(cause if isinstance(cause, Exception) else error).__name__}).",
             file=label,
             remedy="Check the address and the network.",
         ) from None

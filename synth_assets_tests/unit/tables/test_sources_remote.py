@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from synth_assets.config.dataset import SourceConfig
 from synth_assets.errors import (
@@ -234,6 +239,56 @@ def test_a_proxy_of_the_environment_is_used_although_it_is_private(
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(SourceError, match="no such file"):  # the proxy answers: it knows no such path
         read.source(SourceConfig(path="http://localhost:1/t.csv"))
+
+
+def _certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """A server's context with a certificate for a name, which `folder/ca.pem` vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "server.pem").write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("localhost", False), ("other.example", True)])
+def test_tls_is_checked_against_the_name_although_the_checked_address_is_called(
+    read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, trusted: bool
+) -> None:
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    httpd.socket = _certificate(tmp_path, name).wrap_socket(httpd.socket, server_side=True)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "localhost")
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    source = SourceConfig(path=f"https://localhost:{httpd.server_address[1]}/t.csv?sig={SECRET}")
+    try:
+        if name == "localhost" and trusted:
+            assert read.source(source).rows == [(1, "00"), (2, "b")]
+        else:
+            with pytest.raises(ServiceUnavailableError, match="SSLCertVerificationError") as caught:
+                read.source(source)
+            assert SECRET not in str(caught.value)
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
 
 
 @pytest.mark.parametrize(
