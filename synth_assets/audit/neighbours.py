@@ -1,12 +1,16 @@
 """Nearest synthetic rows, by a distance that numbers and categories share (Gower). Brute force in blocks, exact, float32.
 
+Blocks are shared among the machine's cores; each is computed by itself, so the figures do not depend on how many there are.
+
 A number counts by its rank in the synthetic table (in [0, 1], so the scale does not matter and no real value shapes it), a category by
 mismatch, a missing value as far as can be from a known one. What does not belong here: what an attack makes of the distances.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +87,24 @@ def _blocks(rows: int, base_rows: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
+def _cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_blocks(work: Callable[[slice], None], rows: int, base_rows: int) -> None:
+    """Call a function for every block of rows, on all cores; numpy lets go of the interpreter while it computes."""
+    blocks = list(_blocks(rows, base_rows))
+    workers = min(_cores(), len(blocks))
+    if workers < 2:
+        for block in blocks:
+            work(block)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(work, blocks):
+            pass
+
+
 def nearest_distances(queries: Encoded, base: Encoded, *, k: int) -> Floats:
     """Distances to the k nearest rows of the base.
 
@@ -95,10 +117,16 @@ def nearest_distances(queries: Encoded, base: Encoded, *, k: int) -> Floats:
         Shape (queries, k), ascending, each in [0, columns].
     """
     found = np.empty((queries.rows, k))
-    for block in _blocks(queries.rows, base.rows):
+
+    def work(block: slice) -> None:
         total = _total(queries, base, block)
+        if k == 1:
+            found[block, 0] = total.min(axis=1)
+            return
         kept = np.partition(total, k - 1, axis=1)[:, :k] if k < base.rows else total
         found[block] = np.sort(kept, axis=1)[:, :k]
+
+    _in_blocks(work, queries.rows, base.rows)
     return found
 
 
@@ -124,13 +152,16 @@ def nearest_without(queries: Encoded, base: Encoded, secrets: Sequence[int]) -> 
         Row numbers of the base, shape (secrets, queries); of equally near rows the first.
     """
     found = np.empty((len(secrets), queries.rows), dtype=np.int64)
-    for block in _blocks(queries.rows, base.rows):
+
+    def work(block: slice) -> None:
         total = _total(queries, base, block)
         scratch = np.empty_like(total)
         for i, secret in enumerate(secrets):
             _column_distance(queries.columns[secret][block], base.columns[secret], scratch)
             np.subtract(total, scratch, out=scratch)
             found[i, block] = scratch.argmin(axis=1)
+
+    _in_blocks(work, queries.rows, base.rows)
     return found
 
 
@@ -144,7 +175,13 @@ def nearest_sets(queries: Encoded, base: Encoded, columns: Sequence[int], *, k: 
     found = np.empty((queries.rows, k), dtype=np.int64)
     part = Encoded(tuple(base.names[i] for i in columns), tuple(base.columns[i] for i in columns))
     asked = Encoded(part.names, tuple(queries.columns[i] for i in columns))
-    for block in _blocks(queries.rows, base.rows):
+
+    def work(block: slice) -> None:
         total = _total(asked, part, block)
+        if k == 1:
+            found[block, 0] = total.argmin(axis=1)
+            return
         found[block] = np.argpartition(total, k - 1, axis=1)[:, :k] if k < base.rows else np.arange(base.rows)
+
+    _in_blocks(work, queries.rows, base.rows)
     return found

@@ -53,6 +53,24 @@ def test_distances_match_a_slow_reference_whatever_the_block_size(monkeypatch, c
     assert (data.parts["synthetic"].values["c"][half] == data.parts["train"].values["c"]).all()
 
 
+def test_figures_do_not_depend_on_the_number_of_cores(monkeypatch):
+    monkeypatch.setattr(neighbours, "_BLOCK_CELLS", 200)
+    data = _world(rows=90)
+    encoder = Encoder(data)
+    query, base = (encoder.encode(data.parts[side]) for side in ("train", "synthetic"))
+    found = []
+    for cores in (1, 2, 7):
+        monkeypatch.setattr(neighbours, "_cores", lambda cores=cores: cores)
+        made = (
+            nearest_distances(query, base, k=4),
+            nearest_without(query, base, [0, 2]),
+            nearest_sets(query, base, [0, 1], k=3),
+        )
+        found.append([np.sort(m, axis=-1) if i == 2 else m for i, m in enumerate(made)])
+    for other in found[1:]:
+        assert all((a == b).all() for a, b in zip(found[0], other, strict=True))
+
+
 def test_an_equal_row_is_at_distance_zero_exactly():
     data = _world()
     encoder = Encoder(data)
