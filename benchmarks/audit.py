@@ -4,8 +4,8 @@
 
 DATA is the folder with `adult/train.csv` and `adult/holdout.csv`. WORK keeps the tables and the peers' times for later runs. The
 synthetic table is a sample of SDV's Gaussian copula unless one is given. PYTHON is an interpreter with anonymeter 1.1.0, whose pins
-clash with ours (`python3.11 -m venv /tmp/peers && /tmp/peers/bin/pip install anonymeter==1.1.0`); SDMetrics is that of this environment.
-Without PYTHON the ratio is to the CPU seconds that were measured once, and said so.
+clash with ours (`python3.11 -m venv /tmp/peers && /tmp/peers/bin/pip install anonymeter==1.1.0`); SDMetrics is that of this
+environment. Without PYTHON the ratio is to the CPU seconds that were measured once, and said so.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from synth_assets.config.thresholds import AuditConfig
 from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from synth_assets.api.reading import Table
     from synth_assets.audit.records import AuditResult
 
@@ -23,6 +25,8 @@ def audit(
     protected: Sequence[str] = (),
     target: str | None = None,
     settings: AuditConfig | None = None,
+    shadow: Callable[[pd.DataFrame, int], pd.DataFrame] | None = None,
+    shadow_models: int = 4,
     seed: int = 7,
     progress: Progress = silent,
 ) -> AuditResult:
@@ -38,6 +42,10 @@ def audit(
         protected: Columns whose groups are compared.
         target: Outcome column.
         settings: Cut-offs, weights and sample sizes; the defaults when None.
+        shadow: Trains the synthesizer under attack on given real rows, with a seed, and returns synthetic rows: an attacker who can do
+            so learns from models of his own. It gets held-out rows only, never those of `real`. It is slow, so off when None. Where
+            it trains under differential privacy, it spends what it declares on the people of the held-out rows.
+        shadow_models: How many such models are trained.
         seed: Seed of samples and models.
         progress: Called with the name of each step as it begins.
 
@@ -48,6 +56,7 @@ def audit(
         SourceError: a file is no table, or its address is refused, expired or private.
         InputError: a table has no such column, the tables have none in common, or held-out rows come without the real ones.
     """
+    from synth_assets.audit.shadows import ShadowModels
     from synth_assets.audit.tables import audit_tables
 
     if holdout is not None and real is None:
@@ -78,6 +87,7 @@ def audit(
             levels=judge.levels,
             weights=judge.weights,
             limits=judge.limits,
+            shadows=None if shadow is None else ShadowModels(shadow, shadow_models),
             seed=seed,
         )
 

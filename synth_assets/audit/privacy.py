@@ -20,6 +20,7 @@ from synth_assets.audit.membership import MINIMUM_ROWS, Targets, draw_targets, m
 from synth_assets.audit.neighbours import Encoded, Encoder
 from synth_assets.audit.prepare import Part, Prepared, Tables
 from synth_assets.audit.records import Finding
+from synth_assets.audit.shadows import ShadowModels, shadow_finding
 from synth_assets.audit.singling_out import singling_out_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
@@ -52,6 +53,7 @@ def privacy_findings(
     levels: AuditLevels,
     seed: int,
     clock: Clock,
+    shadows: ShadowModels | None = None,
 ) -> PrivacyResult:
     """Run every attack that the given tables allow.
 
@@ -64,6 +66,7 @@ def privacy_findings(
         levels: Cut-offs.
         seed: Seed of every sample.
         clock: Takes the time of every part.
+        shadows: How to train shadow models; None: that attack is not run.
     """
     result = PrivacyResult(clock)
     targets = _targets(prepared, limits, seed, result)
@@ -71,7 +74,7 @@ def privacy_findings(
         with clock.step("privacy.exact_copies"):
             result.findings.append(_copies(tables, prepared, levels, seed, controlled=targets is not None))
     if targets is not None:
-        _attacks(prepared, targets, secrets, limits, levels, seed, result)
+        _attacks(prepared, targets, secrets, limits, levels, seed, result, shadows)
         _weigh_few_rows(result, targets, levels)
     columns = _quasi(prepared, quasi)
     if columns:
@@ -143,6 +146,7 @@ def _attacks(
     levels: AuditLevels,
     seed: int,
     result: PrivacyResult,
+    shadows: ShadowModels | None,
 ) -> None:
     synthetic = _some(prepared.parts["synthetic"], limits.synthetic_rows, child_seed(seed, "synthetic for distances"))
     encoder = Encoder(prepared)
@@ -155,6 +159,15 @@ def _attacks(
     }
     with result.clock.step("privacy.membership_inference"):
         result.findings += membership_findings(prepared, targets, encoder, base, levels)
+    if shadows is not None:
+        with result.clock.step("privacy.shadow_models"):
+            made = shadow_finding(prepared, targets, (encoder, base), shadows, levels, seed)
+        if made is None:
+            result.reasons["privacy.shadow_models"] = (
+                "Too few held-out rows that are no target to train shadow models on."
+            )
+        else:
+            result.findings.append(made)
     _rare_people(prepared, encoder, base, limits, levels, seed, result)
     train = _some(prepared.parts["train"], limits.singling_out_rows, child_seed(seed, "train for singling out"))
     parts = (synthetic, train, prepared.parts["holdout"])

@@ -23,6 +23,7 @@ from synth_assets.audit.prepare import UNIT_COLUMN, Prepared, Tables, compared_c
 from synth_assets.audit.privacy import privacy_findings
 from synth_assets.audit.queries import query_findings
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, Module, coarse
+from synth_assets.audit.shadows import ShadowModels
 from synth_assets.audit.utility import UtilityResult, utility_findings
 from synth_assets.audit.validity import validity_findings
 from synth_assets.config.dataset import ColumnConfig
@@ -54,6 +55,7 @@ class Request:
         weights: Weights of the overall score.
         limits: Sizes of samples.
         seed: Seed of every sample.
+        shadows: How to train shadow models of the synthesizer; None: that attack is not run.
     """
 
     target: str | None = None
@@ -65,6 +67,7 @@ class Request:
     weights: AuditWeights = WEIGHTS
     limits: AuditLimits = LIMITS
     seed: int = 0
+    shadows: ShadowModels | None = None
 
 
 def audit_tables(
@@ -82,6 +85,7 @@ def audit_tables(
     levels: AuditLevels = LEVELS,
     weights: AuditWeights = WEIGHTS,
     limits: AuditLimits = LIMITS,
+    shadows: ShadowModels | None = None,
     seed: int,
 ) -> AuditResult:
     """Audit one synthetic table, with or without the real one.
@@ -100,6 +104,7 @@ def audit_tables(
         levels: Cut-offs.
         weights: Weights of the overall score.
         limits: Sizes of samples.
+        shadows: How to train shadow models of the synthesizer; None: that attack is not run.
         seed: Seed of every sample.
 
     Returns:
@@ -110,7 +115,16 @@ def audit_tables(
         InputError: a table is empty, a named column does not exist, or the tables have no column in common.
     """
     request = Request(
-        target, tuple(protected), frozenset(identifiers), declared or {}, tuple(quasi), levels, weights, limits, seed
+        target,
+        tuple(protected),
+        frozenset(identifiers),
+        declared or {},
+        tuple(quasi),
+        levels,
+        weights,
+        limits,
+        seed,
+        shadows,
     )
     with opened({"synthetic": synthetic, "train": train, "holdout": holdout}, engine) as tables:
         return audit_opened(tables, schema or infer_schema(tables), request)
@@ -284,6 +298,7 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
         limits=request.limits,
         levels=levels,
         seed=seed,
+        shadows=request.shadows,
         clock=report.clock,
     )
     report.findings["privacy"] = privacy.findings
