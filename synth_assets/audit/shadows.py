@@ -105,7 +105,7 @@ def frame_of(prepared: Prepared, part: Part) -> pd.DataFrame:
     """Rows as a frame, with the types that the tables have."""
     import pandas as pd
 
-    held = part.values
+    held = part.values  # noqa: PD011  # a mapping of columns, no frame
     return pd.DataFrame({column.name: _typed(prepared, column, held[column.name]) for column in prepared.columns})
 
 

@@ -439,6 +439,21 @@ def test_audit_takes_frames(frame: pd.DataFrame) -> None:
         api.audit(frame, frame, frame[["age", "sex"]], target="readmitted")
 
 
+def test_an_audit_trains_shadow_models_on_held_out_rows_where_it_is_told_how() -> None:
+    rng = np.random.default_rng(0)
+    real = pd.DataFrame({n: rng.normal(size=2200) for n in "xyz"})
+    asked = []
+
+    def copying(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+        asked.append(len(rows))
+        return rows
+
+    result = api.audit(real[:700], real[:700], real[700:].reset_index(drop=True), shadow=copying, shadow_models=2)
+    found = result.findings("privacy", "membership_inference.shadow_models")
+    assert [f.risk_level for f in found] == ["high"]
+    assert len(asked) == 2
+
+
 def test_people_are_a_frame_or_a_file_of_any_format(tmp_path: Path) -> None:
     frame = api.people(30, locale="fr_FR", seed=4)
     assert isinstance(frame, pd.DataFrame)
