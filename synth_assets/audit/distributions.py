@@ -137,7 +137,9 @@ def merge(column: ColumnCounts) -> tuple[tuple[int, ...], ...]:
 
     if column.kind != "category":
         return _runs(size, enough)
-    return _named(size, enough, lambda cells: not any(_rows(side, cells) for side in real))
+    made = column.sides["synthetic"].rows  # a name is shown only where the table that is to be released has it as well
+    kept = [(cell,) for cell in range(size - 1) if enough((cell,)) and made[cell] >= SMALLEST_CELL][:MOST_NAMES]
+    return _named(size, kept, enough, lambda cells: not any(_rows(side, cells) for side in real))
 
 
 def _real_sides(column: ColumnCounts) -> tuple[Side, ...]:
@@ -175,11 +177,11 @@ def _runs(size: int, enough: Callable[[Sequence[int]], bool]) -> tuple[tuple[int
 
 def _named(
     size: int,
+    kept: list[tuple[int]],
     enough: Callable[[Sequence[int]], bool],
     empty: Callable[[Sequence[int]], bool],
 ) -> tuple[tuple[int, ...], ...]:
     """The commonest categories by themselves, and all others as one cell that is enough or empty of real rows."""
-    kept = [(cell,) for cell in range(size - 1) if enough((cell,))][:MOST_NAMES]
     alone = {cell for group in kept for cell in group}
     rest = tuple(cell for cell in range(size) if cell not in alone)
     while kept and not empty(rest) and not enough(rest):

@@ -2,8 +2,8 @@
 
 What belongs here: the records, and refusing what is finer than they may be. What does not: counting, and the way from counts to here
 (`distributions.py`). Of real rows a picture shows: shares of cells that hold at least 11 rows and persons and half a per cent of the
-rows, in steps of half a per cent; round edges and open outer cells, so no extreme; names of categories with as many; densities of pairs
-in nine shades; quantiles with 11 persons beyond them, on a round grid.
+rows, in steps of half a per cent; round edges and open outer cells, so no extreme; names of categories with as many that the
+synthetic table has too; densities of pairs in nine shades; quantiles with 11 persons beyond them, on a round grid.
 """
 
 from __future__ import annotations

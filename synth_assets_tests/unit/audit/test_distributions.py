@@ -149,6 +149,14 @@ def test_a_rare_name_joins_all_others_and_takes_the_smallest_with_it():
     )
 
 
+@given(columns())
+def test_a_name_is_shown_only_where_the_synthetic_table_has_it_too(column):
+    public = shown(column)
+    if public is not None and column.kind == "category":
+        told = [column.names.index(n) for n in public.names if n is not None]
+        assert all(column.sides["synthetic"].rows[c] >= SMALLEST_CELL for c in told)
+
+
 def test_at_most_twelve_names_are_shown_and_long_ones_are_cut():
     public = shown(names([100] * 30 + [0], labels=[f"{i:02d}" + "x" * 80 for i in range(30)]))
     assert len(public.names) == MOST_NAMES + 1
