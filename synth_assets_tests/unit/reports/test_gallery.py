@@ -6,14 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 import synth_assets.reports
 from synth_assets.assets.metadata import MAX_PICTURE_BYTES
+from synth_assets.audit.distributions import ColumnCounts, Distributions, SideCounts
 from synth_assets.audit.leaderboard import FitCost, rank
 from synth_assets.audit.pictures import ColumnShares, Pictures
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import Cutoffs
+from synth_assets.errors import ReleaseRefusedError
 from synth_assets.reports import plots
+from synth_assets.reports.dataset_report import ReportInput, render
 from synth_assets.reports.drawing import PALETTE, as_svg
 from synth_assets.reports.gallery import (
     MOST,
@@ -26,7 +30,7 @@ from synth_assets.reports.gallery import (
     small_picture,
     small_picture_words,
 )
-from synth_assets_tests.unit.reports.builders import audit, pictures
+from synth_assets_tests.unit.reports.builders import audit, parts, pictures
 
 ATTACK = "<script>alert(1)</script>"
 CSS = (Path(synth_assets.reports.__file__).parent / "templates" / "style.css.j2").read_text()
@@ -153,3 +157,31 @@ def test_pictures_for_dagster_fit_its_event_log():
         assert len(png) < MAX_PICTURE_BYTES
     assert small_picture_words(drawn).count("column_") == 8
     assert "none" in small_picture_words(Pictures())
+
+
+@pytest.mark.parametrize("guarded", [True, False])  # the False row proves that the search would find a leak
+def test_a_planted_rare_name_and_an_extreme_are_in_no_report(guarded):
+    rare, extreme = "the-only-one-with-it", 987_654.0
+    names = SideCounts(rows=(4000, 900, 9, 0), persons=(4000, 900, 9, 0))
+    numbers = SideCounts(rows=(3000, 1900, 8, 1), persons=(3000, 1900, 8, 1))
+    counts = Distributions(
+        columns=(
+            ColumnCounts(table="patients", column="sex", kind="category", names=("F", "M", rare), sides={"real": names, "synthetic": names}),
+            ColumnCounts(table="patients", column="age", kind="number", edges=(40.0, 80.0, extreme), sides={"real": numbers, "synthetic": numbers}),
+        )
+    )  # fmt: skip
+    shown = counts.public()
+    if not guarded:
+        column = shown.columns[0].model_copy(update={"names": ("F", rare)})
+        shown = shown.model_copy(update={"columns": (column, *shown.columns[1:])})
+    page = render(ReportInput.model_validate(parts() | {"pictures": {"dp_marginals": shown}}))
+    assert "below 40" in page
+    assert (rare in page) == (not guarded)
+    assert not any(text in page for text in ("987654", "987,654", "987.7k", "988k"))
+
+
+def test_counts_are_refused_in_place_of_pictures():
+    with pytest.raises((ValidationError, ReleaseRefusedError)):
+        ReportInput.model_validate(
+            parts() | {"pictures": {"dp_marginals": Distributions().model_dump() | {"boxes": [{"persons": {}}]}}}
+        )
