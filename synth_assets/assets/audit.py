@@ -24,9 +24,10 @@ from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 from synth_assets.storage.hashing import hash_json
 
-VERSION = "3"
+VERSION = "4"
 DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
 LEADERBOARD_VERSION = "4"
+RULE_KEYS = {"impossible", "contract", "sequence_order"}
 
 
 def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefinition:
@@ -39,6 +40,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
         "seed": config.seed,
         "audit": config.audit.model_dump(mode="json"),
         "declared": {t: wiring.declared(t, DOMAIN_KEYS) for t in config.tables},
+        "rules": {t: table.model_dump(mode="json", include=RULE_KEYS) for t, table in config.tables.items()},
     }
     gates = config.thresholds.model_dump(mode="json")
     tables = {t: keys.synthetic(synthesizer.name, t) for t in config.tables}
@@ -105,6 +107,8 @@ def _audit(
             schema=table_schema(made[name]),
             columns=roles[name].modelled,
             declared=config.tables[name].columns,
+            impossible=config.tables[name].impossible,
+            contract=config.tables[name].contract,
         )
         for name in config.tables
     ]

@@ -137,6 +137,8 @@ def _judged(
                 schema=schemas[name].model_copy(update={"columns": kept}),
                 columns=roles[name].modelled,
                 declared=config.tables[name].columns,
+                impossible=config.tables[name].impossible,
+                contract=config.tables[name].contract,
             )
         )
     return audit_dataset(

@@ -19,7 +19,8 @@ from synth_assets.audit.prepare import Tables
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
 from synth_assets.audit.relations import relation_findings
 from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, Request, audit_opened, opened
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
+from synth_assets.config.sampling import Combination
 from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeights
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
@@ -42,6 +43,8 @@ class TableInput:
         columns: Columns that were modelled; the others are made anew and not compared.
         declared: The declared domain per column.
         quasi: Quasi-identifiers for k-anonymity.
+        impossible: Combinations of values that no row can have.
+        contract: Lines of the contract.
     """
 
     name: str
@@ -52,6 +55,8 @@ class TableInput:
     columns: Collection[str]
     declared: Mapping[str, ColumnConfig] = field(default_factory=dict)
     quasi: tuple[str, ...] = ()
+    impossible: Sequence[Combination] = ()
+    contract: Sequence[ExpectationConfig] = ()
 
     def paths(self) -> list[Path]:
         """The folders that are given, the synthetic one first."""
@@ -100,7 +105,7 @@ def audit_dataset(
         groups = tuple(column for name, column in protected if name == table.name)
         request = Request(
             outcome, groups, frozenset(table.schema.names) - frozenset(table.columns), table.declared, table.quasi, levels, weights,
-            limits, child_seed(seed, table.name),
+            limits, child_seed(seed, table.name), tuple(table.impossible), tuple(table.contract),
         )  # fmt: skip
         results[table.name] = _audit(table, request, engine)
     clock = Clock()

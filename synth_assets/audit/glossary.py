@@ -144,6 +144,20 @@ METRICS: dict[str, Metric] = {
     "association_difference": Metric(
         "Associations of columns", "Mean absolute difference of Cramer's V over all pairs of binned columns; 0 is best."
     ),
+    "inconsistency": Metric(
+        "Rows that contradict themselves",
+        "Share of synthetic rows that break a rule which the real rows keep: one column is never above another, columns are a sum, a "
+        "value follows from another column's, values never occur together. Rules are found in the training rows and confirmed by half "
+        "of the held-out rows; the other half is the baseline.",
+    ),
+    "inconsistency.declared": Metric(
+        "Declared rules", "Share of synthetic rows that break a rule which a person declared (`impossible`, contract)."
+    ),
+    "discriminator": Metric(
+        "Discriminator",
+        "Cross-validated ROC AUC of a classifier that tells synthetic rows from training rows; 0.5 is best. The baseline is the same "
+        "with held-out rows. (Lopez-Paz and Oquab 2017)",
+    ),
     "column_tvd": Metric("TVD", "Total variation distance of one column."),
     "column_chi_square": Metric(
         "Chi-square effect",

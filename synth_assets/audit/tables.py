@@ -17,16 +17,16 @@ import pyarrow as pa
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.fairness import fairness_findings
-from synth_assets.audit.fidelity import fidelity_findings
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.prepare import UNIT_COLUMN, Prepared, Tables, compared_columns, prepare
 from synth_assets.audit.privacy import privacy_findings
 from synth_assets.audit.queries import query_findings
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, Module, coarse
 from synth_assets.audit.shadows import ShadowModels
+from synth_assets.audit.table_fidelity import table_fidelity
 from synth_assets.audit.utility import UtilityResult, utility_findings
-from synth_assets.audit.validity import validity_findings
-from synth_assets.config.dataset import ColumnConfig
+from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
+from synth_assets.config.sampling import Combination
 from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeights
 from synth_assets.errors import InputError, MissingArtifactError
 from synth_assets.seeds import child_seed
@@ -56,6 +56,8 @@ class Request:
         limits: Sizes of samples.
         seed: Seed of every sample.
         shadows: How to train shadow models of the synthesizer; None: that attack is not run.
+        impossible: Combinations of values that no row can have.
+        contract: Lines of the contract; those about several columns of one row are counted as rules.
     """
 
     target: str | None = None
@@ -68,6 +70,8 @@ class Request:
     limits: AuditLimits = LIMITS
     seed: int = 0
     shadows: ShadowModels | None = None
+    impossible: tuple[Combination, ...] = ()
+    contract: tuple[ExpectationConfig, ...] = ()
 
 
 def audit_tables(
@@ -243,10 +247,10 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
     report = _Report()
     with report.clock.step("reading"):
         prepared = prepare(tables, columns, left_out, limit=request.limits.compare_rows, seed=request.seed)
-    with report.clock.step("fidelity.validity"):
-        report.findings["fidelity"] = validity_findings(
-            tables, schema, request.declared, request.identifiers, request.levels
-        )
+    fidelity = table_fidelity(tables, schema, prepared, request, report.clock)
+    report.findings["fidelity"] = fidelity.findings
+    report.reasons |= fidelity.reasons
+    report.notes += fidelity.notes
     if prepared.columns:
         _compare(tables, prepared, request, report)
     else:
@@ -281,14 +285,8 @@ def _check_names(tables: Tables, schema: TableSchema, request: Request) -> None:
 
 
 def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Report) -> None:
-    """Fidelity, privacy, utility and fairness, as far as the given tables allow."""
+    """Privacy, utility and fairness, as far as the given tables allow."""
     levels, seed = request.levels, request.seed
-    if "train" in prepared.parts:
-        found, notes = fidelity_findings(prepared, levels, seed, report.clock)
-        report.findings["fidelity"] = [*found, *report.findings["fidelity"]]
-        report.notes += notes
-    else:
-        report.reasons["fidelity"] = "No real table was given to compare with."
     first = [name for name in (request.target, *request.protected) if name]
     privacy = privacy_findings(
         tables,

@@ -54,6 +54,8 @@ class AuditLevels(Config):
         fairness: Difference between groups.
         tvd: Total variation distance, and 1 - similarity.
         subsample: 1 - the share of the real rows that, drawn at random, would have the same k-marginal score.
+        inconsistency: Share of rows that break a rule.
+        discriminator: ROC AUC of a classifier that tells synthetic from real rows.
         invalid: Share of values outside the domain.
         utility_gap: Score of a model trained on real rows less that of one trained on synthetic rows.
     """
@@ -66,6 +68,8 @@ class AuditLevels(Config):
     fairness: Cutoffs = Cutoffs(medium=0.05, high=0.10)
     tvd: Cutoffs = Cutoffs(medium=0.15, high=0.30)
     subsample: Cutoffs = Cutoffs(medium=0.95, high=0.99)
+    inconsistency: Cutoffs = Cutoffs(medium=0.01, high=0.05)
+    discriminator: Cutoffs = Cutoffs(medium=0.65, high=0.80)
     invalid: Cutoffs = Cutoffs(medium=0.01, high=0.05)
     utility_gap: Cutoffs = Cutoffs(medium=0.05, high=0.15)
 
