@@ -9,7 +9,7 @@ import dagster as dg
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.models import zone_of
-from synth_assets.assets.release_spec import DOMAIN_KEYS
+from synth_assets.assets.release_spec import DOMAIN_KEYS, sequence_of
 from synth_assets.assets.split import roles_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
@@ -109,6 +109,8 @@ def _audit(
             declared=config.tables[name].columns,
             impossible=config.tables[name].impossible,
             contract=config.tables[name].contract,
+            order=sequence_of(config, name)[0],
+            units=sequence_of(config, name)[1],
         )
         for name in config.tables
     ]

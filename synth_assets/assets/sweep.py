@@ -9,7 +9,7 @@ import dagster as dg
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.charged import charge_of
-from synth_assets.assets.release_spec import DOMAIN_KEYS, release_spec, section_of
+from synth_assets.assets.release_spec import DOMAIN_KEYS, release_spec, section_of, sequence_of
 from synth_assets.assets.split import roles_of, schemas_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
@@ -139,6 +139,8 @@ def _judged(
                 declared=config.tables[name].columns,
                 impossible=config.tables[name].impossible,
                 contract=config.tables[name].contract,
+                order=sequence_of(config, name)[0],
+                units=sequence_of(config, name)[1],
             )
         )
     return audit_dataset(

@@ -45,6 +45,8 @@ class TableInput:
         quasi: Quasi-identifiers for k-anonymity.
         impossible: Combinations of values that no row can have.
         contract: Lines of the contract.
+        order: Column that orders the rows of one unit or parent in time.
+        units: Columns that say whose a row is, for `order`.
     """
 
     name: str
@@ -57,6 +59,8 @@ class TableInput:
     quasi: tuple[str, ...] = ()
     impossible: Sequence[Combination] = ()
     contract: Sequence[ExpectationConfig] = ()
+    order: str | None = None
+    units: Sequence[str] = ()
 
     def paths(self) -> list[Path]:
         """The folders that are given, the synthetic one first."""
@@ -106,6 +110,7 @@ def audit_dataset(
         request = Request(
             outcome, groups, frozenset(table.schema.names) - frozenset(table.columns), table.declared, table.quasi, levels, weights,
             limits, child_seed(seed, table.name), tuple(table.impossible), tuple(table.contract),
+            table.order, tuple(table.units),
         )  # fmt: skip
         results[table.name] = _audit(table, request, engine)
     clock = Clock()

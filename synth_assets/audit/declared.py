@@ -17,6 +17,7 @@ from synth_assets.audit.rules import Flags, Rule, impossible, order, total
 from synth_assets.config.dataset import ExpectationConfig
 from synth_assets.config.sampling import SEPARATOR
 from synth_assets.errors import InputError
+from synth_assets.tables.expectation_names import columns_of, full_name
 from synth_assets.tables.schema import ColumnKind
 
 Combinations = Sequence[Mapping[str, Sequence[str | None]]]
@@ -54,12 +55,11 @@ def declared_rules(
 
 def _line(line: ExpectationConfig) -> Rule | None:
     """A line of the contract as a rule; None where it is no rule about several columns of one row."""
-    asked = line.arguments
-    first, second = asked.get("column_A"), asked.get("column_B")
-    if line.expect == "expect_column_pair_values_a_to_be_greater_than_b":
-        return order(str(second), str(first), strict=not asked.get("or_equal", False), kind="declared")
-    if line.expect == "expect_column_pair_values_to_be_equal":
-        return total(str(first), [str(second)], kind="declared")
+    columns, name = columns_of(line), full_name(line.expect)
+    if len(columns) == 2 and name == "expect_column_pair_values_a_to_be_greater_than_b":
+        return order(columns[1], columns[0], strict=not line.arguments.get("or_equal", False), kind="declared")
+    if len(columns) == 2 and name == "expect_column_pair_values_to_be_equal":
+        return total(columns[0], columns[1:], kind="declared")
     return None
 
 

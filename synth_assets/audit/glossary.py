@@ -158,6 +158,17 @@ METRICS: dict[str, Metric] = {
         "Cross-validated ROC AUC of a classifier that tells synthetic rows from training rows; 0.5 is best. The baseline is the same "
         "with held-out rows. (Lopez-Paz and Oquab 2017)",
     ),
+    "sequence.autocorrelation": Metric(
+        "Autocorrelation",
+        "Mean absolute difference of the correlations of a number with itself one to three rows of the same unit earlier; 0 is best.",
+    ),
+    "sequence.transitions": Metric(
+        "Transitions",
+        "Total variation distance of the tables of a state and the next state of the same unit; numbers in fifths.",
+    ),
+    "sequence.gaps": Metric(
+        "Time between rows", "Kolmogorov-Smirnov distance of the time from one row of a unit to the next."
+    ),
     "column_tvd": Metric("TVD", "Total variation distance of one column."),
     "column_chi_square": Metric(
         "Chi-square effect",

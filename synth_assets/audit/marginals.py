@@ -145,6 +145,19 @@ def _grid(prepared: Prepared, edges: Mapping[str, Floats]) -> Grid:
     return Grid(edges, ranks, sizes, tuple(merged))
 
 
+def clustered_variance(values: Array, groups: Integers | None) -> float:
+    """Variance of a mean over rows; rows of one group may hang together.
+
+    Args:
+        values: One number per row.
+        groups: Group number of each row, from 0; None where rows are independent.
+    """
+    centred = values - values.mean(dtype=np.float64)
+    if groups is not None:
+        centred = np.bincount(groups, weights=centred)
+    return float((centred.astype(np.float64) ** 2).sum()) / len(values) ** 2
+
+
 @dataclass(frozen=True)
 class Joint:
     """One marginal of several tables.
@@ -207,12 +220,14 @@ class MeanDistance:
     follows from the variances over rows, whatever the marginals share (the delta method; cells with equal shares count for neither).
     """
 
-    def __init__(self, rows: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[int], groups: Sequence[Integers] | None = None) -> None:
         """Start with no marginal.
 
         Args:
             rows: Rows of each table, the one that the others are compared with first.
+            groups: Per table the group of each row, where rows of one group hang together (a sequence, a person).
         """
+        self._groups: Sequence[Integers | None] = groups or [None] * len(rows)
         self._near = [np.zeros(rows[0], dtype=np.int16) for _ in rows[1:]]
         self._far = [np.zeros(count, dtype=np.int16) for count in rows[1:]]
         self._values: list[list[float]] = [[] for _ in rows[1:]]
@@ -229,12 +244,16 @@ class MeanDistance:
 
     def results(self) -> list[Distance]:
         """One distance per table but the first."""
-        return [self._result(*parts) for parts in zip(self._values, self._near, self._far, strict=True)]
+        first, *others = self._groups
+        made = []
+        for values, near, far, groups in zip(self._values, self._near, self._far, others, strict=True):
+            spread = clustered_variance(near, first) + clustered_variance(far, groups)
+            made.append(self._result(values, spread))
+        return made
 
     @staticmethod
-    def _result(values: Sequence[float], near: Array, far: Array) -> Distance:
+    def _result(values: Sequence[float], spread: float) -> Distance:
         mean = float(np.mean(values))
-        spread = float(near.var(dtype=np.float64)) / len(near) + float(far.var(dtype=np.float64)) / len(far)
         half = Z * math.sqrt(spread) / (2 * len(values))
         return Distance(mean, (max(mean - half, 0.0), min(mean + half, 1.0)), max(values))
 

@@ -6,7 +6,7 @@ in a dictionary that the tables share. Figures over whole tables of any size (`v
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,3 +216,29 @@ def _units(tables: Tables, table: ir.Table, keep: Integers | None) -> Integers |
         return None
     tokens: Any = table[UNIT_COLUMN].cast("string")
     return np.asarray(_column(tables, tokens.hash(), keep).to_numpy(), dtype=np.int64)
+
+
+def sequence_keys(tables: Tables, side: str, order: str, units: Sequence[str]) -> tuple[Integers, Floats] | None:
+    """Whose each row is, and its time, for all rows of a table in their stored order; None where a column is not there.
+
+    Args:
+        tables: The tables.
+        side: Which of them.
+        order: Column of numbers, dates or times.
+        units: Columns that together say whose a row is; where the table lacks them, the token of the unit of privacy stands in.
+    """
+    table = tables.present()[side]
+    names = list(units) if units and set(units) <= set(table.columns) else [UNIT_COLUMN]
+    if order not in table.columns or not set(names) <= set(table.columns):
+        return None
+    texts = [_column(tables, table[name].cast("string"), None) for name in names]
+    whose = np.zeros(len(texts[0]), dtype=np.int64)
+    for text in texts:
+        codes = (
+            pc.dictionary_encode(text, null_encoding="encode").combine_chunks().indices.to_numpy(zero_copy_only=False)
+        )
+        whose = np.unique(whose * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[1]
+    value: Any = table[order]
+    if value.type().is_string():
+        value = value.try_cast("timestamp")
+    return whose, _numbers(_column(tables, value, None))

@@ -15,6 +15,7 @@ from synth_assets.audit.fidelity import fidelity_findings
 from synth_assets.audit.inconsistency import inconsistency_findings
 from synth_assets.audit.prepare import Prepared, Tables
 from synth_assets.audit.records import Finding
+from synth_assets.audit.sequences import sequence_findings
 from synth_assets.audit.validity import validity_findings
 from synth_assets.tables.schema import TableSchema
 
@@ -65,6 +66,12 @@ def table_fidelity(
     if prepared.columns:
         with clock.step("fidelity.inconsistency"):
             result.add(*inconsistency_findings(prepared, request.impossible, request.contract, levels, seed))
+    if prepared.columns and real and request.order is not None:
+        with clock.step("fidelity.sequences"):
+            found, reason = sequence_findings(tables, prepared, request.order, request.units, levels, seed)
+        result.add(found)
+        if reason:
+            result.reasons["fidelity.sequences"] = reason
     with clock.step("fidelity.validity"):
         result.add(validity_findings(tables, schema, request.declared, request.identifiers, levels))
     return result

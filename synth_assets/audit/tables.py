@@ -58,6 +58,8 @@ class Request:
         shadows: How to train shadow models of the synthesizer; None: that attack is not run.
         impossible: Combinations of values that no row can have.
         contract: Lines of the contract; those about several columns of one row are counted as rules.
+        order: Column that orders the rows of one unit in time, where the table is a sequence.
+        units: Columns that say whose a row is, for `order`; the token of the unit of privacy where a table lacks them.
     """
 
     target: str | None = None
@@ -72,6 +74,8 @@ class Request:
     shadows: ShadowModels | None = None
     impossible: tuple[Combination, ...] = ()
     contract: tuple[ExpectationConfig, ...] = ()
+    order: str | None = None
+    units: tuple[str, ...] = ()
 
 
 def audit_tables(

@@ -80,7 +80,7 @@ def test_the_rules_of_the_real_rows_are_found_and_broken_by_shuffled_columns():
     whole = found[0]
     assert (whole.metric, whole.risk_level) == ("inconsistency", "high")
     assert whole.value > max(f.value for f in found[1:]) - 1e-9
-    assert whole.interval[0] < whole.value < whole.interval[1]
+    assert 0.9 < whole.interval[0] < whole.value <= whole.interval[1]
     assert (whole.sample_size, whole.control_size) == (3000, 1000)
 
 
@@ -117,7 +117,7 @@ def test_a_rule_that_held_out_rows_break_is_no_rule():
     found, _ = inconsistency_findings(
         prepared(train=train, holdout=holdout, synthetic=_rows(500, 3)), (), (), AuditLevels(), 1
     )
-    assert not any("'bill'" in f.message for f in found)
+    assert not any("'bill' =" in f.message for f in found)
     assert any(f.metric == "inconsistency.order" for f in found)
 
 
@@ -211,7 +211,7 @@ def test_lines_of_the_contract_about_two_columns_are_counted():
     contract = (
         _line(expect="expect_column_pair_values_a_to_be_greater_than_b", column_A="b", column_B="a", or_equal=True),
         _line(expect="expect_column_pair_values_a_to_be_greater_than_b", column_A="b", column_B="a"),
-        _line(expect="expect_column_pair_values_to_be_equal", column_A="a", column_B="b"),
+        _line(expect="column_pair_values_to_be_equal", column_A="a", column_B="b"),
         _line(expect="expect_column_values_to_not_be_null", column="a"),
     )
     data = prepared(synthetic={"a": [1, 2, 3, None], "b": [1, 3, 2, 0]})
