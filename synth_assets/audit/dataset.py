@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import conclude
-from synth_assets.audit.prepare import Tables
+from synth_assets.audit.parent_child import Related, trend_findings
+from synth_assets.audit.prepare import Tables, compared_columns
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
-from synth_assets.audit.relations import relation_findings
+from synth_assets.audit.relations import Sides, relation_findings
 from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, Request, audit_opened, opened
 from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
 from synth_assets.config.sampling import Combination
@@ -25,7 +26,7 @@ from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeight
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
 from synth_assets.tables.engine import Engine
-from synth_assets.tables.schema import TableSchema
+from synth_assets.tables.schema import ColumnSchema, TableSchema
 
 Column = tuple[str, str]  # (table, column)
 
@@ -62,9 +63,15 @@ class TableInput:
     order: str | None = None
     units: Sequence[str] = ()
 
-    def paths(self) -> list[Path]:
-        """The folders that are given, the synthetic one first."""
-        return [path for path in (self.synthetic, self.train, self.holdout) if path is not None]
+    def sides(self) -> Sides:
+        """The folders that are given, without real parts that have no rows."""
+        train = self.train if self.train and has_rows(self.train) else None
+        holdout = self.holdout if train and self.holdout and has_rows(self.holdout) else None
+        return Sides(self.synthetic, train, holdout)
+
+    def compared(self) -> list[ColumnSchema]:
+        """The columns that are compared."""
+        return list(compared_columns(self.schema, {}, frozenset(self.schema.names) - frozenset(self.columns))[0])
 
 
 def audit_dataset(
@@ -115,7 +122,7 @@ def audit_dataset(
         results[table.name] = _audit(table, request, engine)
     clock = Clock()
     with clock.step("fidelity.relations"):
-        relations = _relations(known, engine, levels)
+        relations = _relations(known, engine, levels, limits, seed)
     return combine(results, relations, seed=seed, seconds=clock.seconds)
 
 
@@ -135,9 +142,8 @@ def _audit(table: TableInput, request: Request, engine: Engine) -> AuditResult:
 @contextmanager
 def opened_sides(table: TableInput, engine: Engine) -> Iterator[Tables]:
     """Open one table of the dataset; a real side without rows counts as not given."""
-    train = table.train if table.train and has_rows(table.train) else None
-    holdout = table.holdout if train and table.holdout and has_rows(table.holdout) else None
-    with opened({"synthetic": table.synthetic, "train": train, "holdout": holdout}, engine) as tables:
+    sides = table.sides()
+    with opened({"synthetic": sides.synthetic, "train": sides.train, "holdout": sides.holdout}, engine) as tables:
         yield tables
 
 
@@ -147,16 +153,20 @@ def has_rows(path: Path) -> bool:
     return not path.exists() or any(pq.read_metadata(file).num_rows for file in files)
 
 
-def _relations(tables: Mapping[str, TableInput], engine: Engine, levels: AuditLevels) -> list[Finding]:
+def _relations(
+    tables: Mapping[str, TableInput], engine: Engine, levels: AuditLevels, limits: AuditLimits, seed: int
+) -> list[Finding]:
     """Findings about every foreign key between tables of the dataset."""
     found: list[Finding] = []
     for table in tables.values():
         for key in table.schema.foreign_keys:
             parent = tables.get(key.parent_table)
-            if parent is not None:
-                found += relation_findings(
-                    table.paths(), parent.paths(), key, table=table.name, engine=engine, levels=levels
-                )
+            if parent is None:
+                continue
+            sides = table.sides(), parent.sides()
+            found += relation_findings(*sides, key, table=table.name, engine=engine, levels=levels)
+            below, above = (Related(t.name, s, t.compared()) for t, s in zip((table, parent), sides, strict=True))
+            found += trend_findings(below, above, key, engine=engine, levels=levels, limits=limits, seed=seed)
     return found
 
 

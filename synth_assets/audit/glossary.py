@@ -187,7 +187,18 @@ METRICS: dict[str, Metric] = {
     "relations.integrity": Metric(
         "References between tables", "Share of foreign keys that point at a synthetic parent."
     ),
-    "relations.children": Metric("Rows per parent", "Distance between the numbers of child rows per parent row."),
+    "relations.children": Metric(
+        "Rows per parent", "Total variation distance between the numbers of child rows per parent row; 0 is best."
+    ),
+    "relations.cardinality": Metric(
+        "Cardinality",
+        "1 - Kolmogorov-Smirnov distance between the numbers of child rows per parent row. Equal to SDMetrics' figure of that name.",
+    ),
+    "relations.trends": Metric(
+        "Parents and children",
+        "Mean similarity of pairs of a parent's and a child's column that hang together in the real tables; 1 is best. Equal to "
+        "SDMetrics' intertable trends.",
+    ),
     "predictive_score": Metric(
         "Prediction of the target",
         "A gradient boosting model trained on synthetic rows, and one trained on equally many real rows, both tested on the same "

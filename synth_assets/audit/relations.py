@@ -1,11 +1,13 @@
 """How synthetic tables hang together: every foreign key points at a parent, and parents have as many children as real ones.
 
-Counted inside the engine over whole tables.
+Counted inside the engine over whole tables. What does not belong here: how columns of parents and children go together
+(`parent_child.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import ibis.expr.types as ir
 import numpy as np
 
 from synth_assets.audit.findings import number, verdict
-from synth_assets.audit.marginals import total_variation_distance
+from synth_assets.audit.intervals import mover, wilson
+from synth_assets.audit.marginals import Distance, count_distance
 from synth_assets.audit.prepare import Floats, Integers
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
@@ -26,43 +29,55 @@ CHILDREN = "relations.children"
 _SINGLE = 20  # numbers of children up to here are told apart; beyond, by powers of two
 
 
+@dataclass(frozen=True)
+class Sides:
+    """One table of a dataset: the synthetic one, and the parts of the real one where they are given."""
+
+    synthetic: Path
+    train: Path | None = None
+    holdout: Path | None = None
+
+    def real(self) -> list[Path]:
+        """The parts of the real table."""
+        return [path for path in (self.train, self.holdout) if path is not None]
+
+
 def relation_findings(
-    child: Sequence[Path], parent: Sequence[Path], key: ForeignKey, *, table: str, engine: Engine, levels: AuditLevels
+    child: Sides, parent: Sides, key: ForeignKey, *, table: str, engine: Engine, levels: AuditLevels
 ) -> list[Finding]:
     """Integrity of one foreign key, and the distribution of children per parent.
 
     Args:
-        child: The synthetic table, and the parts of the real one ([synthetic, train, holdout]; the real ones may be missing).
-        parent: The same for the parent table.
+        child: The table with the reference.
+        parent: The table it points at.
         key: The reference.
         table: Name of the child table.
         engine: The table engine.
         levels: Cut-offs.
     """
     with engine.files_session() as session:
-        return _findings(session, child, parent, key, table, levels)
+        children, parents = session.parquet(child.synthetic), session.parquet(parent.synthetic)
+        if not linked(children, parents, key):
+            return []
+        found = [_integrity(session, children, parents, key, table, levels)]
+        if child.train is not None and parent.train is not None:
+            found += _cardinality(session, child, parent, key, table, levels)
+        return found
 
 
-def _findings(
-    session: Session, child: Sequence[Path], parent: Sequence[Path], key: ForeignKey, table: str, levels: AuditLevels
-) -> list[Finding]:
-    children, parents = session.parquet(child[0]), session.parquet(parent[0])
-    if not set(key.columns) <= set(children.columns) or not set(key.parent_columns) <= set(parents.columns):
-        return []
-    found = [_integrity(session, children, parents, key, table, levels)]
-    if len(child) > 1 and len(parent) > 1:
-        real_children, real_parents = session.parquet(list(child[1:])), session.parquet(list(parent[1:]))
-        if set(key.columns) <= set(real_children.columns) and set(key.parent_columns) <= set(real_parents.columns):
-            synthetic = children_per_parent(session, children, parents, key)
-            real = children_per_parent(session, real_children, real_parents, key)
-            found.append(_children(synthetic, real, key, table, levels))
-    return found
+def linked(children: ir.Table, parents: ir.Table, key: ForeignKey) -> bool:
+    """Whether both tables have the columns of the reference."""
+    return set(key.columns) <= set(children.columns) and set(key.parent_columns) <= set(parents.columns)
+
+
+def keys_of(table: ir.Table, columns: Sequence[str]) -> dict[str, Any]:
+    """Keys as texts k0, k1, ...; texts, so that both sides have one type."""
+    return {f"k{i}": table[name].cast("string") for i, name in enumerate(columns)}
 
 
 def _keys(table: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Complete keys as texts k0, k1, ...; texts, so that both sides have one type."""
-    keys: dict[str, Any] = {f"k{i}": table[name].cast("string") for i, name in enumerate(columns)}
-    return table.select(**keys).drop_null()
+    """Complete keys."""
+    return table.select(**keys_of(table, columns)).drop_null()
 
 
 def _integrity(
@@ -80,38 +95,131 @@ def _integrity(
         message=f"{text}; for the share that does not, {verdict(level, levels.invalid)}.",
         risk_level=level,
         value=share,
+        interval=wilson(total - orphans, total),
         baseline=1.0,
+        sample_size=total,
         table=table,
         details={"references": total, "orphans": orphans},
     )
 
 
-def children_per_parent(session: Session, children: ir.Table, parents: ir.Table, key: ForeignKey) -> Integers:
-    """Number of parents per number of children: position i holds those with i children (beyond 20: by powers of two)."""
+@dataclass(frozen=True)
+class Tally:
+    """How many parents have how many children: different numbers of children, ascending, and parents with each."""
+
+    children: Floats
+    parents: Floats
+
+    @property
+    def count(self) -> int:
+        """Number of parents."""
+        return int(self.parents.sum())
+
+    def binned(self) -> Integers:
+        """Parents per number of children: position i holds those with i children (beyond 20: by powers of two)."""
+        beyond = _SINGLE + 1 + np.floor(np.log2(np.maximum(self.children, 1) / _SINGLE)).clip(0)
+        bins = np.where(self.children <= _SINGLE, self.children, beyond).astype(np.int64)
+        return np.bincount(bins, weights=self.parents, minlength=96).astype(np.int64)
+
+    def below(self, numbers: Floats) -> Floats:
+        """Share of parents with at most so many children."""
+        totals = np.append(0.0, np.cumsum(self.parents))
+        share: Floats = totals[np.searchsorted(self.children, numbers, side="right")] / totals[-1]
+        return share
+
+
+def children_per_parent(session: Session, children: ir.Table, parents: ir.Table, key: ForeignKey) -> Tally:
+    """How many parents have how many children, parents without any included."""
     names = [f"k{i}" for i in range(len(key.columns))]
     counts = _keys(children, key.columns).group_by(names).aggregate(children=ibis._.count())
     joined = _keys(parents, key.parent_columns).distinct().left_join(counts, names)
     tally = joined.mutate(children=joined.children.fill_null(0)).group_by("children").aggregate(parents=ibis._.count())
-    rows = session.arrow(tally)
-    children_of, parents_with = (
-        np.asarray(rows[name].to_numpy(), dtype=np.float64) for name in ("children", "parents")
-    )
-    return np.bincount(_bins(children_of), weights=parents_with, minlength=96).astype(np.int64)
+    rows = session.arrow(tally.order_by("children"))
+    return Tally(*(np.asarray(rows[name].to_numpy(), dtype=np.float64) for name in ("children", "parents")))
 
 
-def _bins(children: Floats) -> Integers:
-    beyond = _SINGLE + 1 + np.floor(np.log2(np.maximum(children, 1) / _SINGLE)).clip(0)
-    return np.where(children <= _SINGLE, children, beyond).astype(np.int64)
+def shape_similarity(real: Tally, other: Tally) -> float:
+    """1 - Kolmogorov-Smirnov distance of the numbers of children per parent; 0 where a side has no parents.
+
+    Source:
+        DataCebo, SDMetrics documentation, "CardinalityShapeSimilarity".
+    """
+    if not real.count or not other.count:
+        return 0.0
+    numbers = np.union1d(real.children, other.children)
+    return float(1 - np.abs(real.below(numbers) - other.below(numbers)).max())
 
 
-def _children(synthetic: Integers, real: Integers, key: ForeignKey, table: str, levels: AuditLevels) -> Finding:
-    distance = total_variation_distance(real, synthetic) if real.sum() and synthetic.sum() else 1.0
-    level = levels.tvd.level(distance)
-    text = f"Rows of {table} per row of {key.parent_table}: total variation distance {number(distance)} from the real tables"
+def _cardinality(
+    session: Session, child: Sides, parent: Sides, key: ForeignKey, table: str, levels: AuditLevels
+) -> list[Finding]:
+    """Children per parent: of synthetic parents, and of held-out ones, against those of the training rows.
+
+    A real parent's children are counted in both parts: where parents are split by themselves, their children lie on both sides.
+    """
+    real = session.parquet(child.real())
+    tallies = [children_per_parent(session, session.parquet(child.synthetic), session.parquet(parent.synthetic), key)]
+    for path in parent.real():
+        parents = session.parquet(path)
+        if not linked(real, parents, key):
+            return []
+        tallies.append(children_per_parent(session, real, parents, key))
+    made, train, *rest = tallies
+    if not train.count:
+        return []
+    holdout = rest[0] if rest and rest[0].count else None
+    distances = [_distance(train, side) for side in (made, holdout) if side is not None]
+    shapes = [shape_similarity(train, side) for side in (made, holdout) if side is not None]
+    sizes = (made.count, holdout.count if holdout else None)
+    return [
+        _children(distances, sizes, key, table, levels),
+        _shape(shapes, sizes, key, table, levels),
+    ]
+
+
+def _distance(real: Tally, other: Tally) -> Distance:
+    """How far numbers of children lie apart; a table without parents is as far as can be."""
+    return count_distance(real.binned(), other.binned()) if other.count else Distance(1.0, (1.0, 1.0), 1.0)
+
+
+def _children(
+    distances: Sequence[Distance], sizes: tuple[int, int | None], key: ForeignKey, table: str, levels: AuditLevels
+) -> Finding:
+    made, control = distances[0], distances[1] if len(distances) > 1 else None
+    level = levels.tvd.level(made.value)
+    text = f"Rows of {table} per row of {key.parent_table}: total variation distance {number(made.value)} from the real tables"
+    told = f" Unseen real parents are {number(control.value)} away." if control else ""
     return Finding(
         metric=CHILDREN,
-        message=f"{text}, {verdict(level, levels.tvd)}.",
+        message=f"{text}, {verdict(level, levels.tvd)}.{told}",
         risk_level=level,
-        value=distance,
+        value=made.value,
+        interval=made.interval,
+        baseline=control.value if control else None,
+        excess=made.value - control.value if control else None,
+        excess_interval=mover(made.value, made.interval, control.value, control.interval) if control else None,
+        sample_size=sizes[0],
+        control_size=sizes[1],
+        table=table,
+    )
+
+
+def _shape(
+    shapes: Sequence[float], sizes: tuple[int, int | None], key: ForeignKey, table: str, levels: AuditLevels
+) -> Finding:
+    value, baseline = shapes[0], shapes[1] if len(shapes) > 1 else None
+    level = levels.tvd.level(1 - value)
+    text = f"Rows of {table} per row of {key.parent_table}, cardinality (as in SDMetrics): {number(value)} of 1"
+    told = f" Unseen real parents reach {number(baseline)}." if baseline is not None else ""
+    return Finding(
+        metric="relations.cardinality",
+        message=f"{text}; for the distance from 1, {verdict(level, levels.tvd)}.{told}",
+        risk_level=level,
+        value=value,
+        baseline=baseline,
+        excess=None if baseline is None else baseline - value,
+        sample_size=sizes[0],
+        control_size=sizes[1],
+        decides=False,
         table=table,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from synth_assets.audit.dataset import TableInput, audit_dataset
 from synth_assets.audit.findings import BY_LOWER_BOUND
-from synth_assets.audit.relations import relation_findings
+from synth_assets.audit.relations import Sides, relation_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.errors import InputError, MissingArtifactError
 from synth_assets.tables.engine import Engine
@@ -126,6 +126,9 @@ def test_relations_of_a_sound_dataset(result):
     children = result.findings("fidelity", "relations.children")[0]
     assert children.value < 0.08
     assert children.risk_level == "low"
+    assert children.baseline < 0.08
+    assert children.interval[0] <= children.value <= children.interval[1]
+    assert (children.sample_size, children.control_size) == (900, 500)
 
 
 def test_a_copied_child_table_makes_the_whole_dataset_high_risk(clinic):
@@ -142,7 +145,7 @@ def test_a_copied_child_table_makes_the_whole_dataset_high_risk(clinic):
 def test_orphans_are_counted_and_missing_references_are_none(tmp_path):
     parent = _write(tmp_path / "p", {"pid": ["a", "b"]})
     child = _write(tmp_path / "c", {"pid": ["a", "a", "z", None]})
-    found = relation_findings([child], [parent], KEY, table="visits", engine=ENGINE, levels=AuditLevels())
+    found = relation_findings(Sides(child), Sides(parent), KEY, table="visits", engine=ENGINE, levels=AuditLevels())
     assert len(found) == 1
     assert found[0].value == pytest.approx(2 / 3)
     assert found[0].details == {"references": 3, "orphans": 1}
@@ -152,7 +155,7 @@ def test_keys_of_two_columns_and_of_two_types_are_followed(tmp_path):
     key = ForeignKey(columns=("a", "b"), parent_table="p", parent_columns=("x", "y"))
     parent = _write(tmp_path / "p", {"x": [1, 1], "y": ["m", "n"]})
     child = _write(tmp_path / "c", {"a": ["1", "1", "2"], "b": ["m", "n", "m"]})
-    found = relation_findings([child], [parent], key, table="c", engine=ENGINE, levels=AuditLevels())
+    found = relation_findings(Sides(child), Sides(parent), key, table="c", engine=ENGINE, levels=AuditLevels())
     assert found[0].value == pytest.approx(2 / 3)
 
 
@@ -162,10 +165,13 @@ def test_children_per_parent_by_hand(tmp_path):
     parent = _write(tmp_path / "p", {"pid": ["a", "b"]})
     child = _write(tmp_path / "c", {"pid": ["a"] * 30 + ["b"]})  # 30 children: 1 of 2, 1 child: 1 of 2
     found = relation_findings(
-        [child, real_child], [parent, real_parent], KEY, table="v", engine=ENGINE, levels=AuditLevels()
+        Sides(child, real_child), Sides(parent, real_parent), KEY, table="v", engine=ENGINE, levels=AuditLevels()
     )
     assert found[1].value == pytest.approx(0.5)
     assert found[1].risk_level == "high"
+    assert (found[1].baseline, found[1].sample_size) == (None, 2)
+    assert found[2].metric == "relations.cardinality"
+    assert found[2].value == pytest.approx(0.5)  # at 0 children the shares are 0 and 1/2
 
 
 def test_a_table_that_is_not_there_is_named(clinic):
