@@ -135,17 +135,20 @@ def _scores(features: Floats, labels: Integers, asked: Floats, categories: list[
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
+    told = np.flatnonzero((~np.isnan(features)).any(axis=0))  # a column that is missing everywhere tells nothing
+    if not len(told):
+        return np.zeros(len(asked))
     model = HistGradientBoostingClassifier(
         max_iter=TREES,
         max_leaf_nodes=LEAVES,
         min_samples_leaf=SMALLEST_LEAF,
         learning_rate=RATE,
-        categorical_features=categories,
+        categorical_features=[categories[i] for i in told],
         early_stopping=False,
         random_state=seed % 2**32,
     )
     with threadpool_limits(limits=1):  # the figures shall not depend on the machine
-        made: Floats = model.fit(features, labels).decision_function(asked)
+        made: Floats = model.fit(features[:, told], labels).decision_function(asked[:, told])
     return made
 
 

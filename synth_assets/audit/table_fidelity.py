@@ -73,5 +73,5 @@ def table_fidelity(
         if reason:
             result.reasons["fidelity.sequences"] = reason
     with clock.step("fidelity.validity"):
-        result.add(validity_findings(tables, schema, request.declared, request.identifiers, levels))
+        result.add(validity_findings(tables, schema, request.declared, request.identifiers, levels, request.units))
     return result

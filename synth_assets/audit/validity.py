@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.audit.findings import VALIDITY, number, verdict
+from synth_assets.audit.intervals import wilson
 from synth_assets.audit.prepare import NUMERIC_KINDS, Tables, comparable
 from synth_assets.audit.records import Finding
 from synth_assets.config.dataset import ColumnConfig
@@ -43,6 +44,7 @@ def validity_findings(
     declared: Mapping[str, ColumnConfig],
     identifiers: Collection[str],
     levels: AuditLevels,
+    units: Collection[str] = (),
 ) -> list[Finding]:
     """The share over all checked columns, one finding per column below 1, and the uniqueness of the primary key.
 
@@ -52,8 +54,10 @@ def validity_findings(
         declared: The declared domain per column.
         identifiers: Columns whose values are made anew: only their format is checked.
         levels: Cut-offs.
+        units: Columns that say whose a row is; they are made anew as keys are.
     """
     keys = {
+        *units,
         *schema.primary_key,
         *(c for k in schema.foreign_keys for c in k.columns),
     }  # made anew in a form of their own
@@ -76,6 +80,8 @@ def validity_findings(
         message=text,
         risk_level=level,
         value=share,
+        interval=wilson(passed, total),
+        sample_size=total,
         details={"values": total, "invalid": total - passed},
     )
     return [whole, *(_column(c, levels) for c in checked if c.passed < c.values), *found]
@@ -89,6 +95,8 @@ def _column(valid: Valid, levels: AuditLevels) -> Finding:
         message=f"Column {valid.column!r}: {number(share)} of the values pass ({valid.check}), {verdict(level, levels.invalid)}.",
         risk_level=level,
         value=share,
+        interval=wilson(valid.passed, valid.values),
+        sample_size=valid.values,
         decides=False,
         column=valid.column,
         details={"values": valid.values, "invalid": valid.values - valid.passed},
@@ -187,5 +195,6 @@ def _key(tables: Tables, schema: TableSchema, levels: AuditLevels) -> Finding | 
         message=f"Primary key: {number(share)} of the synthetic rows have a key of their own, {verdict(level, levels.invalid)}.",
         risk_level=level,
         value=share,
+        sample_size=rows,
         details={"rows": rows},
     )

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from synth_assets.assets.release_spec import section_of
+from synth_assets.assets.release_spec import section_of, sequence_of
 from synth_assets.assets.wiring import Wiring
-from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.config.dataset import DatasetConfig, SynthesizerConfig
 from synth_assets.errors import ConfigError
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
@@ -172,6 +172,28 @@ def test_par_makes_sequences_of_one_person_in_the_order_of_time(tmp_path: Path, 
     assert visits.groupby("person_id")["day"].apply(lambda d: d.is_monotonic_increasing).all()
     if related:
         assert set(visits.person_id) <= set(table(home, "synthetic_par_people").person_id)
+
+
+@pytest.mark.parametrize(
+    ("visits", "unit", "expected"),
+    [
+        ({"sequence_order": "day", "foreign_keys": {"person_id": "people.person_id"}}, "people.person_id", ("day", ("person_id",))),
+        ({"sequence_order": "day", "foreign_keys": {"ward": "wards.id", "person_id": "people.person_id"}}, "people.person_id", ("day", ("person_id",))),
+        ({"sequence_order": "day"}, "visits.person_id", ("day", ("person_id",))),
+        ({"sequence_order": "day", "primary_key": "person_id"}, "visits.person_id", (None, ())),
+        ({"foreign_keys": {"person_id": "people.person_id"}}, "people.person_id", (None, ())),
+        ({"sequence_order": "day"}, None, (None, ())),
+    ],
+)  # fmt: skip
+def test_the_audit_knows_whose_rows_follow_each_other(visits: dict[str, Any], unit: str | None, expected: Any) -> None:
+    source = {"source": {"path": "x.csv"}}
+    tables = {
+        "visits": {"primary_key": "visit_id", **source, **visits},
+        "people": {"primary_key": "person_id", **source},
+        "wards": {"primary_key": "id", **source},
+    }
+    config = DatasetConfig.model_validate({"name": "town", "tables": tables, "unit": unit})
+    assert sequence_of(config, "visits") == expected
 
 
 def test_hma_of_one_table_is_a_clear_error(tmp_path: Path) -> None:

@@ -69,6 +69,15 @@ def test_tables_of_one_row_repeated_have_an_even_area():
     assert (area.value, area.interval) == (0.5, (0.0, 1.0))
 
 
+@pytest.mark.parametrize("column", [None, 1.0])
+def test_a_column_that_is_missing_everywhere_or_nearly_does_no_harm(column):
+    table = _rows(300, 1) | {"gone": [column] + [None] * 299}
+    area = tell_apart(prepared(train=table, synthetic=_rows(300, 2) | {"gone": [None] * 300}), "synthetic", 300, 1)
+    assert 0.4 < area.value < 0.6
+    nothing = {"gone": [None] * 200}
+    assert tell_apart(prepared(train=nothing, synthetic=nothing), "synthetic", 200, 1).value == 0.5
+
+
 def test_the_area_and_its_variance_match_hand_calculation():
     # pairs: 3 beats 1, 2, 2 -> 1; 2 beats 1, ties 2, 2 -> 2/3. Low side: 1 loses to both -> 1; 2 loses to one, ties one -> 0.75 twice
     value, variance = _area(np.array([3.0, 2.0]), np.array([1.0, 2.0, 2.0]))
