@@ -33,7 +33,7 @@ def _world(units, seed, rho=0.9):
     rows = []
     for unit in range(units):
         x, day = rng.normal(), 0
-        for _ in range(rng.integers(3, 9)):
+        for _ in range(rng.integers(6, 16)):
             rows.append((f"{seed}-{unit}", day, 120 + 10 * x, "high" if x > 0.5 else "low" if x < -0.5 else "normal"))
             x, day = rho * x + (1 - rho**2) ** 0.5 * rng.normal(), day + int(rng.integers(5, 15))
     frame = pd.DataFrame(rows, columns=["pid", "day", "pressure", "state"])
