@@ -116,8 +116,8 @@ def audit_dataset(
         groups = tuple(column for name, column in protected if name == table.name)
         request = Request(
             outcome, groups, frozenset(table.schema.names) - frozenset(table.columns), table.declared, table.quasi, levels, weights,
-            limits, child_seed(seed, table.name), tuple(table.impossible), tuple(table.contract),
-            table.order, tuple(table.units),
+            limits, child_seed(seed, table.name), impossible=tuple(table.impossible), contract=tuple(table.contract),
+            order=table.order, units=tuple(table.units),
         )  # fmt: skip
         results[table.name] = _audit(table, request, engine)
     clock = Clock()
