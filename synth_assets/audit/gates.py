@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from synth_assets.audit.findings import MEMBERSHIP, OF_PEOPLE
-from synth_assets.audit.records import AuditResult, Finding, Module, accepted, worst_level
+from synth_assets.audit.records import AuditResult, Finding, accepted, worst_level
 from synth_assets.config.gates import LevelGate, Severity, ShareGate, ThresholdConfig
 from synth_assets.config.thresholds import Level
 
 INTEGRITY = "referential_integrity"
+DISCRIMINATOR = "discriminator"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def gate_texts(thresholds: ThresholdConfig) -> dict[str, tuple[str, Severity]]:
         "fairness_gap": "Differences between groups grow by at most {}.",
         "fidelity": "The fidelity score is at least {}.",
         "domain_validity": "At least {} of the synthetic values are inside the domain.",
+        "discriminator": "A classifier tells synthetic from real rows with a ROC AUC of at most {}.",
     }
     named: dict[str, tuple[str, Severity]] = {}
     for name, text in texts.items():
@@ -77,11 +79,13 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[GateO
     if thresholds.disclosure_risk is not None:
         others = _other_attacks(audit)
         yield _level("disclosure_risk", thresholds.disclosure_risk, *_worst(others), audit)
+    apart = [f.value for f in audit.findings("fidelity", DISCRIMINATOR) if f.value is not None]
     for name, module, value, word in (
         ("utility_gap", "utility", figures.utility_gap, "maximum"),
         ("fairness_gap", "fairness", figures.fairness_gap, "maximum"),
         ("fidelity", "fidelity", audit.module_scores.fidelity, "minimum"),
         ("domain_validity", "fidelity", figures.domain_validity, "minimum"),
+        (DISCRIMINATOR, f"fidelity.{DISCRIMINATOR}", max(apart, default=None), "maximum"),
     ):
         gate: ShareGate | None = getattr(thresholds, name)
         if gate is not None:
@@ -143,5 +147,8 @@ def _integrity(audit: AuditResult) -> GateOutcome:
     return GateOutcome(INTEGRITY, not broken, words)
 
 
-def _missing(audit: AuditResult, module: Module | str) -> str:
-    return f"{module} could not be computed: {audit.reasons.get(module, 'no reason recorded')}"
+def _missing(audit: AuditResult, part: str) -> str:
+    """Why a module, or a part of one in any of the tables, has no figure."""
+    told = [text for key, text in audit.reasons.items() if key == part or key.startswith(f"{part}.")]
+    whole = audit.reasons.get(part.partition(".")[0], "no reason recorded")
+    return f"{part.rpartition('.')[2]} could not be computed: {told[0] if told else whole}"

@@ -59,6 +59,9 @@ class ThresholdConfig(Config):
     domain_validity: OptionalShare = Field(
         default=None, description="Lowest accepted share of synthetic values inside the domain."
     )
+    discriminator: OptionalShare = Field(
+        default=None, description="Highest accepted ROC AUC of a classifier that tells synthetic from real rows."
+    )
 
 
 class AuditFile(AuditConfig):

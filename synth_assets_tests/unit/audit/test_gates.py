@@ -89,6 +89,22 @@ def test_a_figure_that_could_not_be_computed_fails_its_gate_and_says_why(name: s
     assert found.blocks
 
 
+@pytest.mark.parametrize(("limit", "passed"), [(0.9, True), (0.8, False)])
+def test_rows_that_are_told_apart_too_well_fail_their_gate_in_the_worst_table(limit: float, passed: bool) -> None:
+    told = [
+        Finding(metric="discriminator", message="words", risk_level="low", value=auc, decides=False, table=table)
+        for table, auc in (("people", 0.6), ("visits", 0.85))
+    ]
+    result = conclude({"fidelity": told}, {}, inputs=AuditInputs(), levels=AuditLevels(), weights=AuditWeights())
+    assert outcomes({"discriminator": limit}, result)["discriminator"].passed is passed
+
+
+def test_a_part_that_could_not_run_gives_its_own_reason() -> None:
+    result = audit().model_copy(update={"reasons": {"fidelity.discriminator.people": "Too few rows."}})
+    message = outcomes({"discriminator": 0.8}, result)["discriminator"].message
+    assert message == "discriminator could not be computed: Too few rows."
+
+
 def test_a_gate_that_warns_does_not_block() -> None:
     result = audit(fidelity=0.5, domain_validity=0.99)
     gates = {"fidelity": {"limit": 0.9, "severity": "warn"}, "domain_validity": 0.999}
@@ -103,7 +119,7 @@ def test_a_gate_that_warns_does_not_block() -> None:
 def test_every_gate_that_is_set_is_described_and_judged() -> None:
     every = ThresholdConfig.model_validate(
         {"privacy_risk": "low", "disclosure_risk": "low"}
-        | dict.fromkeys(("utility_gap", "fairness_gap", "fidelity", "domain_validity"), 0.5)
+        | dict.fromkeys(("utility_gap", "fairness_gap", "fidelity", "domain_validity", "discriminator"), 0.5)
     )
     assert set(gate_texts(every)) == {*ThresholdConfig.model_fields, INTEGRITY}
     assert {o.name for o in gate_outcomes(every, audit())} == set(gate_texts(every))
