@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -130,7 +130,7 @@ def _prepared(table: TableInput, engine: Engine, limits: AuditLimits, seed: int)
 
 
 def _count(table: str, prepared: Prepared, outcome: str | None, seed: int, found: _Found) -> None:
-    parts = {_SIDES[side]: part for side, part in prepared.parts.items()}
+    parts = {_SIDES[side]: replace(part, units=_numbered(part.units)) for side, part in prepared.parts.items()}
     cells = {c.name: _cells(c, {s: p.values[c.name] for s, p in parts.items()}, prepared) for c in prepared.columns}
     found.columns += [_column(table, c, parts) for c in cells.values()]
     names = tuple(cells)[:MATRIX_COLUMNS]
@@ -222,13 +222,20 @@ def _multiples(low: float, high: float, width: float) -> Floats:
     return np.arange(math.floor(low / width) + 1, math.floor(high / width) + 1).astype(np.float64) * width
 
 
+def _numbered(units: Integers | None) -> Integers | None:
+    """Units as 0, 1, 2 ...; None where every row is a unit of its own, or none is known."""
+    if units is None:
+        return None
+    found, numbers = np.unique(units, return_inverse=True)
+    return None if len(found) == len(units) else numbers.astype(np.int64)
+
+
 def _persons(places: Integers, units: Integers | None, size: int) -> Integers:
-    """Different persons per place; the rows where no unit is known."""
+    """Different persons per place; the rows where a person has one row."""
     if units is None:
         return np.bincount(places, minlength=size)
-    _, numbers = np.unique(units, return_inverse=True)
-    pairs = np.unique(places * (int(numbers.max(initial=0)) + 1) + numbers)
-    return np.bincount(pairs // (int(numbers.max(initial=0)) + 1), minlength=size)
+    most = int(units.max(initial=0)) + 1
+    return np.bincount(np.unique(places * most + units) // most, minlength=size)
 
 
 def _column(table: str, cells: _Cells, parts: Mapping[Side, Part]) -> ColumnCounts:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SMALL = 8.0
 POSITIVE, NEGATIVE, DENSE = (51, 136, 204), (213, 94, 0), (16, 145, 137)
 FAINTEST = 0.18
+IN_GRID = 6
 OTHERS = "all others"
 MEMBERSHIP_SCALE = 0.5
 
@@ -85,7 +86,7 @@ def distribution_grid(columns: Sequence[ColumnShares]) -> Figure:
         )
         left, width = (0.09, 0.105) if column.kind == "category" else (0.01, 0.225)
         axes = _axes(figure, (x + left, y + 0.16 / down, width, 0.68 / down))
-        _bars(axes, column) if column.kind == "category" else _steps(axes, column)
+        _bars(axes, column, most=IN_GRID) if column.kind == "category" else _steps(axes, column)
     return figure
 
 
@@ -111,9 +112,9 @@ def _shown_cells(column: ColumnShares) -> tuple[int, ...]:
     return tuple(i for i in range(len(column.names)) if any(values[i] for values in column.shares.values()))
 
 
-def _bars(axes: Axes, column: ColumnShares) -> None:
+def _bars(axes: Axes, column: ColumnShares, *, most: int | None = None) -> None:
     shares, texts = _known(column), cell_texts(column)
-    cells = _shown_cells(column)
+    cells = _shown_cells(column)[:most]
     top = max(max(s) for s in shares.values()) or 1.0
     for place, cell in enumerate(cells):
         made = shares["synthetic"][cell]
@@ -122,7 +123,7 @@ def _bars(axes: Axes, column: ColumnShares) -> None:
         if "holdout" in shares:
             held = shares["holdout"][cell]
             axes.plot([held, held], [place - 0.42, place + 0.02], color=HOLDOUT, linewidth=1.2)
-        _text(axes, -0.03 * top, place, _cut(texts[cell], 20), ha="right", va="center")
+        _text(axes, -0.03 * top, place, _cut(texts[cell], 20 if most is None else 14), ha="right", va="center")
         _text(axes, top * 1.04, place, f"{made:.1%}".replace(".0%", "%"), va="center")
     axes.set_ylim(len(cells) - 0.45, -0.55)
     axes.set_xlim(0, top)

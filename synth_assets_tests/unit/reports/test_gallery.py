@@ -88,11 +88,12 @@ def test_the_light_colours_of_the_page_are_those_of_the_palette():
 
 def test_names_of_the_data_are_escaped_and_keep_their_digits():
     column = DISTRIBUTION.model_copy(update={
-        "column": ATTACK, "kind": "category", "edges": (), "names": (ATTACK, "12.34567", "id=\"x\""),
+        "column": ATTACK, "kind": "category", "edges": (), "names": (ATTACK, "12.34567", "患者 🩺"),
     })  # fmt: skip
     svg = as_svg(plots.distribution(column), label=distribution_words(column), name="distribution")
     assert "<script" not in svg
     assert "12.34567" in svg
+    assert "患者 🩺" in svg  # in letters that the font of the layout lacks; warnings are errors here
     assert svg.count("<svg") == svg.count("</svg>") == 1
 
 
@@ -151,6 +152,14 @@ def test_names_of_synthesizers_that_lie_on_each_other_do_not_overlap():
 
 
 def test_pictures_for_dagster_fit_its_event_log():
+    many = [
+        ColumnShares(
+            table="t", column=f"a_rather_long_name_{i}", kind="category", names=(*(f"Some long category name {i} {j}" for j in range(12)), None),
+            shares={"real": (0.08,) * 12 + (0.04,), "holdout": (0.08,) * 12 + (0.04,), "synthetic": (0.075,) * 12 + (0.1,)},
+        )
+        for i in range(8)
+    ]  # fmt: skip
+    assert len(small_picture(Pictures(columns=tuple(many)))) < MAX_PICTURE_BYTES
     drawn = pictures(WIDE)
     for png in (small_picture(drawn), small_picture(Pictures()), board_png(board(), Cutoffs(medium=0.1, high=0.25))):
         assert png.startswith(b"\x89PNG")
