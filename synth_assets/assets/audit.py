@@ -24,9 +24,9 @@ from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 from synth_assets.storage.hashing import hash_json
 
-VERSION = "4"
+VERSION = "5"
 DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
-LEADERBOARD_VERSION = "4"
+LEADERBOARD_VERSION = "5"
 RULE_KEYS = {"impossible", "contract", "sequence_order"}
 
 
