@@ -59,7 +59,11 @@ def relation_findings(
         children, parents = session.parquet(child.synthetic), session.parquet(parent.synthetic)
         if not linked(children, parents, key):
             return []
-        found = [_integrity(session, children, parents, key, table, levels)]
+        found = [
+            _integrity(
+                _references(session, children, parents, key), _real(session, child, parent, key), key, table, levels
+            )
+        ]
         if child.train is not None and parent.train is not None:
             found += _cardinality(session, child, parent, key, table, levels)
         return found
@@ -80,24 +84,42 @@ def _keys(table: ir.Table, columns: Sequence[str]) -> ir.Table:
     return table.select(**keys_of(table, columns)).drop_null()
 
 
-def _integrity(
-    session: Session, children: ir.Table, parents: ir.Table, key: ForeignKey, table: str, levels: AuditLevels
-) -> Finding:
+def _references(session: Session, children: ir.Table, parents: ir.Table, key: ForeignKey) -> tuple[int, int]:
+    """Complete references, and how many of them point at no parent."""
     references, known = _keys(children, key.columns), _keys(parents, key.parent_columns).distinct()
     names = [f"k{i}" for i in range(len(key.columns))]
     total = int(session.arrow(references.count()).as_py())
-    orphans = int(session.arrow(references.anti_join(known, names).count()).as_py()) if total else 0
+    return total, int(session.arrow(references.anti_join(known, names).count()).as_py()) if total else 0
+
+
+def _real(session: Session, child: Sides, parent: Sides, key: ForeignKey) -> tuple[int, int] | None:
+    """The same of the held-out rows, without any of the training rows; a real parent may be in either part of the split."""
+    own = child.holdout or child.train
+    if own is None or not parent.real():
+        return None
+    children, parents = session.parquet(own), session.parquet(parent.real())
+    return _references(session, children, parents, key) if linked(children, parents, key) else None
+
+
+def _integrity(
+    made: tuple[int, int], real: tuple[int, int] | None, key: ForeignKey, table: str, levels: AuditLevels
+) -> Finding:
+    total, orphans = made
     share = 1 - orphans / total if total else 1.0
+    baseline = 1 - real[1] / real[0] if real and real[0] else None
+    told = f" Of real references {number(baseline)} do." if baseline is not None else ""
     level = levels.invalid.level(1 - share)
     text = f"{table}.{'+'.join(key.columns)} -> {key.parent_table}: {number(share)} of the references point at a synthetic parent"
     return Finding(
         metric=INTEGRITY,
-        message=f"{text}; for the share that does not, {verdict(level, levels.invalid)}.",
+        message=f"{text}; for the share that does not, {verdict(level, levels.invalid)}.{told}",
         risk_level=level,
         value=share,
         interval=wilson(total - orphans, total),
-        baseline=1.0,
+        baseline=baseline,
+        excess=None if baseline is None else baseline - share,
         sample_size=total,
+        control_size=real[0] if real and real[0] else None,
         table=table,
         details={"references": total, "orphans": orphans},
     )

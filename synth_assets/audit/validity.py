@@ -7,8 +7,8 @@ which runs as checks of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth_assets.audit.findings import VALIDITY, number, verdict
-from synth_assets.audit.intervals import wilson
+from synth_assets.audit.intervals import newcombe, wilson
 from synth_assets.audit.prepare import NUMERIC_KINDS, Tables, comparable
 from synth_assets.audit.records import Finding
 from synth_assets.config.dataset import ColumnConfig
@@ -62,43 +62,75 @@ def validity_findings(
         *(c for k in schema.foreign_keys for c in k.columns),
     }  # made anew in a form of their own
     present = [c for c in schema.columns if c.name in tables.synthetic.columns and c.name not in keys]
-    checked = [
-        check for c in present if (check := _check(tables, c, declared.get(c.name), c.name in identifiers)) is not None
-    ]
+
+    def checks(side: Tables) -> list[Valid]:
+        made = [_check(side, c, declared.get(c.name), c.name in identifiers) for c in present]
+        return [check for check in made if check is not None]
+
+    checked = checks(tables)
+    control = _control(tables, present)
+    controls = {c.column: c for c in checks(control)} if control is not None else {}
     found = [f for f in (_key(tables, schema, levels),) if f is not None]
     if not checked:
         return found
-    total, passed = sum(c.values for c in checked), sum(c.passed for c in checked)
-    share = passed / total if total else 1.0
-    level = levels.invalid.level(1 - share)
-    text = (
-        f"Domain validity: {number(share)} of the synthetic values in {len(checked)} columns have the right type, range, category "
-        f"or format; for the share that does not, {verdict(level, levels.invalid)}."
-    )
-    whole = Finding(
+    whole = _finding(
+        (
+            "Domain validity",
+            f"of the synthetic values in {len(checked)} columns have the right type, range, category or format",
+        ),
+        _sum(checked),
+        _sum([controls[c.column] for c in checked]) if controls else None,
+        levels,
         metric=VALIDITY,
-        message=text,
-        risk_level=level,
-        value=share,
-        interval=wilson(passed, total),
-        sample_size=total,
-        details={"values": total, "invalid": total - passed},
     )
-    return [whole, *(_column(c, levels) for c in checked if c.passed < c.values), *found]
+    each = [
+        _finding(
+            (f"Column {c.column!r}", f"of the values pass ({c.check})"),
+            c,
+            controls.get(c.column),
+            levels,
+            metric="column_validity",
+        )
+        for c in checked
+        if c.passed < c.values
+    ]
+    return [whole, *each, *found]
 
 
-def _column(valid: Valid, levels: AuditLevels) -> Finding:
-    share = valid.passed / valid.values
+def _control(tables: Tables, columns: Sequence[ColumnSchema]) -> Tables | None:
+    """The held-out rows in the place of the synthetic ones, where they have all columns."""
+    if tables.train is None or tables.holdout is None or not {c.name for c in columns} <= set(tables.holdout.columns):
+        return None
+    return replace(tables, synthetic=tables.holdout)
+
+
+def _sum(checks: Sequence[Valid]) -> Valid:
+    return Valid("", "", sum(c.values for c in checks), sum(c.passed for c in checks))
+
+
+def _finding(
+    words: tuple[str, str], valid: Valid, control: Valid | None, levels: AuditLevels, *, metric: str
+) -> Finding:
+    """A share of values that pass, beside that of held-out rows; the words stand before and after the share."""
+    share = valid.passed / valid.values if valid.values else 1.0
     level = levels.invalid.level(1 - share)
+    baseline = control.passed / control.values if control and control.values else None
+    told = f" Of unseen real values {number(baseline)} do." if baseline is not None else ""
     return Finding(
-        metric="column_validity",
-        message=f"Column {valid.column!r}: {number(share)} of the values pass ({valid.check}), {verdict(level, levels.invalid)}.",
+        metric=metric,
+        message=f"{words[0]}: {number(share)} {words[1]}; for the share that does not, {verdict(level, levels.invalid)}.{told}",
         risk_level=level,
         value=share,
         interval=wilson(valid.passed, valid.values),
+        baseline=baseline,
+        excess=None if baseline is None else baseline - share,
+        excess_interval=newcombe((control.passed, control.values), (valid.passed, valid.values))
+        if control and baseline is not None
+        else None,
         sample_size=valid.values,
-        decides=False,
-        column=valid.column,
+        control_size=control.values if control and baseline is not None else None,
+        decides=metric == VALIDITY,
+        column=valid.column or None,
         details={"values": valid.values, "invalid": valid.values - valid.passed},
     )
 

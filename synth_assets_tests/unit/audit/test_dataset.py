@@ -149,6 +149,19 @@ def test_orphans_are_counted_and_missing_references_are_none(tmp_path):
     assert len(found) == 1
     assert found[0].value == pytest.approx(2 / 3)
     assert found[0].details == {"references": 3, "orphans": 1}
+    assert found[0].baseline is None
+
+
+def test_orphans_of_the_real_rows_are_the_control(tmp_path):
+    real_parent = _write(tmp_path / "rp", {"pid": ["a", "b"]})
+    held_parent = _write(tmp_path / "hp", {"pid": ["c"]})
+    train, held = _write(tmp_path / "t", {"pid": ["a", "z"]}), _write(tmp_path / "h", {"pid": ["a", "c", "y", "b"]})
+    parent, child = _write(tmp_path / "p", {"pid": ["1"]}), _write(tmp_path / "c", {"pid": ["1", "2"]})
+    found = relation_findings(
+        Sides(child, train, held), Sides(parent, real_parent, held_parent), KEY, table="v", engine=ENGINE, levels=AuditLevels()
+    )  # fmt: skip
+    assert (found[0].value, found[0].baseline) == (0.5, 0.75)  # `a` and `b` are parents of the training part
+    assert (found[0].sample_size, found[0].control_size) == (2, 4)
 
 
 def test_keys_of_two_columns_and_of_two_types_are_followed(tmp_path):

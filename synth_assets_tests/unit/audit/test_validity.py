@@ -188,3 +188,23 @@ def test_k_anonymity_by_hand(session):
     finding = anonymity_finding(tables, _schema(("a", "category", "string")).columns)
     assert (finding.value, finding.baseline, finding.details["smallest_group"]) == (0.4, 0.0, 4)
     assert not finding.decides
+
+
+def test_held_out_values_are_the_control_of_the_domain():
+    import pandas as pd
+
+    from synth_assets.audit.tables import audit_frames
+
+    train = pd.DataFrame({"x{0}": [float(v) for v in range(100)], "c": ["a", "b"] * 50})
+    holdout = pd.DataFrame({"x{0}": [float(v) for v in range(2, 102)], "c": ["a", "b"] * 50})  # 100 and 101 are new
+    synthetic = pd.DataFrame({"x{0}": [500.0] * 50 + [5.0] * 50, "c": ["a", "b"] * 50})
+    result = audit_frames(synthetic, train, holdout)
+    whole = result.findings("fidelity", "domain_validity")[0]
+    assert (whole.value, whole.baseline) == (0.75, 0.99)
+    assert (whole.sample_size, whole.control_size) == (200, 200)
+    assert whole.excess_interval[0] > 0.1
+    (column,) = result.findings("fidelity", "column_validity")
+    assert (column.value, column.baseline, column.column) == (0.5, 0.98, "x{0}")
+    assert not column.decides
+    alone = audit_frames(synthetic, train)
+    assert alone.findings("fidelity", "domain_validity")[0].baseline is None
