@@ -89,6 +89,8 @@ def _gate(gate: GateOutcome) -> dict[str, Any]:
 
 
 def _print_gates(gates: Sequence[GateOutcome]) -> None:
+    if gates:
+        show(f"Gates: {sum(g.passed for g in gates)} of {len(gates)} passed.")
     for gate in gates:
         if not gate.passed:
             word, style = ("blocked", "bold red") if gate.blocks else ("warning", "yellow")
@@ -96,22 +98,27 @@ def _print_gates(gates: Sequence[GateOutcome]) -> None:
 
 
 def _print_audit(result: AuditResult) -> None:
+    """Scores, the verdict of each module, and the other findings that decide and are not low."""
     scores = {"overall": result.overall_score, **result.module_scores.model_dump()}
     reasons = {"overall": result.reasons.get("overall_score", "")} | dict(result.reasons)
     levels: dict[str, Level | None] = {name: found.risk_level for name, found in result.detailed_findings.items()}
     rows = [[n, v, levels.get(n), reasons.get(n, "")] for n, v in scores.items()]
     show(table("Scores (1 is best)", ["module", "score", "risk", "note"], rows), "")
-    found = [
-        [module, finding.risk_level, finding.message]
-        for module, findings in result.detailed_findings.items()
-        for finding in findings.findings
-        if finding.decides and finding.column is None
+    verdicts = {name: found for name, found in result.detailed_findings.items() if found.risk_level is not None}
+    told = [[name, found.risk_level, found.message] for name, found in verdicts.items()]
+    worse = [
+        [name, finding.risk_level, finding.message]
+        for name, found in verdicts.items()
+        for finding in found.findings
+        if finding.decides and finding.risk_level != "low" and not found.message.startswith(finding.message)
     ]
-    if found:
-        show(table("Findings", ["module", "risk", "what it means"], found), "")
-    others = len(result.findings()) - len(found)
-    if others:
-        show(f"{others} more findings (per column, or for information only): --json")
+    columns = ["module", "risk", "what it means"]
+    for title, lines in (("Verdicts", told), ("Other findings that decide and are not low", worse)):
+        if lines:
+            show(table(title, columns, lines), "")
+    others = len(result.findings()) - len(told) - len(worse)
+    if others > 0:
+        show(f"{others} more findings: --json")
     for note in result.inputs.notes:
         show(f"Note: {note}")
 

@@ -98,6 +98,23 @@ def test_one_row_is_audited_and_says_that_it_is_too_few(cli: Command, tmp_path: 
     assert json.dumps(told.json).count("NaN") == 0
 
 
+def test_people_see_the_verdict_of_each_module_and_what_else_is_not_low(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "judge.yaml").write_text(
+        "levels: {tvd: {medium: 0.0, high: 0.0}}\n"
+        "thresholds: {privacy_risk: null, disclosure_risk: null, fidelity: 0.1}\n"
+    )
+    given = ("--real", "people.csv", "--protected", "sex", "--target", "readmitted", "--config", "judge.yaml")
+    told = cli(*SYNTHETIC, *given, "--json").json["detailed_findings"]
+    shown = cli(*SYNTHETIC, *given).out
+    assert told["fidelity"]["risk_level"] == "high"
+    for module in ("fidelity", "fairness"):
+        assert told[module]["message"] in shown
+    for finding in told["fidelity"]["findings"]:
+        if finding["decides"] and finding["risk_level"] != "low":
+            assert finding["message"] in shown
+    assert "Gates: 2 of 2 passed." in shown
+
+
 def test_a_schema_that_is_not_there_is_refused(cli: Command) -> None:
     answer = cli("schema", "report")
     assert (answer.code, answer.out) == (2, "")

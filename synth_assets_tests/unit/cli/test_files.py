@@ -333,7 +333,7 @@ def test_audit_is_the_json_of_an_audit(cli: Command, people: Path, tmp_path: Pat
     assert cli(*call, "--full", "--json").json["form"] == "full"
     shown = cli(*call)
     assert "Scores (1 is best)" in shown.out
-    assert "Findings" in shown.out
+    assert "Verdicts" in shown.out
 
 
 def test_audit_of_a_synthetic_table_alone_says_what_it_could_not_do(cli: Command, people: Path) -> None:
