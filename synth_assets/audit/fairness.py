@@ -169,11 +169,11 @@ def _paired(synthetic: Sequence[Rates], real: Sequence[Rates] | None) -> list[Co
 def _predictions(grouping: Grouping, fitted: Fitted) -> dict[str, list[Comparison]]:
     """Rates of both models' predictions for the held-out rows.
 
-    Both models meet the same rows; their rates are taken as if the rows were not the same, and no row counts more than one that a model
-    learnt from. That leaves room for what training on other rows of the same table would change.
+    Training on other rows of the same table moves a rate too: its variance is taken as that of the rows tested on plus that of the rows
+    learnt from, and the two models' rates as if they met different rows.
     """
     task, members, count = fitted.task, grouping.groups(fitted.test), grouping.count
-    weight = min(1.0, fitted.trained / max(len(members), 1))
+    weight = fitted.trained / (fitted.trained + len(members))
     truths = _events(task, fitted.truth)
     sides = []
     for predicted in (fitted.synthetic, fitted.real):

@@ -146,12 +146,13 @@ def figures(findings: Mapping[Module, Sequence[Finding]], scores: ModuleScores) 
     )
 
 
-def judged(findings: Sequence[Finding], reason: str | None = None) -> ModuleFindings:
+def judged(findings: Sequence[Finding], reason: str | None = None, *, surest: bool = False) -> ModuleFindings:
     """The level of a module, and its verdict in words.
 
     Args:
         findings: All findings of the module.
         reason: Why the module, or a part of it, could not run.
+        surest: Of equal levels the finding speaks that lies above its baseline most surely (lower bound), as levels of fairness go.
 
     Returns:
         Level and words of the worst deciding finding; of equal levels, of the one that may lie farthest above its baseline.
@@ -160,7 +161,7 @@ def judged(findings: Sequence[Finding], reason: str | None = None) -> ModuleFind
     rest = [f for f in findings if not f.decides]
     if not deciding:
         return ModuleFindings(message=reason or "Not measured.", findings=tuple(rest))
-    worst = max(deciding, key=_weight)
+    worst = max(deciding, key=_sureness if surest else _weight)
     where = f"Table {worst.table!r}: " if worst.table else ""
     many = f" It is the worst of {len(deciding)} figures that decide." if len(deciding) > 1 else ""
     lacking = f" {reason}" if reason else ""
@@ -169,6 +170,11 @@ def judged(findings: Sequence[Finding], reason: str | None = None) -> ModuleFind
         message=f"{where}{worst.message}{many}{lacking}",
         findings=(*deciding, *rest),
     )
+
+
+def _sureness(finding: Finding) -> tuple[int, float]:
+    least = finding.excess_interval[0] if finding.excess_interval else finding.value
+    return rank_of(finding.risk_level), -1.0 if least is None else least
 
 
 def _weight(finding: Finding) -> tuple[int, float]:
@@ -214,7 +220,7 @@ def conclude(
     return AuditResult(
         overall_score=score,
         module_scores=scores,
-        detailed_findings={m: judged(every[m], told.get(m)) for m in MODULES},
+        detailed_findings={m: judged(every[m], told.get(m), surest=m == "fairness") for m in MODULES},
         definitions={name: definition(name) for name in sorted({family(f.metric) for m in MODULES for f in every[m]})},
         weights=weights,
         weights_used=used,

@@ -11,6 +11,7 @@ from synth_assets.audit.findings import (
     fairness_score,
     fidelity_score,
     figures,
+    judged,
     number,
     overall,
     privacy_score,
@@ -140,6 +141,22 @@ def test_information_does_not_set_the_level_of_a_module():
     shown = finding("column_tvd", risk_level="high", decides=False)
     made = conclude({"fidelity": [shown]}, {}, inputs=AuditInputs(), levels=AuditLevels(), weights=AuditWeights())
     assert made.level("fidelity") is None
+
+
+def test_fairness_speaks_through_the_gap_that_is_surest():
+    wide = finding("demographic_parity", column="a and b", excess=0.3, excess_interval=(-0.2, 0.8))
+    sure = finding("demographic_parity", column="a", excess=0.01, excess_interval=(-0.01, 0.03))
+    made = conclude(
+        {"fairness": [wide, sure], "privacy": [wide, sure]},
+        {},
+        inputs=AuditInputs(),
+        levels=AuditLevels(),
+        weights=AuditWeights(),
+    )
+    named = [sure.model_copy(update={"message": "sure"}), wide.model_copy(update={"message": "wide"})]
+    assert judged(named, surest=True).message.startswith("sure")
+    assert judged(named).message.startswith("wide")
+    assert made.level("fairness") == "low"
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.006, "0.01"), (-0.0004, "0.00"), (0.12, "0.12"), (1, "1.00")])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from synth_assets.audit import audit_frames
 from synth_assets.audit.queries import Filter, Query, query_findings, relative_errors, workload
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
+from synth_assets.tables.engine import Engine
 from synth_assets_tests.unit.audit.worlds import prepared
 
 LIMITS, LEVELS = AuditLimits(queries=150, draws=100), AuditLevels()
@@ -142,3 +144,17 @@ def test_a_column_without_any_real_value_is_not_asked_for():
     assert not any(f.column == "empty" for q in made for f in q.filters)
     assert all(q.by != "empty" for q in made)
     assert np.isfinite(relative_errors(data, made, data.parts["train"], data.parts["synthetic"])).all()
+
+
+def test_without_an_outcome_utility_is_null_with_a_reason_and_queries_still_run():
+    import pandas as pd
+
+    frames = [pd.DataFrame(_table(120, seed)) for seed in (2, 1, 3)]
+    result = audit_frames(*frames, engine=Engine(threads=1), seed=1)
+    assert result.module_scores.utility is None
+    assert result.reasons["utility"] == "No outcome column is named."
+    assert result.level("utility") is None
+    assert {f.metric for f in result.findings("utility")} >= {"query_error", "query_error.p90"}
+    assert {f.metric for f in result.public().findings("utility")} >= {"query_error", "query_error.p90"}
+    alone = audit_frames(frames[0], engine=Engine(threads=1), seed=1)
+    assert alone.findings("utility") == ()
