@@ -124,7 +124,7 @@ class Copies:
         train: Synthetic rows that equal a training row.
         only_train: Those that equal a training row and no row of the control table.
         only_control: Those that equal a row of the control table and no training row.
-        scale: Training rows per replaced row of the control table.
+        scale: Training people per replaced one of the control table.
         people: The same, counted over real people; None without a control.
         held_out: Rows of the held-out table.
     """
@@ -157,7 +157,7 @@ class Copies:
 
 
 def count_copies(synthetic: Integers, train: Hashed, holdout: Hashed | None, seed: int) -> Copies:
-    """Count exact copies from row hashes, with the control of singling out: held-out rows in the place of training rows.
+    """Count exact copies from row hashes, with the control of singling out: held-out people in the place of training people.
 
     Args:
         synthetic: Hashes of the synthetic rows.
@@ -169,17 +169,18 @@ def count_copies(synthetic: Integers, train: Hashed, holdout: Hashed | None, see
     if holdout is None:
         return Copies(len(synthetic), int(copied.sum()))
     rng = np.random.default_rng(child_seed(seed, "copies"))
-    rows = min(len(train.hashes), len(holdout.hashes))
-    order = rng.permutation(len(train.hashes))
-    kept = np.isin(synthetic, train.hashes[order[rows:]])
-    control = kept | np.isin(synthetic, holdout.hashes[rng.permutation(len(holdout.hashes))[:rows]])
+    people, others = np.unique(train.units), np.unique(holdout.units)
+    replaced = min(len(people), len(others))
+    kept = np.isin(train.units, rng.permutation(people)[replaced:])
+    added = np.isin(holdout.units, rng.permutation(others)[:replaced])
+    control = np.isin(synthetic, np.concatenate([train.hashes[kept], holdout.hashes[added]]))
     hits = np.isin(train.hashes, synthetic), np.isin(holdout.hashes, synthetic)
     return Copies(
         len(synthetic),
         int(copied.sum()),
         int((copied & ~control).sum()),
         int((control & ~copied).sum()),
-        len(train.hashes) / rows,
+        len(people) / replaced,
         exposed(train.units, hits[0], holdout.units, hits[1]),
         len(holdout.hashes),
     )

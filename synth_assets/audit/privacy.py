@@ -224,10 +224,15 @@ def _rare_people(
 
 
 def _some(part: Part, rows: int, seed: int) -> Part:
-    """A seeded sample of at most `rows` rows."""
+    """A seeded sample of `rows` rows; of whole units where there are any, so that the last one may go beyond."""
     if part.held <= rows:
         return part
-    return part.take(np.sort(np.random.default_rng(seed).choice(part.held, rows, replace=False)))
+    rng = np.random.default_rng(seed)
+    if part.units is None:
+        return part.take(np.sort(rng.choice(part.held, rows, replace=False)))
+    _, unit, sizes = np.unique(part.units, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(sizes))
+    return part.take(np.flatnonzero(np.isin(unit, order[np.cumsum(sizes[order]) - sizes[order] < rows])))
 
 
 def _secrets(prepared: Prepared, first: Sequence[str], limit: int, seed: int, result: PrivacyResult) -> list[str]:

@@ -2,7 +2,8 @@
 
 The attack is that of Anonymeter (Giomi, Boenisch, Wehmeyer, Tasnadi, "A Unified Framework for Quantifying Privacy Risk in Synthetic
 Data", PoPETs 2023), written anew. The control differs: training and control table have the same number of rows, since a predicate
-that holds for one row in a thousand singles out more often in a table of a thousand rows than in one of a hundred.
+that holds for one row in a thousand singles out more often in a table of a thousand rows than in one of a hundred. Several rows of one
+person are one person.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from synth_assets.audit.disclosure import risk_details, risk_words
 from synth_assets.audit.findings import number, span, verdict
 from synth_assets.audit.intervals import Pair, mover, residual_risk, wilson
-from synth_assets.audit.prepare import Array, Part, Prepared
+from synth_assets.audit.prepare import Array, Integers, Part, Prepared
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed
@@ -130,10 +131,10 @@ class SinglingOut:
 
     Args:
         predicates: Predicates tried.
-        attack: Predicates that describe exactly one training row.
-        control: Predicates that describe exactly one row, a held-out one, of a table in which held-out rows stand in the place of
-            some training rows; the mean over several such tables.
-        scale: Training rows per replaced row: `control` is counted on that part of the table only.
+        attack: Predicates that describe exactly one person of the training table (one row, where there are no units).
+        control: Predicates that describe exactly one person, a held-out one, of a table in which held-out people stand in the place
+            of some training people; the mean over several such tables.
+        scale: Training people per replaced one: `control` is counted on that part of the table only.
     """
 
     predicates: int
@@ -162,26 +163,37 @@ class SinglingOut:
 
 
 def single_out(predicates: Sequence[Predicate], train: Part, holdout: Part, seed: int) -> SinglingOut:
-    """Count successes against the training rows, and against the same table with held-out rows in it.
+    """Count successes against the training people, and against the same table with held-out people in it.
 
-    With T the training rows, S a random part of them as large as the holdout H: the control table is T without S, with H. Were the
+    With T the training people, S a random part of them as large as the holdout H: the control table is T without S, with H. Were the
     synthetic table independent of T, H and S would be exchangeable, and `scale` times the control's successes would equal the attack's.
     T is divided into as many disjoint S as it holds, and the control's successes are the mean over them.
     """
     rng = np.random.default_rng(child_seed(seed, "replaced rows"))
-    rows = min(train.held, holdout.held)
-    fold = np.full(train.held, -1, dtype=np.int64)
-    folds = train.held // rows
-    fold[rng.permutation(train.held)[: folds * rows]] = np.repeat(np.arange(folds), rows)
-    control = holdout.take(rng.permutation(holdout.held)[:rows])
+    people, unseen = _people(train), _people(holdout)
+    count, others = int(people.max()) + 1, int(unseen.max()) + 1
+    replaced = min(count, others)
+    folds = count // replaced
+    fold = np.full(count, -1, dtype=np.int64)
+    fold[rng.permutation(count)[: folds * replaced]] = np.repeat(np.arange(folds), replaced)
+    control = np.isin(unseen, rng.permutation(others)[:replaced])
     attack, hits = 0, 0.0
     for predicate in predicates:
-        where = fold[matches(predicate, train)]
-        attack += len(where) == 1
-        if int(matches(predicate, control).sum()) == 1:
+        found = people[matches(predicate, train)]
+        attack += bool(len(found)) and bool((found == found[0]).all())
+        there = unseen[control & matches(predicate, holdout)]
+        if len(there) and bool((there == there[0]).all()):
+            where = fold[found]
             emptied = folds if not len(where) else int((where == where[0]).all() and where[0] >= 0)
             hits += emptied / folds
-    return SinglingOut(len(predicates), attack, hits, train.held / rows)
+    return SinglingOut(len(predicates), attack, hits, count / replaced)
+
+
+def _people(part: Part) -> Integers:
+    """Whose every row is, as numbers from 0; without units every row is a person."""
+    if part.units is None:
+        return np.arange(part.held)
+    return np.asarray(np.unique(part.units, return_inverse=True)[1], dtype=np.int64)
 
 
 def singling_out_findings(
@@ -219,7 +231,7 @@ def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
     level = levels.disclosure.level(interval[1])
     kind = "values of one column" if name == "univariate" else "combinations of columns"
     text = (
-        f"Singling out by {kind}: of the descriptions that fit one synthetic row, {number(attack)} fit exactly one real row; "
+        f"Singling out by {kind}: of the descriptions that fit one synthetic row, {number(attack)} fit exactly one real person; "
         f"{number(control)} would without any leak. Above that {number(attack - control)} (95 % interval {span(interval)}); by "
         f"the upper bound {number(interval[1])}, {verdict(level, levels.disclosure)}.{risk_words(result.risk)}"
     )

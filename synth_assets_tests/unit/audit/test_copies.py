@@ -54,6 +54,15 @@ def test_copies_are_fair_where_the_holdout_is_smaller():
     assert abs(np.mean(people)) < 0.01
 
 
+def test_copies_are_fair_where_people_have_several_equal_rows():
+    excess = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        tables = [Hashed(np.repeat(rng.integers(0, 1000, n), 3), np.repeat(np.arange(n), 3)) for n in (400, 100)]
+        excess.append(count_copies(rng.integers(0, 1000, 1000), *tables, seed).excess)
+    assert abs(np.mean(excess)) < 0.03
+
+
 def test_a_full_copy_has_an_excess_of_one_whatever_the_sizes():
     rows = np.arange(1000)
     made = count_copies(rows, Hashed(rows, rows), Hashed(5000 + np.arange(250), np.arange(250)), seed=1)

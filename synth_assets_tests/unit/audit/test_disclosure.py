@@ -79,6 +79,31 @@ def test_singling_out_is_fair_where_the_holdout_is_smaller():
     assert abs(np.mean(excess)) < 0.03  # rates of about 0.33; a control counted in 300 rows alone would be 0.13
 
 
+def test_several_rows_of_one_person_are_one_person():
+    predicate = [(Term("x", "equal", 1.0),)]
+    x = np.array([1.0, 1.0, 2.0, 3.0])
+    holdout = Part(2, {"x": np.array([1.0, 5.0])}, np.array([8, 9]))
+    same, other = (Part(4, {"x": x}, np.array(units)) for units in ([7, 7, 4, 5], [7, 6, 4, 5]))
+    assert single_out(predicate, same, holdout, 0).attack == 1
+    assert single_out(predicate, other, holdout, 0).attack == 0
+    assert single_out(predicate, same, holdout, 0).scale == 1.5  # three people, two of whom are replaced
+
+
+def test_singling_out_is_fair_to_people_with_several_rows():
+    excess = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        predicates = [(Term("x", "equal", float(v)),) for v in rng.permutation(2000)[:200]]
+        tables = []
+        for people in (400, 100):
+            x = rng.integers(0, 2000, people).astype(float)
+            tables.append(Part(3 * people, {"x": np.repeat(x, 3)}, np.repeat(np.arange(people), 3)))
+        made = single_out(predicates, *tables, seed)
+        assert made.attack > 10
+        excess.append(made.rates[0] - made.rates[1])
+    assert abs(np.mean(excess)) < 0.02
+
+
 def test_the_interval_of_singling_out_holds_its_excess():
     made = SinglingOut(predicates=200, attack=60, control=10, scale=2.0)
     low, high = made.excess_interval
