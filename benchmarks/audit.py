@@ -146,12 +146,12 @@ def peer(python: str, work: Path, name: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def peers(python: str, work: Path, names: list[str]) -> dict[str, float]:
-    """CPU seconds per audit of a peer; those of earlier runs are kept in the work folder."""
+def peers(python: str | None, work: Path, names: list[str]) -> dict[str, float]:
+    """CPU seconds per audit of a peer; those of earlier runs are kept in the work folder, and all there is without Python."""
     kept = work / "peers.json"
     known: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
-    for name in names:
-        known[name] = peer(python, work, name)
+    for name in names if python else ():
+        known[name] = peer(str(python), work, name)
         print(f"  {name:<44} {known[name]:6.1f} CPU s", flush=True)
         kept.write_text(json.dumps(known))
     return known
@@ -177,7 +177,7 @@ def main() -> None:
     lines = done.stdout.decode().splitlines()
     print("\n".join(lines[:-1]))
     ours = float(json.loads(lines[-1])["cpu"])
-    found = peers(given.peers, given.work, given.measure or list(RECORDED)) if given.peers else {}
+    found = peers(given.peers, given.work, given.measure or list(RECORDED))
     told = {name: found.get(name, seconds) for name, seconds in RECORDED.items()}
     total, now = sum(told.values()), len(set(found) & set(RECORDED))
     print(
