@@ -143,7 +143,7 @@ cells = st.integers(0, 4)
 gaps = st.none() | cells
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(gaps, cells, cells, gaps), min_size=1, max_size=12),
     st.lists(st.tuples(gaps, cells, cells, gaps), min_size=1, max_size=12),
