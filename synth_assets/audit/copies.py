@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_assets.audit.findings import number, span, verdict
-from synth_assets.audit.intervals import Pair, above_by_chance, mover, newcombe, wilson
+from synth_assets.audit.intervals import Pair, mover, newcombe, shown_difference, wilson
 from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import UNIT_COLUMN, Array, Floats, Integers, Part, Prepared, Tables, comparable
 from synth_assets.audit.records import Finding, worst_level
@@ -27,7 +27,6 @@ _SEPARATOR, _MISSING = "\x1f", "\x00"
 CELLS = 50  # a number that moved stays in its fiftieth of the column, on one of some shifted scales
 SHIFTS = 8
 LEAST_COLUMNS = 3
-COINCIDENCE = 0.001
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 Flags = npt.NDArray[np.bool_]
 Keys = npt.NDArray[np.uint64]
@@ -94,8 +93,7 @@ class Exposed:
     @property
     def shown(self) -> float:
         """The lower bound of the excess; 0 where it could be coincidence (one in a thousand, Fisher's exact test)."""
-        chance = above_by_chance((self.members, self.of_members), (self.others, self.of_others))
-        return max(self.interval[0], 0.0) if chance < COINCIDENCE else 0.0
+        return shown_difference((self.members, self.of_members), (self.others, self.of_others))
 
 
 def exposed(train: Integers, hit_train: Flags, holdout: Integers, hit_holdout: Flags) -> Exposed:

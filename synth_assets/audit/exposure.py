@@ -13,7 +13,7 @@ import numpy as np
 from synth_assets.audit.copies import Exposed
 from synth_assets.audit.findings import EXPOSED_ROWS, number, span, verdict
 from synth_assets.audit.intervals import wilson
-from synth_assets.audit.membership import Advantage, advantage, one_per_unit, same_units
+from synth_assets.audit.membership import Advantage, advantage, one_per_unit, same_units, shown_words
 from synth_assets.audit.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.prepare import Floats, Part
 from synth_assets.audit.records import Finding
@@ -98,11 +98,11 @@ def _membership(near: list[Floats], alone: list[Floats], levels: AuditLevels) ->
     scores = [np.log(a[:each] + _SMOOTHING) - np.log(n[:each] + _SMOOTHING) for n, a in zip(near, alone, strict=True)]
     made: Advantage = advantage(scores[0], scores[1], (slice(0, each // 2), slice(each // 2, each)))
     interval = made.interval
-    level = levels.shown.level(max(interval[0], 0.0))
+    level = levels.shown.level(made.shown)
     text = (
         f"Membership inference on the most exposed rows, by how much closer a synthetic row is than any other: true less "
-        f"false positive rate {number(made.value)} (95 % interval {span(interval)}, 0 is chance). By the lower bound, what is "
-        f"shown at least, {verdict(level, levels.shown)}."
+        f"false positive rate {number(made.value)} (95 % interval {span(interval)}, 0 is chance). {shown_words(made)}, "
+        f"{verdict(level, levels.shown)}."
     )
     return Finding(
         metric=f"{EXPOSED_ROWS}.membership",

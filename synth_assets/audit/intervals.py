@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from synth_assets.errors import InputError
 
+COINCIDENCE = 0.001
+
 Pair = tuple[float, float]
 
 
@@ -138,6 +140,23 @@ def above_by_chance(first: Pair, second: Pair) -> float:
     _check(*first)
     _check(*second)
     return float(hypergeom.sf(first[0] - 1, first[1] + second[1], first[0] + second[0], first[1]))
+
+
+def shown_difference(first: Pair, second: Pair) -> float:
+    """How far the first of two rates is shown to lie above the second: the lower bound of Newcombe's 95 % interval.
+
+    An audit asks many such questions, so an answer above 0 also needs a chance below one in a thousand to arise between equal rates.
+
+    Args:
+        first: (successes, trials), whole numbers.
+        second: (successes, trials).
+
+    Returns:
+        A fraction, at least 0; 0 where the difference could be coincidence.
+    """
+    if above_by_chance(first, second) >= COINCIDENCE:
+        return 0.0
+    return max(newcombe(first, second)[0], 0.0)
 
 
 def mover_ratio(first: float, first_interval: Pair, second: float, second_interval: Pair) -> Pair:

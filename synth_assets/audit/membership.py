@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_assets.audit.findings import LOW_FALSE_ALARMS, MEMBERSHIP, number, span, verdict
-from synth_assets.audit.intervals import newcombe, wilson
+from synth_assets.audit.intervals import newcombe, shown_difference, wilson
 from synth_assets.audit.marginals import Clique, Grid, quantile_grid
 from synth_assets.audit.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
@@ -83,6 +83,11 @@ class Advantage:
     def interval(self) -> tuple[float, float]:
         """95 % interval (Newcombe)."""
         return newcombe((self.true_positives, self.each), (self.false_positives, self.each))
+
+    @property
+    def shown(self) -> float:
+        """What is shown at least; 0 where it could be coincidence."""
+        return shown_difference((self.true_positives, self.each), (self.false_positives, self.each))
 
 
 def draw_targets(train: Part, holdout: Part, *, rows: int, reference_rows: int, seed: int) -> Targets | None:
@@ -294,6 +299,11 @@ def advantage_finding(metric: str, how: str, result: Advantage, levels: AuditLev
     )
 
 
+def shown_words(result: Advantage) -> str:
+    """What a level by the lower bound goes by, for messages."""
+    return "By the lower bound, what is shown at least" if result.shown else "Beyond coincidence nothing is shown"
+
+
 def _low_rate_finding(
     name: str, scores: tuple[Floats, Floats], folds: tuple[slice, slice], levels: AuditLevels
 ) -> Finding | None:
@@ -303,11 +313,11 @@ def _low_rate_finding(
     if first is None:
         return None
     interval, hits = first.interval, first.true_positives / first.each
-    level = levels.shown.level(max(interval[0], 0.0))
+    level = levels.shown.level(first.shown)
     text = (
         f"Membership inference {ATTACKS[name]}, at no more than {LOW_RATES[0]:.0%} false alarms: {number(hits)} of the members are "
         f"found, false alarms {number(first.false_positives / first.each)}; the difference is {number(first.value)} (95 % interval "
-        f"{span(interval)}). By the lower bound, {verdict(level, levels.shown)}."
+        f"{span(interval)}). {shown_words(first)}, {verdict(level, levels.shown)}."
     )
     details: dict[str, float | int] = {}
     for rate, result in made.items():

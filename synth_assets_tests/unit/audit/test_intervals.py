@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_assets.audit.intervals import bootstrap, clopper_pearson, mover, newcombe, wilson
+from synth_assets.audit.intervals import (
+    above_by_chance,
+    bootstrap,
+    clopper_pearson,
+    mover,
+    newcombe,
+    shown_difference,
+    wilson,
+)
 from synth_assets.errors import InputError
 
 counts = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -78,6 +86,14 @@ def test_no_trials_say_nothing():
 def test_impossible_counts_are_refused(function):
     with pytest.raises(InputError, match="no rate"):
         function(3, 2)
+
+
+def test_a_difference_is_shown_where_its_bound_is_above_0_and_coincidence_is_excluded():
+    assert newcombe((22, 50), (8, 50))[0] > 0.1  # of many such questions one in a few hundred says so by chance
+    assert above_by_chance((22, 50), (8, 50)) == pytest.approx(0.0022, abs=5e-4)
+    assert shown_difference((22, 50), (8, 50)) == 0
+    assert shown_difference((30, 50), (8, 50)) == newcombe((30, 50), (8, 50))[0] > 0.25
+    assert shown_difference((8, 50), (30, 50)) == 0
 
 
 def test_mover_of_symmetric_intervals_adds_half_widths_in_quadrature():
