@@ -21,7 +21,7 @@ import pyarrow as pa
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import privacy_score
 from synth_assets.audit.prepare import Tables, compared_columns, prepare
-from synth_assets.audit.privacy import privacy_findings
+from synth_assets.audit.privacy.module import privacy_findings
 from synth_assets.audit.records import worst_level
 from synth_assets.audit.tables import LEVELS, LIMITS, infer_schema
 from synth_assets.tables.engine import Engine

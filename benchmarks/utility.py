@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.fairness import fairness_findings
+from synth_assets.audit.fairness.module import fairness_findings
 from synth_assets.audit.prepare import Part, Prepared, Tables, compared_columns, prepare
-from synth_assets.audit.queries import query_findings
 from synth_assets.audit.records import Finding
 from synth_assets.audit.tables import LEVELS, LIMITS, infer_schema
-from synth_assets.audit.utility import utility_findings
+from synth_assets.audit.utility.module import utility_findings
+from synth_assets.audit.utility.queries import query_findings
 from synth_assets.tables.engine import Engine
 
 TARGET, PROTECTED = "income", ("sex", "race")

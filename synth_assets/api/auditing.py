@@ -56,7 +56,7 @@ def audit(
         SourceError: a file is no table, or its address is refused, expired or private.
         InputError: a table has no such column, the tables have none in common, or held-out rows come without the real ones.
     """
-    from synth_assets.audit.shadows import ShadowModels
+    from synth_assets.audit.privacy.shadows import ShadowModels
     from synth_assets.audit.tables import audit_tables
 
     if holdout is not None and real is None:

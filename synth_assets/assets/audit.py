@@ -94,7 +94,7 @@ def _audit(
     folder: Path,
 ) -> dict[str, Any]:
     from synth_assets.audit.dataset import TableInput, audit_dataset
-    from synth_assets.audit.distribution_counts import count_distributions
+    from synth_assets.audit.pictures.counts import count_distributions
     from synth_assets.reports.gallery import small_picture, small_picture_words
 
     config, roles, source = wiring.config, roles_of(split), store.path(split)

@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from synth_assets.audit.clock import Clock
+from synth_assets.audit.fidelity.parent_child import Related, trend_findings
+from synth_assets.audit.fidelity.relations import Sides, relation_findings
 from synth_assets.audit.findings import conclude
-from synth_assets.audit.parent_child import Related, trend_findings
 from synth_assets.audit.prepare import Tables, compared_columns
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
-from synth_assets.audit.relations import Sides, relation_findings
 from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, Request, audit_opened, opened
 from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
 from synth_assets.config.sampling import Combination

@@ -2,7 +2,7 @@
 
 Definitions: numeric columns in 20 quantile bins of the real train table, categories as they are; values that the real table does not
 have share one more bin, missing values another. What does not belong here: which marginals are compared (`workload.py`), which
-distances are reported (`fidelity.py`).
+distances are reported (`fidelity/measures.py`).
 """
 
 from __future__ import annotations

@@ -16,15 +16,15 @@ import ibis
 import pyarrow as pa
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.fairness import fairness_findings
+from synth_assets.audit.fairness.module import fairness_findings
+from synth_assets.audit.fidelity.module import table_fidelity
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.prepare import UNIT_COLUMN, Prepared, Tables, compared_columns, prepare
-from synth_assets.audit.privacy import privacy_findings
-from synth_assets.audit.queries import query_findings
+from synth_assets.audit.privacy.module import privacy_findings
+from synth_assets.audit.privacy.shadows import ShadowModels
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, Module, coarse
-from synth_assets.audit.shadows import ShadowModels
-from synth_assets.audit.table_fidelity import table_fidelity
-from synth_assets.audit.utility import UtilityResult, utility_findings
+from synth_assets.audit.utility.module import UtilityResult, utility_findings
+from synth_assets.audit.utility.queries import query_findings
 from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
 from synth_assets.config.sampling import Combination
 from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeights

@@ -1,6 +1,6 @@
 """The pictures of one synthesizer's audit: which are shown, in which order, and their words for people who do not see them.
 
-What belongs here: choosing and wording. What does not: drawing (`plots.py`), and what may be shown at all (`audit/pictures.py`).
+What belongs here: choosing and wording. What does not: drawing (`plots.py`), and what may be shown at all (`audit/pictures/public.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from synth_assets.audit.glossary import family, metric
 from synth_assets.audit.leaderboard import Leaderboard
-from synth_assets.audit.pictures import Box, ColumnShares, Matrix, PairShades, Pictures, Side
+from synth_assets.audit.pictures.public import Box, ColumnShares, Matrix, PairShades, Pictures, Side
 from synth_assets.audit.records import AuditResult, Finding
 from synth_assets.config.thresholds import Cutoffs
 from synth_assets.reports import plots

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synth_assets.audit.leaderboard import Leaderboard
-from synth_assets.audit.pictures import Pictures
+from synth_assets.audit.pictures.public import Pictures
 from synth_assets.audit.records import AuditResult
 from synth_assets.config.rules import Action
 from synth_assets.errors import InputError, ReleaseRefusedError

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.audit.leaderboard import LeaderboardRow
-from synth_assets.audit.pictures import SHADES, Box, ColumnShares, Matrix, PairShades, Side
+from synth_assets.audit.pictures.public import SHADES, Box, ColumnShares, Matrix, PairShades, Side
 from synth_assets.config.thresholds import Cutoffs
 from synth_assets.reports.drawing import HOLDOUT, INK, LINE, MUTED, PALETTE, REAL, SYNTHETIC, new_figure
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from synth_assets.audit.disclosure import inference_rates, linked, split_columns
 from synth_assets.audit.intervals import wilson
-from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import Part, Prepared, Tables, compared_columns, prepare
-from synth_assets.audit.singling_out import multivariate_predicates, single_out, univariate_predicates
+from synth_assets.audit.privacy.disclosure import inference_rates, linked, split_columns
+from synth_assets.audit.privacy.neighbours import Encoder
+from synth_assets.audit.privacy.singling_out import multivariate_predicates, single_out, univariate_predicates
 from synth_assets.audit.tables import infer_schema
 from synth_assets.tables.engine import Engine
 from synth_assets_tests.unit.audit.worlds import anonymeter_world, sdv_copula

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_assets.audit.columns import chi_square, correlation, kolmogorov_smirnov
+from synth_assets.audit.fidelity.columns import chi_square, correlation, kolmogorov_smirnov
 from synth_assets.audit.intervals import newcombe
 from synth_assets.errors import InputError
 

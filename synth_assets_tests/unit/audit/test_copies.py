@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit.copies import (
+from synth_assets.audit.prepare import Part, Prepared
+from synth_assets.audit.privacy.copies import (
     Copies,
     Exposed,
     Hashed,
@@ -16,7 +17,6 @@ from synth_assets.audit.copies import (
     exposed_by,
     near_copies_findings,
 )
-from synth_assets.audit.prepare import Part, Prepared
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets_tests.unit.audit.worlds import prepared
 

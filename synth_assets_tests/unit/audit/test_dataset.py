@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_assets.audit.dataset import TableInput, audit_dataset
+from synth_assets.audit.fidelity.relations import Sides, relation_findings
 from synth_assets.audit.findings import BY_LOWER_BOUND
-from synth_assets.audit.relations import Sides, relation_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.errors import InputError, MissingArtifactError
 from synth_assets.tables.engine import Engine

@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit.disclosure import Rates, inference_findings, linkability_finding, secret_of, split_columns
-from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import Part
-from synth_assets.audit.singling_out import (
+from synth_assets.audit.privacy.disclosure import (
+    Rates,
+    inference_findings,
+    linkability_finding,
+    secret_of,
+    split_columns,
+)
+from synth_assets.audit.privacy.neighbours import Encoder
+from synth_assets.audit.privacy.singling_out import (
     SinglingOut,
     Term,
     matches,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit.discriminator import _area, discriminator_finding, tell_apart
+from synth_assets.audit.fidelity.discriminator import _area, discriminator_finding, tell_apart
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets_tests.unit.audit.worlds import prepared
 

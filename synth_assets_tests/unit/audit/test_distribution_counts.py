@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.audit.association_matrix import association_matrix
 from synth_assets.audit.dataset import TableInput
-from synth_assets.audit.distribution_counts import count_distributions
-from synth_assets.audit.pictures import ColumnShares
+from synth_assets.audit.pictures.association_matrix import association_matrix
+from synth_assets.audit.pictures.counts import count_distributions
+from synth_assets.audit.pictures.public import ColumnShares
 from synth_assets.tables.engine import Engine
 from synth_assets_tests.unit.audit.worlds import SCHEMA, people
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from synth_assets.audit.distributions import (
+from synth_assets.audit.pictures.distributions import (
     HOLDOUT_CELLS,
     MOST_NAMES,
     BoxCounts,
@@ -19,7 +19,7 @@ from synth_assets.audit.distributions import (
     SideCounts,
     merge,
 )
-from synth_assets.audit.pictures import STEP, ColumnShares, Matrix, PairShades, Pictures
+from synth_assets.audit.pictures.public import STEP, ColumnShares, Matrix, PairShades, Pictures
 from synth_assets.audit.records import SMALLEST_CELL
 from synth_assets.errors import ReleaseRefusedError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit.exposure import draw_pool, exposed_findings
-from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import Part
+from synth_assets.audit.privacy.exposure import draw_pool, exposed_findings
+from synth_assets.audit.privacy.neighbours import Encoder
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets_tests.unit.audit.worlds import prepared
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit.fairness import fairness_findings
+from synth_assets.audit.fairness.groups import attribute, groupings
+from synth_assets.audit.fairness.module import fairness_findings
 from synth_assets.audit.findings import fairness_gap, fairness_score
-from synth_assets.audit.groups import attribute, groupings
-from synth_assets.audit.models import Task
-from synth_assets.audit.utility import Fitted
+from synth_assets.audit.utility.models import Task
+from synth_assets.audit.utility.module import Fitted
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets_tests.unit.audit.worlds import prepared
 

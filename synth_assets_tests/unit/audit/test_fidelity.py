@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.fidelity import fidelity_findings
+from synth_assets.audit.fidelity.measures import fidelity_findings
 from synth_assets.audit.marginals import MeanDistance, joint
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets_tests.unit.audit.worlds import prepared

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit.importance import importance_finding, permutation_importance, spearman
-from synth_assets.audit.models import Task, fit
-from synth_assets.audit.scores import resamples
+from synth_assets.audit.utility.importance import importance_finding, permutation_importance, spearman
+from synth_assets.audit.utility.models import Task, fit
+from synth_assets.audit.utility.scores import resamples
 from synth_assets.config.thresholds import AuditLevels
 
 BINARY = Task("y", (0.0, 1.0))

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from synth_assets.audit.declared import declared_rules
-from synth_assets.audit.inconsistency import inconsistency_findings
+from synth_assets.audit.fidelity.declared import declared_rules
+from synth_assets.audit.fidelity.inconsistency import inconsistency_findings
 from synth_assets.audit.prepare import Prepared
 from synth_assets.config.dataset import ExpectationConfig
 from synth_assets.config.thresholds import AuditLevels

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from synth_assets.audit.kmarginal import BEST, Curve, cliques_of, k_marginal, subsample_share
+from synth_assets.audit.fidelity.kmarginal import BEST, Curve, cliques_of, k_marginal, subsample_share
 from synth_assets.audit.marginals import rank_grid
 from synth_assets_tests.unit.audit.worlds import prepared
 

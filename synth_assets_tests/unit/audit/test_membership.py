@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from synth_assets.audit.intervals import newcombe
-from synth_assets.audit.membership import (
+from synth_assets.audit.prepare import Part, Prepared
+from synth_assets.audit.privacy.membership import (
     Advantage,
     advantage,
     attack_scores,
@@ -14,8 +15,7 @@ from synth_assets.audit.membership import (
     draw_targets,
     membership_findings,
 )
-from synth_assets.audit.neighbours import Encoder
-from synth_assets.audit.prepare import Part, Prepared
+from synth_assets.audit.privacy.neighbours import Encoder
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets_tests.unit.audit.worlds import prepared
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.audit import neighbours
-from synth_assets.audit.neighbours import Encoder, nearest_distances, nearest_sets, nearest_without
+from synth_assets.audit.privacy import neighbours
+from synth_assets.audit.privacy.neighbours import Encoder, nearest_distances, nearest_sets, nearest_without
 from synth_assets_tests.unit.audit.worlds import prepared
 
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_assets.audit.dataset import TableInput, audit_dataset
-from synth_assets.audit.parent_child import Related, trend_findings
-from synth_assets.audit.relations import Sides, relation_findings
+from synth_assets.audit.fidelity.parent_child import Related, trend_findings
+from synth_assets.audit.fidelity.relations import Sides, relation_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, ForeignKey, TableSchema

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth_assets.audit.fairness.parity import Comparison, Rates, largest_gap, rates
 from synth_assets.audit.intervals import mover, newcombe, wilson
-from synth_assets.audit.parity import Comparison, Rates, largest_gap, rates
 
 
 def made(*counts):

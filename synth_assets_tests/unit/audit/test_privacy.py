@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth_assets.audit.prepare import Part
-from synth_assets.audit.privacy import _some
+from synth_assets.audit.privacy.module import _some
 
 
 def test_a_sample_holds_whole_units():

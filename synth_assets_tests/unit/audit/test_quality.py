@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.fidelity import fidelity_findings
+from synth_assets.audit.fidelity.measures import fidelity_findings
+from synth_assets.audit.fidelity.quality import column_shape
 from synth_assets.audit.prepare import Tables, compared_columns, prepare
-from synth_assets.audit.quality import column_shape
 from synth_assets.audit.tables import _arrow
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.tables.engine import Engine

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth_assets.audit import audit_frames
-from synth_assets.audit.queries import Filter, Query, query_findings, relative_errors, workload
+from synth_assets.audit.utility.queries import Filter, Query, query_findings, relative_errors, workload
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.tables.engine import Engine
 from synth_assets_tests.unit.audit.worlds import prepared

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_assets.audit.models import Task
-from synth_assets.audit.scores import (
+from synth_assets.audit.utility.models import Task
+from synth_assets.audit.utility.scores import (
     area_under_curve,
     counted,
     evident,

@@ -6,8 +6,8 @@ import ibis
 import numpy as np
 import pytest
 
+from synth_assets.audit.fidelity.sequences import autocorrelations, in_order, sequence_findings
 from synth_assets.audit.prepare import Tables, prepare
-from synth_assets.audit.sequences import autocorrelations, in_order, sequence_findings
 from synth_assets.audit.tables import _arrow, audit_frames
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.tables.engine import Engine

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from synth_assets.audit import audit_frames
-from synth_assets.audit.shadows import ShadowModels, frame_of, part_of
+from synth_assets.audit.privacy.shadows import ShadowModels, frame_of, part_of
 from synth_assets.config.thresholds import AuditLimits
 from synth_assets.errors import InputError
 from synth_assets.tables.engine import Engine

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.models import (
+from synth_assets.audit.utility.models import (
     Outcome,
     Task,
     features,
     fit,
     outcome_values,
 )
-from synth_assets.audit.utility import utility_findings
+from synth_assets.audit.utility.module import utility_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets_tests.unit.audit.worlds import prepared
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.fairness import fairness_findings
-from synth_assets.audit.queries import query_findings
-from synth_assets.audit.utility import utility_findings
+from synth_assets.audit.fairness.module import fairness_findings
+from synth_assets.audit.utility.module import utility_findings
+from synth_assets.audit.utility.queries import query_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets_tests.unit.audit.worlds import noise, people, prepared
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synth_assets.audit.copies import row_hashes
-from synth_assets.audit.distances import anonymity_finding
+from synth_assets.audit.fidelity.validity import validity_findings
 from synth_assets.audit.prepare import Tables, compared_columns, prepare
-from synth_assets.audit.validity import validity_findings
+from synth_assets.audit.privacy.copies import row_hashes
+from synth_assets.audit.privacy.distances import anonymity_finding
 from synth_assets.config.dataset import ColumnConfig
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.errors import InputError

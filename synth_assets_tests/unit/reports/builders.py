@@ -9,7 +9,7 @@ from typing import Any
 
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.leaderboard import FitCost, rank
-from synth_assets.audit.pictures import Box, ColumnShares, Matrix, PairShades, Pictures
+from synth_assets.audit.pictures.public import Box, ColumnShares, Matrix, PairShades, Pictures
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, GroupFigure
 from synth_assets.config.thresholds import AuditLevels, AuditWeights
 from synth_assets.pii.records import ColumnVerdict

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 import synth_assets.reports
 from synth_assets.assets.metadata import MAX_PICTURE_BYTES
-from synth_assets.audit.distributions import ColumnCounts, Distributions, SideCounts
 from synth_assets.audit.leaderboard import FitCost, rank
-from synth_assets.audit.pictures import ColumnShares, Pictures
+from synth_assets.audit.pictures.distributions import ColumnCounts, Distributions, SideCounts
+from synth_assets.audit.pictures.public import ColumnShares, Pictures
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import Cutoffs
 from synth_assets.errors import ReleaseRefusedError

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from synth_assets.audit.declared import Combinations, declared_rules
+from synth_assets.audit.fidelity.declared import Combinations, declared_rules
+from synth_assets.audit.fidelity.rule_search import find_rules
+from synth_assets.audit.fidelity.rules import Rule
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.intervals import newcombe, wilson
 from synth_assets.audit.marginals import quantile_grid
 from synth_assets.audit.prepare import Part, Prepared
 from synth_assets.audit.records import Finding
-from synth_assets.audit.rule_search import find_rules
-from synth_assets.audit.rules import Rule
 from synth_assets.audit.workload import workload
 from synth_assets.config.dataset import ExpectationConfig
 from synth_assets.config.thresholds import AuditLevels

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.columns import correlation, kolmogorov_smirnov
+from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.marginals import Grid, Joint, MeanDistance, joint, quantile_grid

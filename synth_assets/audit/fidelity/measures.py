@@ -1,6 +1,6 @@
 """Fidelity: how close the synthetic table's distributions are to the real one's, each beside the same figure of held-out real rows.
 
-What belongs here: which figures are reported, their baselines, levels and words. What does not: how one is computed (`marginals.py`,
+What belongs here: which figures are reported, their baselines, levels and words. What does not: how one is computed (`../marginals.py`,
 `columns.py`, `quality.py`, `kmarginal.py`), rules (`rules.py`), the domain (`validity.py`).
 """
 
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.columns import chi_square, kolmogorov_smirnov
+from synth_assets.audit.fidelity.columns import chi_square, kolmogorov_smirnov
+from synth_assets.audit.fidelity.kmarginal import BEST, cliques_of, k_marginal, subsample_share
+from synth_assets.audit.fidelity.quality import View, column_shape, mean_of, pair_trends, pearson, view
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.intervals import Pair, mover
-from synth_assets.audit.kmarginal import BEST, cliques_of, k_marginal, subsample_share
 from synth_assets.audit.marginals import (
     Clique,
     Codes,
@@ -29,7 +30,6 @@ from synth_assets.audit.marginals import (
     rank_grid,
 )
 from synth_assets.audit.prepare import Part, Prepared
-from synth_assets.audit.quality import View, column_shape, mean_of, pair_trends, pearson, view
 from synth_assets.audit.records import Finding
 from synth_assets.audit.workload import workload
 from synth_assets.config.thresholds import AuditLevels, Cutoffs

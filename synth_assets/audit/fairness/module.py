@@ -14,15 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth_assets.audit.fairness.groups import Grouping, groupings
+from synth_assets.audit.fairness.parity import (
+    CONFIDENCE,
+    MOST_GROUPS,
+    Comparison,
+    Flags,
+    Gap,
+    Rates,
+    largest_gap,
+    rates,
+)
 from synth_assets.audit.findings import number, span, verdict
-from synth_assets.audit.groups import Grouping, groupings
 from synth_assets.audit.intervals import newcombe
-from synth_assets.audit.models import Outcome, Task, outcome_values
-from synth_assets.audit.parity import CONFIDENCE, MOST_GROUPS, Comparison, Flags, Gap, Rates, largest_gap, rates
 from synth_assets.audit.prepare import Floats, Prepared
 from synth_assets.audit.records import Finding, GroupFigure
-from synth_assets.audit.scores import evident
-from synth_assets.audit.utility import Fitted
+from synth_assets.audit.utility.models import Outcome, Task, outcome_values
+from synth_assets.audit.utility.module import Fitted
+from synth_assets.audit.utility.scores import evident
 from synth_assets.config.thresholds import AuditLevels, Cutoffs
 
 GROUP_LIMIT = 20

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synth_assets.audit.findings import MEMBERSHIP
-from synth_assets.audit.membership import Targets, advantage, advantage_finding, attack_scores
-from synth_assets.audit.neighbours import Encoded, Encoder
 from synth_assets.audit.prepare import Array, Floats, Part, Prepared
+from synth_assets.audit.privacy.membership import Targets, advantage, advantage_finding, attack_scores
+from synth_assets.audit.privacy.neighbours import Encoded, Encoder
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.errors import InputError

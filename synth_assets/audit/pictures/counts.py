@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.association_matrix import association_matrix
 from synth_assets.audit.dataset import TableInput, has_rows, opened_sides
-from synth_assets.audit.distributions import (
+from synth_assets.audit.pictures.association_matrix import association_matrix
+from synth_assets.audit.pictures.distributions import (
     QUANTILES,
     BoxCounts,
     ColumnCounts,
@@ -24,7 +24,7 @@ from synth_assets.audit.distributions import (
     PairCounts,
     SideCounts,
 )
-from synth_assets.audit.pictures import Kind, Matrix, Side
+from synth_assets.audit.pictures.public import Kind, Matrix, Side
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared, compared_columns, prepare
 from synth_assets.audit.tables import LIMITS
 from synth_assets.config.thresholds import AuditLimits

@@ -2,7 +2,7 @@
 
 The difference between the extreme groups of many is large by chance alone, and two tables of one population have different extremes.
 So all pairs of groups are compared, and all intervals hold together: each is Newcombe's, at a confidence that Bonferroni's inequality
-raises by the number of pairs. What does not belong here: whose rates they are, levels, and words (`fairness.py`).
+raises by the number of pairs. What does not belong here: whose rates they are, levels, and words (`module.py`).
 """
 
 from __future__ import annotations

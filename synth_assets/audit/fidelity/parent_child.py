@@ -14,11 +14,11 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from synth_assets.audit.fidelity.quality import mean_of, pair_trends, view
+from synth_assets.audit.fidelity.relations import Sides, keys_of, linked
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.prepare import Tables, prepare
-from synth_assets.audit.quality import mean_of, pair_trends, view
 from synth_assets.audit.records import Finding
-from synth_assets.audit.relations import Sides, keys_of, linked
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
 from synth_assets.tables.engine import Engine, Session

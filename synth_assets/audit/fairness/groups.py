@@ -1,6 +1,6 @@
 """Groups of protected attributes: categories, quarters of numbers and dates, and intersections of two attributes.
 
-What does not belong here: rates of the groups and differences between them (`parity.py`), and what they mean (`fairness.py`).
+What does not belong here: rates of the groups and differences between them (`parity.py`), and what they mean (`module.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Distances between one column of two tables: Kolmogorov-Smirnov, chi-square, and Pearson's correlation of two columns.
 
-What belongs here: numbers in, numbers out. What does not: which columns are compared and what the figures mean (`fidelity.py`).
+What belongs here: numbers in, numbers out. What does not: which columns are compared and what the figures mean (`measures.py`).
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from synth_assets.audit.findings import LOW_FALSE_ALARMS, MEMBERSHIP, number, span, verdict
 from synth_assets.audit.intervals import newcombe, shown_difference, wilson
 from synth_assets.audit.marginals import Clique, Grid, quantile_grid
-from synth_assets.audit.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
+from synth_assets.audit.privacy.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.columns import correlation, kolmogorov_smirnov, product, unit
+from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov, product, unit
 from synth_assets.audit.marginals import Clique, Codes, joint
 from synth_assets.audit.prepare import Array, Floats, Integers, Part
 

@@ -1,6 +1,6 @@
 """The counts behind the pictures of an audit (restricted), and the way to what a reader may see. Light: no numpy.
 
-What belongs here: merging and rounding. What does not: counting (`distribution_counts.py`) and drawing. Small cells are merged with
+What belongs here: merging and rounding. What does not: counting (`counts.py`) and drawing. Small cells are merged with
 others, never left out alone, so that no total gives one back.
 """
 
@@ -11,7 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import FiniteFloat
 
-from synth_assets.audit.pictures import REAL, SHADES, STEP, Box, ColumnShares, Kind, Matrix, PairShades, Pictures, Side
+from synth_assets.audit.pictures.public import (
+    REAL,
+    SHADES,
+    STEP,
+    Box,
+    ColumnShares,
+    Kind,
+    Matrix,
+    PairShades,
+    Pictures,
+    Side,
+)
 from synth_assets.audit.records import SMALLEST_CELL
 from synth_assets.tables.schema import Frozen
 

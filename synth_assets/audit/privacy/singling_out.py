@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.disclosure import risk_details, risk_words
 from synth_assets.audit.findings import number, span, verdict
 from synth_assets.audit.intervals import Pair, mover, residual_risk, wilson
 from synth_assets.audit.prepare import Array, Integers, Part, Prepared
+from synth_assets.audit.privacy.disclosure import risk_details, risk_words
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.copies import Exposed
 from synth_assets.audit.findings import EXPOSED_ROWS, number, span, verdict
 from synth_assets.audit.intervals import wilson
-from synth_assets.audit.membership import Advantage, advantage, one_per_unit, same_units, shown_words
-from synth_assets.audit.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.prepare import Floats, Part
+from synth_assets.audit.privacy.copies import Exposed
+from synth_assets.audit.privacy.membership import Advantage, advantage, one_per_unit, same_units, shown_words
+from synth_assets.audit.privacy.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed

@@ -13,8 +13,8 @@ import numpy as np
 
 from synth_assets.audit.findings import number
 from synth_assets.audit.intervals import wilson
-from synth_assets.audit.neighbours import Encoded, nearest_distances
 from synth_assets.audit.prepare import Floats, Tables, comparable
+from synth_assets.audit.privacy.neighbours import Encoded, nearest_distances
 from synth_assets.audit.records import Finding
 from synth_assets.tables.schema import ColumnSchema
 

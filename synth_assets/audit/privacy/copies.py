@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from synth_assets.audit.findings import number, span, verdict
 from synth_assets.audit.intervals import Pair, mover, newcombe, shown_difference, wilson
-from synth_assets.audit.neighbours import Encoder
 from synth_assets.audit.prepare import UNIT_COLUMN, Array, Floats, Integers, Part, Prepared, Tables, comparable
+from synth_assets.audit.privacy.neighbours import Encoder
 from synth_assets.audit.records import Finding, worst_level
 from synth_assets.config.thresholds import AuditLevels, Level
 from synth_assets.seeds import child_seed

@@ -11,17 +11,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.copies import LEAST_COLUMNS, copies_finding, count_copies, near_copies_findings, row_hashes
-from synth_assets.audit.disclosure import inference_findings, linkability_finding
-from synth_assets.audit.distances import anonymity_finding, closest_record_finding
-from synth_assets.audit.exposure import draw_pool, exposed_findings
 from synth_assets.audit.findings import MEMBERSHIP
-from synth_assets.audit.membership import MINIMUM_ROWS, Targets, draw_targets, membership_findings
-from synth_assets.audit.neighbours import Encoded, Encoder
 from synth_assets.audit.prepare import Part, Prepared, Tables
+from synth_assets.audit.privacy.copies import (
+    LEAST_COLUMNS,
+    copies_finding,
+    count_copies,
+    near_copies_findings,
+    row_hashes,
+)
+from synth_assets.audit.privacy.disclosure import inference_findings, linkability_finding
+from synth_assets.audit.privacy.distances import anonymity_finding, closest_record_finding
+from synth_assets.audit.privacy.exposure import draw_pool, exposed_findings
+from synth_assets.audit.privacy.membership import MINIMUM_ROWS, Targets, draw_targets, membership_findings
+from synth_assets.audit.privacy.neighbours import Encoded, Encoder
+from synth_assets.audit.privacy.shadows import ShadowModels, shadow_finding
+from synth_assets.audit.privacy.singling_out import singling_out_findings
 from synth_assets.audit.records import Finding
-from synth_assets.audit.shadows import ShadowModels, shadow_finding
-from synth_assets.audit.singling_out import singling_out_findings
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import ColumnKind, ColumnSchema

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.discriminator import discriminator_finding
-from synth_assets.audit.fidelity import fidelity_findings
-from synth_assets.audit.inconsistency import inconsistency_findings
+from synth_assets.audit.fidelity.discriminator import discriminator_finding
+from synth_assets.audit.fidelity.inconsistency import inconsistency_findings
+from synth_assets.audit.fidelity.measures import fidelity_findings
+from synth_assets.audit.fidelity.sequences import sequence_findings
+from synth_assets.audit.fidelity.validity import validity_findings
 from synth_assets.audit.prepare import Prepared, Tables
 from synth_assets.audit.records import Finding
-from synth_assets.audit.sequences import sequence_findings
-from synth_assets.audit.validity import validity_findings
 from synth_assets.tables.schema import TableSchema
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from synth_assets.audit.findings import number, span, verdict
-from synth_assets.audit.models import Model, Task
 from synth_assets.audit.prepare import Floats
 from synth_assets.audit.records import Finding
-from synth_assets.audit.scores import Weights, evident, headline, percentiles
+from synth_assets.audit.utility.models import Model, Task
+from synth_assets.audit.utility.scores import Weights, evident, headline, percentiles
 from synth_assets.config.thresholds import AuditLevels
 
 FEWEST_COLUMNS = 6  # a rank correlation of fewer moves by a third when two neighbours change places

@@ -2,7 +2,7 @@
 
 Both learn from equally many rows and are tested on the same ones, which neither the models nor the synthesizer have seen. A real model
 tested on synthetic rows (TRTS) is shown too. What does not belong here: models (`models.py`), scores (`scores.py`), importances
-(`importance.py`), queries (`queries.py`), and differences between groups (`fairness.py`).
+(`importance.py`), queries (`queries.py`), and differences between groups (`fairness/module.py`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.findings import HEADLINE, number, span, verdict
-from synth_assets.audit.importance import importance_finding, permutation_importance
 from synth_assets.audit.intervals import Pair
-from synth_assets.audit.models import FAMILIES, Model, Outcome, Task, features, fit, outcome_values
 from synth_assets.audit.prepare import Floats, Part, Prepared
 from synth_assets.audit.records import Finding
-from synth_assets.audit.scores import ERRORS, TITLES, Weights, evident, measure, naive, percentiles, resamples
+from synth_assets.audit.utility.importance import importance_finding, permutation_importance
+from synth_assets.audit.utility.models import FAMILIES, Model, Outcome, Task, features, fit, outcome_values
+from synth_assets.audit.utility.scores import ERRORS, TITLES, Weights, evident, measure, naive, percentiles, resamples
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
 

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from synth_assets.audit.fidelity.rules import Flags, Rule, impossible, order, total
 from synth_assets.audit.prepare import Prepared
-from synth_assets.audit.rules import Flags, Rule, impossible, order, total
 from synth_assets.config.dataset import ExpectationConfig
 from synth_assets.config.sampling import SEPARATOR
 from synth_assets.errors import InputError

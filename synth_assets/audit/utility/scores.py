@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from synth_assets.audit.intervals import Pair
-from synth_assets.audit.models import Task
 from synth_assets.audit.prepare import Floats, Integers
+from synth_assets.audit.utility.models import Task
 from synth_assets.config.thresholds import Cutoffs, Level
 
 Flags = npt.NDArray[np.bool_]

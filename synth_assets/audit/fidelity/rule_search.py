@@ -11,9 +11,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from synth_assets.audit.fidelity.rules import (
+    Exact,
+    Flags,
+    Rule,
+    adds_up,
+    combination,
+    dependency,
+    known,
+    missing,
+    order,
+    total,
+)
 from synth_assets.audit.marginals import Clique, Codes, Grid, joint
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared
-from synth_assets.audit.rules import Exact, Flags, Rule, adds_up, combination, dependency, known, missing, order, total
 from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import ColumnKind
 

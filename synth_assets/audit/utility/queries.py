@@ -17,7 +17,7 @@ import numpy.typing as npt
 from synth_assets.audit.findings import number, span, verdict
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared
 from synth_assets.audit.records import Finding
-from synth_assets.audit.scores import evident, percentiles
+from synth_assets.audit.utility.scores import evident, percentiles
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import ColumnKind

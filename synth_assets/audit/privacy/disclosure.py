@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from synth_assets.audit.findings import number, span, verdict
 from synth_assets.audit.intervals import Pair, newcombe, residual_risk, wilson
-from synth_assets.audit.neighbours import Encoded, nearest_sets, nearest_without
 from synth_assets.audit.prepare import Array, Part, Prepared
+from synth_assets.audit.privacy.neighbours import Encoded, nearest_sets, nearest_without
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 

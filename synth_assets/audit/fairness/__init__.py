@@ -1,0 +1,1 @@
+"""What the synthetic table adds to the differences between groups of people."""

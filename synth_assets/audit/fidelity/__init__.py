@@ -1,0 +1,1 @@
+"""How close the synthetic tables are to the real ones: marginals, columns, rules, relations, sequences."""

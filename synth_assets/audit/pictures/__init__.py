@@ -1,0 +1,1 @@
+"""The counts behind the pictures of an audit, and what a reader may see of them."""

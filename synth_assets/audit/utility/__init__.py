@@ -1,0 +1,1 @@
+"""What a model, or a query, loses when it sees synthetic rows in place of real ones."""
