@@ -23,6 +23,7 @@ from synth_assets.audit.prepare import UNIT_COLUMN, Prepared, Tables, compared_c
 from synth_assets.audit.privacy.module import privacy_findings
 from synth_assets.audit.privacy.shadows import ShadowModels
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, Module, coarse
+from synth_assets.audit.threads import one_thread
 from synth_assets.audit.utility.module import UtilityResult, utility_findings
 from synth_assets.audit.utility.queries import query_findings
 from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
@@ -251,13 +252,14 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
     report = _Report()
     with report.clock.step("reading"):
         prepared = prepare(tables, columns, left_out, limit=request.limits.compare_rows, seed=request.seed)
-    fidelity = table_fidelity(tables, schema, prepared, request, report.clock)
-    report.findings["fidelity"] = fidelity.findings
-    report.reasons |= fidelity.reasons
-    report.notes += fidelity.notes
-    if prepared.columns:
-        _compare(tables, prepared, request, report)
-    else:
+    with one_thread():
+        fidelity = table_fidelity(tables, schema, prepared, request, report.clock)
+        report.findings["fidelity"] = fidelity.findings
+        report.reasons |= fidelity.reasons
+        report.notes += fidelity.notes
+        if prepared.columns:
+            _compare(tables, prepared, request, report)
+    if not prepared.columns:
         report.reasons |= dict.fromkeys(
             ("fidelity", "utility", "privacy", "fairness"),
             "Every column is a key, an identifier or free text: nothing to compare.",
@@ -331,24 +333,21 @@ def _compare(tables: Tables, prepared: Prepared, request: Request, report: _Repo
 
 
 def _utility(prepared: Prepared, request: Request, clock: Clock) -> UtilityResult:
-    """Utility, or the reason why it could not run; on one thread, so that figures do not depend on the machine."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
-
+    """Utility, or the reason why it could not run."""
     if request.target is None:
         return UtilityResult((), reason="No outcome column is named.")
     if request.target not in prepared.names:
         return UtilityResult((), reason=f"The outcome column is not compared: {prepared.left_out[request.target]}.")
     if not {"train", "holdout"} <= set(prepared.parts):
         return UtilityResult((), reason="Needs real rows to train on and held-out real rows to test on.")
-    with threadpool_limits(limits=1):
-        return utility_findings(
-            prepared,
-            request.target,
-            limits=request.limits,
-            levels=request.levels,
-            seed=child_seed(request.seed, "utility"),
-            clock=clock,
-        )
+    return utility_findings(
+        prepared,
+        request.target,
+        limits=request.limits,
+        levels=request.levels,
+        seed=child_seed(request.seed, "utility"),
+        clock=clock,
+    )
 
 
 def _inputs(schema: TableSchema, prepared: Prepared, request: Request, report: _Report) -> AuditInputs:

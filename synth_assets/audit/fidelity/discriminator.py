@@ -133,7 +133,6 @@ def _folds(features: Floats, seed: int) -> Integers:
 
 def _scores(features: Floats, labels: Integers, asked: Floats, categories: list[bool], seed: int) -> Floats:
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
     told = np.flatnonzero((~np.isnan(features)).any(axis=0))  # a column that is missing everywhere tells nothing
     if not len(told):
@@ -147,8 +146,7 @@ def _scores(features: Floats, labels: Integers, asked: Floats, categories: list[
         early_stopping=False,
         random_state=seed % 2**32,
     )
-    with threadpool_limits(limits=1):  # the figures shall not depend on the machine
-        made: Floats = model.fit(features[:, told], labels).decision_function(asked[:, told])
+    made: Floats = model.fit(features[:, told], labels).decision_function(asked[:, told])
     return made
 
 
