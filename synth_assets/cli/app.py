@@ -6,6 +6,7 @@ privacy budget does not suffice; 5 a needed service is not available; 130 stoppe
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
@@ -68,12 +69,19 @@ def options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `synth-assets`."""
+    atexit.register(_hush)
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)
+
+
+def _hush() -> None:
+    """What native libraries say while the interpreter is taken down (DuckDB lists its own objects) is no message for the user."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def run(arguments: list[str]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from synth_assets import __version__
@@ -10,7 +13,7 @@ from synth_assets_tests.unit.cli.conftest import Command
 
 COMMANDS = {
     "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
-    "detokenise", "sample",
+    "detokenise", "sample", "schema", "recommend",
 }  # fmt: skip
 
 
@@ -117,3 +120,19 @@ def test_every_option_has_help() -> None:
 
 def test_the_exit_code_is_returned() -> None:
     assert run(["--version"]) == 0
+
+
+def test_what_libraries_say_while_the_process_ends_is_hushed() -> None:
+    """Functions that were registered before the command ran come last, as the libraries' own teardown does."""
+    probe = """
+import atexit, os, sys
+from synth_assets.cli.app import main
+atexit.register(os.write, 2, b"teardown\\n")
+try:
+    main(["--version"])
+finally:
+    atexit.register(os.write, 2, b"of the command\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stderr == "of the command\n"
+    assert __version__ in done.stdout
