@@ -25,6 +25,8 @@ def test_every_error_keeps_its_fields_across_processes(kind):
     error = kind("it is wrong.", file="a.yaml", row=3, column="age", key="budget.epsilon", remedy="Do this.")
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         back = pool.apply(_echo, (error,))
+        pool.close()  # to terminate would need SIGTERM, which is ignored below a shell that ignores interrupts
+        pool.join()
     assert type(back) is kind
     assert back.as_dict() == error.as_dict()
     assert str(back) == "a.yaml, line 3, column 'age', key 'budget.epsilon': it is wrong. Do this."
