@@ -74,7 +74,7 @@ def audit(
 def schema(
     name: Annotated[str, typer.Argument(metavar="NAME", help="audit, audit-public or audit-request.")],
 ) -> int:
-    """Print the JSON Schema of an audit's result or of a request for one."""
+    """Print the JSON Schema of an audit or of a request for one."""
     from synth_assets.api import schemas
 
     emit_json(schemas.schema(name))

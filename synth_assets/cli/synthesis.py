@@ -209,7 +209,7 @@ def recommend(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Say which synthesizers fit a dataset before any is trained, with reasons."""
+    """Which synthesizers fit a dataset, and why; trains nothing."""
     from synth_assets.api.recommending import recommend as advice_on
 
     told = advice_on(config.absolute(), home=nearest_home(home), units=units)
