@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import socket
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.api.reading import Ingested, Table
-    from synth_assets.ledger.chain import Entry
+    from synth_assets.ledger.heads import Head
     from synth_assets.masking.unmasking import Revealed
 
 
@@ -37,7 +34,8 @@ def detokenise(tokens: Iterable[str], *, reason: str, actor: str | None = None, 
         MissingArtifactError: there is no vault.
         ServiceUnavailableError: vault or record do not answer.
     """
-    from synth_assets.ledger.backends import open_ledger_store
+    from synth_assets.ledger.actors import process_user
+    from synth_assets.ledger.opening import open_audit_ledger
     from synth_assets.masking.unmasking import reveal
     from synth_assets.masking.vault import TokenVault
 
@@ -51,8 +49,10 @@ def detokenise(tokens: Iterable[str], *, reason: str, actor: str | None = None, 
                 remedy="Name the home folder that has it with --home, or set SYNTH_ASSETS_VAULT_URL.",
             )
         master = master_key(settings.keys_folder, make=False)
-        log = open_ledger_store(settings.access_location, noun="record of access")
-        return reveal(tokens, reason=reason, actor=actor or user(), vault=vault, master=master, log=log)
+        return reveal(
+            tokens, reason=reason, actor=actor or process_user(), vault=vault, master=master,
+            ledger=open_audit_ledger(settings),
+        )  # fmt: skip
 
 
 def detokenise_column(
@@ -63,7 +63,7 @@ def detokenise_column(
     reason: str,
     actor: str | None = None,
     home: Path | None = None,
-) -> tuple[Path | pd.DataFrame, Entry]:
+) -> tuple[Path | pd.DataFrame, Head]:
     """A table with the values of one column in place of their tokens.
 
     Args:
@@ -75,7 +75,7 @@ def detokenise_column(
         home: As in `detokenise`.
 
     Returns:
-        The file or frame, and the record that was written before.
+        The file or frame, and the head of the audit ledger behind the entry that was written before.
 
     Raises:
         InputError: there is no such column, or a cell is no token.
@@ -89,9 +89,9 @@ def detokenise_column(
         folder = Path(scratch) / "values"
         _write_values(data, column, found, folder)
         if target is None:
-            return frame_of(folder), found.entry
+            return frame_of(folder), found.head
         write_table(folder, target, schema=data.schema, engine=engine_of(), provenance={"detokenised": column})
-        return target, found.entry
+        return target, found.head
 
 
 def _tokens_in(data: Ingested, column: str) -> list[str]:
@@ -120,13 +120,3 @@ def _write_values(data: Ingested, column: str, found: Revealed, folder: Path) ->
             both.select(**{n: both["value" if n == column else n] for n in data.schema.names}),
             folder / "part-00000.parquet",
         )
-
-
-def user() -> str:
-    """Who runs this process: the login name of its user id, who became it by sudo, and the machine."""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    before = os.environ.get("SUDO_USER")
-    return f"{name}{f' (sudo by {before})' if before else ''} on {socket.gethostname()}"

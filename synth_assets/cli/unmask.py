@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from synth_assets.cli.output import emit_json, path_line, show, table
 from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
-    from synth_assets.ledger.chain import Entry
+    from synth_assets.ledger.heads import Head
 
 
 def detokenise(
@@ -39,30 +40,29 @@ def detokenise(
             raise InputError("--column and --out need --file.", key="--file")
         found = api.detokenise(tokens or [], reason=reason, home=base)
         if as_json:
-            emit_json({"values": found.texts, "record": _record(found.entry)})
+            emit_json({"values": found.texts, "record": _record(found.head)})
             return 0
         show(table("", ["token", "value"], [[t, v] for t, v in found.texts.items()]), "")
-        show(_said(found.entry))
+        show(_said(found.head))
         return 0
     if tokens or not column or out is None:
         raise InputError("--file needs --column and --out, and no TOKEN.", key="--file")
-    made, entry = api.detokenise_column(file, column, out.absolute(), reason=reason, home=base)
+    made, head = api.detokenise_column(file, column, out.absolute(), reason=reason, home=base)
     if as_json:
-        emit_json({"out": str(made), "record": _record(entry)})
+        emit_json({"out": str(made), "record": _record(head)})
         return 0
     show(path_line("values", str(made)))
-    show(_said(entry))
+    show(_said(head))
     return 0
 
 
-def _record(entry: Entry) -> dict[str, object]:
-    return {"position": entry.position, "at": entry.at, "hash": entry.hash, **entry.record}
+def _record(head: Head) -> dict[str, object]:
+    return asdict(head)
 
 
-def _said(entry: Entry) -> str:
-    """Who asked, and where that is recorded; the hash, held elsewhere, shows later that nothing was cut off."""
-    record = entry.record
-    return f"Asked by {record['actor']} at {entry.at}, for: {record['reason']}. Record {entry.position}, hash {entry.hash[:16]}."
+def _said(head: Head) -> str:
+    """Where it is recorded; the hash, held elsewhere, shows later that nothing was cut off."""
+    return f"Recorded with your name and the reason: entry {head.position} of the audit ledger, hash {head.hash}."
 
 
 COMMANDS = (detokenise,)

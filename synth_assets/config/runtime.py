@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -38,6 +39,7 @@ class Settings:
         engine: What runs the tables: "duckdb", in this process, or "spark".
         spark_master: Address of the Spark master, where the engine is spark.
         spark_conf: Entries of Spark's configuration.
+        project: Name of this installation in the audit ledger.
         audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
     """
 
@@ -52,6 +54,7 @@ class Settings:
     spark_master: str | None = None
     spark_conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     audit_repetitions: int = 1_000_000
+    project: str = "default"
 
     @classmethod
     def from_environment(cls, home: Path) -> Settings:
@@ -90,6 +93,7 @@ class Settings:
             spark_master=master,
             spark_conf=_spark_conf(),
             audit_repetitions=int(repetitions),
+            project=_project(),
         )
 
     @property
@@ -104,8 +108,13 @@ class Settings:
 
     @property
     def ledger_location(self) -> str:
-        """SQLAlchemy URL of the budget ledger: PostgreSQL where one is set, else a SQLite file."""
+        """SQLAlchemy URL of the budget ledger and the audit ledger: PostgreSQL where one is set, else a SQLite file."""
         return self.postgres_url or f"sqlite:///{self.var / 'ledger' / 'budget.db'}"
+
+    @property
+    def actors_location(self) -> str:
+        """SQLAlchemy URL of the list of who is behind the names in the audit ledger, which can be deleted without it."""
+        return self.postgres_url or f"sqlite:///{self.var / 'ledger' / 'actors.db'}"
 
     @property
     def access_location(self) -> str:
@@ -140,6 +149,15 @@ def _engine() -> tuple[Literal["duckdb", "spark"], str | None]:
             remedy="Set it to the address of the master, such as spark://host:7077, yarn, or local[*] for a trial.",
         )
     return "spark", master
+
+
+def _project() -> str:
+    name = os.environ.get("SYNTH_ASSETS_PROJECT", "default")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,63}", name):
+        raise ConfigError(
+            "the environment variable SYNTH_ASSETS_PROJECT is no name of lower-case letters, digits, _ and -."
+        )
+    return name
 
 
 def _spark_conf() -> tuple[tuple[str, str], ...]:

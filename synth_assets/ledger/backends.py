@@ -236,6 +236,7 @@ def _sqlite_engine(url: URL, noun: str) -> Engine:
         cursor.execute("PRAGMA journal_mode = DELETE")
         cursor.execute("PRAGMA synchronous = EXTRA")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is gone from the file
         cursor.close()
 
     return engine

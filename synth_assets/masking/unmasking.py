@@ -11,14 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from synth_assets.errors import InputError, SynthAssetsError
-from synth_assets.ledger.backends import LedgerStore
-from synth_assets.ledger.chain import Entry, HashChain
+from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger, Head, Outcome
+from synth_assets.ledger.events import MOST_NAMED, Detail
 from synth_assets.masking.vault import TOKEN_FORM, TokenVault
 from synth_assets.storage.secrets import SecretKey
 
-LOG = "detokenise"
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]{3,500}")
-_NAMED = 1_000  # tokens that a record names one by one
 
 
 @dataclass(frozen=True)
@@ -29,21 +27,22 @@ class Revealed:
         texts: Token -> value.
         actor: Who asked.
         reason: Why.
-        entry: The record that was written before.
+        head: The head of the audit ledger behind the entry that was written before.
     """
 
     texts: dict[str, str] = field(repr=False)
     actor: str
     reason: str
-    entry: Entry
+    head: Head
 
 
 def reveal(
-    tokens: Iterable[str], *, reason: str, actor: str, vault: TokenVault, master: SecretKey, log: LedgerStore
+    tokens: Iterable[str], *, reason: str, actor: str, vault: TokenVault, master: SecretKey, ledger: AuditLedger
 ) -> Revealed:
     """What tokens stand for; who asked, when and why is on record before this returns.
 
-    A refusal is recorded as well. A record holds tokens, never values.
+    A refusal is recorded as well. The audit ledger holds tokens, never values, a name for the person and a salted hash of the reason;
+    person and reason are kept apart.
 
     Args:
         tokens: Tokens.
@@ -51,17 +50,17 @@ def reveal(
         actor: Who asks.
         vault: The vault.
         master: The master key.
-        log: Store of the record.
+        ledger: The audit ledger.
 
     Raises:
         InputError: no token, a text that is no token, one that is not in this vault, or no reason.
         ConfigError: the tokens were made with another key.
-        ServiceUnavailableError: vault or log do not answer; nothing is shown then.
+        ServiceUnavailableError: vault or ledger do not answer; nothing is shown then.
     """
     asked = list(dict.fromkeys(tokens))
     _refuse_malformed(asked, reason, actor)
-    chain = HashChain(log, LOG)
-    about = {"action": LOG, "actor": actor, "reason": reason, **_digest(asked)}
+    who = ledger.actors.id_of(actor)
+    details: dict[str, Detail] = {**_digest(asked), "reason_sha256": ledger.actors.keep_text(who, reason)}
     try:
         found = vault.values(asked, master)
         if len(found) < len(asked):
@@ -70,9 +69,11 @@ def reveal(
                 remedy="They were made with another vault, or it was deleted; then nothing leads back.",
             )
     except SynthAssetsError as error:
-        chain.append({**about, "outcome": f"refused: {error.code}"})
+        refused = {**details, "error": error.code}
+        ledger.record(AuditEvent(Action.DETOKENISED, "vault", Outcome.DENIED, actor=who, details=refused))
         raise
-    return Revealed(found, actor, reason, chain.append({**about, "outcome": "shown"}))
+    head = ledger.record(AuditEvent(Action.DETOKENISED, "vault", actor=who, details=details))
+    return Revealed(found, actor, reason, head)
 
 
 def _refuse_malformed(asked: list[str], reason: str, actor: str) -> None:
@@ -90,8 +91,12 @@ def _refuse_malformed(asked: list[str], reason: str, actor: str) -> None:
             )
 
 
-def _digest(asked: list[str]) -> dict[str, object]:
+def _digest(asked: list[str]) -> dict[str, Detail]:
     """Number and hash of the tokens, and the tokens where they are few."""
     ordered = sorted(asked)
     whole = hashlib.sha256("\n".join(ordered).encode()).hexdigest()
-    return {"tokens": len(ordered), "tokens_sha256": whole, "named": ordered if len(ordered) <= _NAMED else []}
+    return {
+        "tokens": len(ordered),
+        "tokens_sha256": whole,
+        "named": tuple(ordered) if len(ordered) <= MOST_NAMED else (),
+    }

@@ -12,7 +12,7 @@ _RIGHTS = frozenset({"AccessDeniedException", "AccessDenied", "UnrecognizedClien
 _CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"})
 
 
-def read_secret(name: str) -> str | bytes:
+def read_secret(name: str, variable: str = "SYNTH_ASSETS_MASTER_KEY_SECRET") -> str | bytes:
     """The current version of a secret: its string, or its bytes where it is binary.
 
     Region and credentials are those of the machine (role, or `AWS_*` variables); `SYNTH_ASSETS_SECRETS_ENDPOINT` names an endpoint
@@ -20,6 +20,7 @@ def read_secret(name: str) -> str | bytes:
 
     Args:
         name: Name or ARN.
+        variable: The environment variable that names it, for errors.
 
     Raises:
         ConfigError: there is no such secret, it cannot be read with these rights, or no region or credentials are set.
@@ -37,7 +38,7 @@ def read_secret(name: str) -> str | bytes:
         client = session.client("secretsmanager", endpoint_url=endpoint, config=settings)
         answer = client.get_secret_value(SecretId=name)
     except ClientError as error:
-        raise _refused(name, str(error.response.get("Error", {}).get("Code", "unknown"))) from None
+        raise _refused(name, variable, str(error.response.get("Error", {}).get("Code", "unknown"))) from None
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address
         raise _unreachable(name, type(error).__name__) from None
     secret: str | bytes = answer["SecretString"] if "SecretString" in answer else bytes(answer["SecretBinary"])
@@ -50,30 +51,30 @@ def _region_of(name: str) -> str | None:
     return parts[3] if len(parts) > 6 and parts[0] == "arn" else None
 
 
-def _refused(name: str, code: str) -> SynthAssetsError:
+def _refused(name: str, variable: str, code: str) -> SynthAssetsError:
     """What AWS said, in words."""
     if code == "ResourceNotFoundException":
         return ConfigError(
             f"AWS Secrets Manager has no secret {name!r} in this region and account, or no current version of it.",
-            key="SYNTH_ASSETS_MASTER_KEY_SECRET",
+            key=variable,
             remedy="Check the name and AWS_REGION.",
         )
     if code in _RIGHTS:
         return ConfigError(
             f"these credentials may not read the secret {name!r} ({code}).",
-            key="SYNTH_ASSETS_MASTER_KEY_SECRET",
+            key=variable,
             remedy="Allow secretsmanager:GetSecretValue on it to the role of this process.",
         )
     if code in {"DecryptionFailure", "KMSAccessDeniedException"}:
         return ConfigError(
             f"the secret {name!r} cannot be decrypted with these rights ({code}).",
-            key="SYNTH_ASSETS_MASTER_KEY_SECRET",
+            key=variable,
             remedy="Allow kms:Decrypt on its key to the role of this process.",
         )
     if code in {"InvalidRequestException", "InvalidParameterException", "ValidationException"}:
         return ConfigError(
             f"AWS Secrets Manager does not give the secret {name!r} ({code}); it may be marked for deletion.",
-            key="SYNTH_ASSETS_MASTER_KEY_SECRET",
+            key=variable,
             remedy="Restore it, or name another one.",
         )
     return ServiceUnavailableError(f"AWS Secrets Manager does not give the secret {name!r} ({code}).")

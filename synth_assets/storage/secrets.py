@@ -1,7 +1,7 @@
 """Keys: from the environment, a file with mode 0600, AWS Secrets Manager, or made on first use in `var/keys`. Never shown or logged.
 
-One master key per home. Keys for a purpose are derived with HKDF-SHA256 (RFC 5869), so that no two purposes share one. What does not
-belong here: asking Amazon (aws_secrets.py), and what keys are for.
+One master key per home, and one that signs the audit ledger. Keys for a purpose are derived from the master key with HKDF-SHA256
+(RFC 5869), so that no two purposes share one. What does not belong here: asking Amazon (aws_secrets.py), and what keys are for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ KEY_VARIABLE = "SYNTH_ASSETS_MASTER_KEY"
 FILE_VARIABLE = "SYNTH_ASSETS_MASTER_KEY_FILE"
 SECRET_VARIABLE = "SYNTH_ASSETS_MASTER_KEY_SECRET"  # noqa: S105  the name of a variable
 PLACES = (KEY_VARIABLE, FILE_VARIABLE, SECRET_VARIABLE)
+SIGNING_PLACES = ("SYNTH_ASSETS_LEDGER_KEY", "SYNTH_ASSETS_LEDGER_KEY_FILE", "SYNTH_ASSETS_LEDGER_KEY_SECRET")
 _MOST_BYTES = 4096
 UNREAD = "unread"
 
@@ -65,21 +66,43 @@ def master_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
         ConfigError: the key is malformed, others can read its file, there is none, or two places are named.
         ServiceUnavailableError: AWS Secrets Manager does not answer.
     """
-    named = [place for place in PLACES if os.environ.get(place) is not None]
+    return _read_key(PLACES, keys_folder / "master.key", "master key", make=make)
+
+
+def signing_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
+    """The key that signs the audit ledger: from the one place that the environment names, else `keys_folder/ledger.key`.
+
+    It is not derived from the master key, so that who may make pseudonyms cannot sign, and each is rotated by itself. The places are
+    those of the master key, with `SYNTH_ASSETS_LEDGER_KEY` in place of `SYNTH_ASSETS_MASTER_KEY`.
+
+    Args:
+        keys_folder: Folder of key files.
+        make: Whether to make one where there is none.
+
+    Raises:
+        As `master_key`.
+    """
+    return _read_key(SIGNING_PLACES, keys_folder / "ledger.key", "key of the audit ledger", make=make)
+
+
+def _read_key(places: tuple[str, str, str], own: Path, noun: str, *, make: bool) -> SecretKey:
+    """A key from the variable that holds it, the file or the secret that a variable names, or its own file."""
+    value_variable, file_variable, secret_variable = places
+    named = [place for place in places if os.environ.get(place) is not None]
     if len(named) > 1:
         raise ConfigError(
-            f"{' and '.join(named)} are set; the master key has one place.", remedy="Unset all but one of them."
+            f"{' and '.join(named)} are set; the {noun} has one place.", remedy="Unset all but one of them."
         )
     if not named:
-        return _own_key(keys_folder / "master.key", make=make)
+        return _own_key(own, noun, value_variable, make=make)
     value = os.environ[named[0]]
-    if named[0] == KEY_VARIABLE:
-        return SecretKey(_from_hex(value, KEY_VARIABLE))
-    if named[0] == FILE_VARIABLE:
+    if named[0] == value_variable:
+        return SecretKey(_from_hex(value, value_variable))
+    if named[0] == file_variable:
         return SecretKey(_from_file(Path(value).expanduser()))
     from synth_assets.storage.aws_secrets import read_secret
 
-    return SecretKey(_from_secret(read_secret(value), f"the secret {value!r} ({SECRET_VARIABLE})"))
+    return SecretKey(_from_secret(read_secret(value, secret_variable), f"the secret {value!r} ({secret_variable})"))
 
 
 def key_fingerprint(keys_folder: Path) -> str:
@@ -101,12 +124,12 @@ def key_fingerprint(keys_folder: Path) -> str:
     return now
 
 
-def _own_key(path: Path, *, make: bool) -> SecretKey:
+def _own_key(path: Path, noun: str, variable: str, *, make: bool) -> SecretKey:
     if not path.exists() and not make:
         raise ConfigError(
-            "there is no master key.",
+            f"there is no {noun}.",
             file=str(path),
-            remedy=f"Set {KEY_VARIABLE}, or name the home folder that has the key with --home.",
+            remedy=f"Set {variable}, or name the home folder that has the key with --home.",
         )
     if not path.exists():
         _make_key(path)
@@ -139,7 +162,7 @@ def _from_file(path: Path) -> bytes:
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise ConfigError("this is no key file.", file=str(path), remedy=f"Name a file with {FILE_VARIABLE}.")
+            raise ConfigError("this is no key file.", file=str(path), remedy="Name a file with 64 hex digits.")
         if mode & 0o077:
             raise ConfigError("the key file can be read by others.", file=str(path), remedy="Run: chmod 600 on it.")
         text = os.read(handle, _MOST_BYTES)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from synth_assets.ledger.backends import open_ledger_store
-from synth_assets.ledger.chain import HashChain
+from synth_assets.config.runtime import Settings
+from synth_assets.ledger.actors import process_user
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets_tests.unit.cli.conftest import Command
 
 WHY = ("--reason", "ticket 4711")
@@ -27,19 +28,24 @@ def test_tokens_lead_back_to_their_values_and_the_answer_says_who_asked(
     raw = list(pd.read_csv(people)["ssn"])
     told = cli("detokenise", tokens[3], tokens[5], *WHY, "--json")
     assert told.json["values"] == {tokens[3]: raw[3], tokens[5]: raw[5]}
-    assert told.json["record"]["reason"] == "ticket 4711"
     said = cli("detokenise", tokens[3], *WHY)
     assert raw[3] in said.out
-    assert f"Asked by {told.json['record']['actor']}" in said.out.replace("\n", " ")
-    log = open_ledger_store(f"sqlite:///{tmp_path / '.synth_assets' / 'var' / 'ledger' / 'access.db'}")
-    assert [e.position for e in HashChain(log, "detokenise").entries()] == [1, 2]
+    ledger = open_audit_ledger(Settings(home=tmp_path / ".synth_assets"))
+    with ledger.store.reading() as connection:
+        records = [r.entry.record for r in ledger.chain.rows(connection)]
+    asked = [r for r in records if r["action"] == "detokenise"]
+    assert len(asked) == 2
+    assert [k.identity for k in ledger.actors.known()] == [process_user()]
+    assert {ledger.actors.texts()[r["details"]["reason_sha256"]] for r in asked} == {"ticket 4711"}
+    assert told.json["record"]["position"] == len(records) - 1
+    assert f"entry {len(records)} of the audit ledger" in said.out.replace("\n", " ")
 
 
 def test_a_column_of_a_file_leads_back_in_its_own_order(
     cli: Command, tokens: list[str], people: Path, tmp_path: Path
 ) -> None:
     told = cli("detokenise", "--file", "masked.csv", "--column", "ssn", "-o", "values.csv", *WHY, "--json")
-    assert (told.code, told.json["record"]["tokens"]) == (0, len(tokens))
+    assert (told.code, told.json["record"]["position"]) == (0, 2)
     assert list(pd.read_csv(tmp_path / "values.csv")["ssn"]) == list(pd.read_csv(people)["ssn"])
     assert (tmp_path / "values.csv").stat().st_mode & 0o077 == 0
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import text
 
 from synth_assets.config.dataset import ColumnConfig
-from synth_assets.errors import ConfigError, InputError
-from synth_assets.ledger.backends import LedgerStore, open_ledger_store
-from synth_assets.ledger.chain import HashChain
+from synth_assets.errors import CheckFailedError, ConfigError, InputError
+from synth_assets.ledger.actors import Actors
+from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger
+from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.ledger.signing import Signer
 from synth_assets.masking.run import MaskInput, mask_tables
-from synth_assets.masking.unmasking import LOG, reveal
+from synth_assets.masking.unmasking import reveal
 from synth_assets.masking.vault import TOKEN_FORM, TokenVault
 from synth_assets.storage.secrets import SecretKey
 from synth_assets_tests.unit.masking.conftest import ENGINE, KEY, House
@@ -62,8 +66,15 @@ def vault(tmp_path: Path) -> TokenVault:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> LedgerStore:
-    return open_ledger_store(f"sqlite:///{tmp_path / 'access.db'}")
+def ledger(tmp_path: Path) -> AuditLedger:
+    store = open_ledger_store(f"sqlite:///{tmp_path / 'budget.db'}")
+    return AuditLedger(store, lambda _: Signer(KEY), Actors(f"sqlite:///{tmp_path / 'actors.db'}"))
+
+
+def detokenised(ledger: AuditLedger) -> list[dict[str, Any]]:
+    with ledger.store.reading() as connection:
+        records = [dict(row.entry.record) for row in ledger.chain.rows(connection)]
+    return [r for r in records if r["action"] == "detokenise"]
 
 
 def test_one_token_per_value_in_all_tables_and_rows_keep_their_order(house: House, vault: TokenVault) -> None:
@@ -102,46 +113,44 @@ def test_tokens_without_a_vault_are_one_clear_error(house: House) -> None:
 
 
 def test_tokens_lead_back_and_the_record_says_who_asked_but_no_value(
-    house: House, vault: TokenVault, log: LedgerStore, tmp_path: Path
+    house: House, vault: TokenVault, ledger: AuditLedger, tmp_path: Path
 ) -> None:
     _mask(_house(house), vault)
     tokens = [t for t in house.read("visits")["contact"] if t]
-    found = reveal(tokens, reason="ticket 4711", actor="ann on pc1", vault=vault, master=KEY, log=log)
+    found = reveal(tokens, reason="ticket 4711", actor="ann on pc1", vault=vault, master=KEY, ledger=ledger)
     assert [found.texts[t] for t in tokens] == ["123-45-6789", "987-65-4321", "987-65-4321", "111-22-3333"]
-    (entry,) = HashChain(log, LOG).entries()
-    assert entry == found.entry
-    assert entry.record | {"tokens_sha256": ""} == {
-        "action": "detokenise", "actor": "ann on pc1", "reason": "ticket 4711", "tokens": 3, "named": sorted(set(tokens)),
-        "tokens_sha256": "", "outcome": "shown",
-    }  # fmt: skip
-    assert b"123-45-6789" not in (tmp_path / "access.db").read_bytes()
+    (record,) = detokenised(ledger)
+    details = record["details"]
+    assert (details["tokens"], details["named"], record["outcome"]) == (3, sorted(set(tokens)), "ok")
+    assert ledger.actors.texts() == {details["reason_sha256"]: "ticket 4711"}
+    assert [k.identity for k in ledger.actors.known() if k.actor == record["actor"]] == ["ann on pc1"]
+    for name, secrets in (("budget.db", (b"123-45-6789", b"ann on pc1", b"4711")), ("actors.db", (b"123-45-6789",))):
+        assert not [s for s in secrets if s in (tmp_path / name).read_bytes()]
     assert "123-45-6789" not in repr(found)
 
 
-def test_nothing_is_shown_when_the_record_cannot_be_written(house: House, vault: TokenVault, log: LedgerStore) -> None:
+def test_nothing_is_shown_when_the_record_cannot_be_written(
+    house: House, vault: TokenVault, ledger: AuditLedger
+) -> None:
     _mask(_house(house), vault)
-    HashChain(log, LOG)
-
-    class Broken(HashChain):
-        def append(self, record):
-            raise ConnectionAbortedError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("synth_assets.masking.unmasking.HashChain", Broken)
-        with pytest.raises(ConnectionAbortedError):
-            reveal(house.read("people")["pid"], reason="why not", actor="ann", vault=vault, master=KEY, log=log)
+    ledger.record(AuditEvent(Action.READ, "x"))
+    with ledger.store.writing("x") as connection:
+        connection.execute(text("DELETE FROM chain_heads"))
+    with pytest.raises(CheckFailedError, match="Nothing is recorded"):
+        reveal(house.read("people")["pid"], reason="why not", actor="ann", vault=vault, master=KEY, ledger=ledger)
 
 
 def test_a_wrong_key_and_an_unknown_token_are_refused_and_recorded(
-    house: House, vault: TokenVault, log: LedgerStore
+    house: House, vault: TokenVault, ledger: AuditLedger
 ) -> None:
     _mask(_house(house), vault)
     known = house.read("people")["pid"]
     with pytest.raises(ConfigError, match="not the master key"):
-        reveal(known, reason="try", actor="eve", vault=vault, master=SecretKey(bytes(32)), log=log)
+        reveal(known, reason="try", actor="eve", vault=vault, master=SecretKey(bytes(32)), ledger=ledger)
     with pytest.raises(InputError, match="1 of 4 tokens are not in this vault"):
-        reveal([*known, "tok_" + "0" * 32], reason="try", actor="eve", vault=vault, master=KEY, log=log)
-    assert [e.record["outcome"] for e in HashChain(log, LOG).entries()] == ["refused: config", "refused: bad_input"]
+        reveal([*known, "tok_" + "0" * 32], reason="try", actor="eve", vault=vault, master=KEY, ledger=ledger)
+    told = [(r["outcome"], r["details"]["error"]) for r in detokenised(ledger)]
+    assert told == [("denied", "config"), ("denied", "bad_input")]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +163,8 @@ def test_a_wrong_key_and_an_unknown_token_are_refused_and_recorded(
     ],
 )
 def test_a_question_that_is_none_is_refused(
-    vault: TokenVault, log: LedgerStore, tokens: list[str], reason: str, words: str
+    vault: TokenVault, ledger: AuditLedger, tokens: list[str], reason: str, words: str
 ) -> None:
     with pytest.raises(InputError, match=words) as caught:
-        reveal(tokens, reason=reason, actor="ann", vault=vault, master=KEY, log=log)
+        reveal(tokens, reason=reason, actor="ann", vault=vault, master=KEY, ledger=ledger)
     assert "123-45-6789" not in str(caught.value)

@@ -80,7 +80,7 @@ def test_while_the_service_does_not_answer_the_last_fingerprint_holds(
     aws.create_secret(Name=NAME, SecretString=HEX)
     before = key_fingerprint(tmp_path)
 
-    def away(_: str) -> str:
+    def away(*_: str) -> str:
         raise ServiceUnavailableError("no answer")
 
     monkeypatch.setattr(aws_secrets, "read_secret", away)
