@@ -14,9 +14,9 @@ import yaml
 
 from synth_assets.automation.runner import ChainRun, prepare_home, run_chain
 from synth_assets.config.runtime import LoadedDataset, Settings, load_datasets
+from synth_assets.config.stores import store_of
 from synth_assets.definitions import build_defs
 from synth_assets.storage.artifacts import ArtifactStore
-from synth_assets.storage.opening import open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 700
@@ -97,7 +97,7 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 def store(home: Path) -> ArtifactStore:
     """The artifact store of a home."""
-    return open_store(home / "var")
+    return store_of(Settings(home=home))
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:

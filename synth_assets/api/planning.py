@@ -104,13 +104,13 @@ def recorded_columns(
     config: DatasetConfig, settings: Settings
 ) -> tuple[dict[str, TableSchema] | None, dict[str, tuple[str, ...]] | None]:
     """Schemas and modelled columns as the last split recorded them: names and kinds, from its record, not from its tables."""
+    from synth_assets.config.stores import store_of
     from synth_assets.pii.roles import ColumnRoles
     from synth_assets.storage.artifacts import Zone
-    from synth_assets.storage.opening import open_store
 
     if not settings.var.is_dir():
         return None, None
-    store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    store = store_of(settings)
     ref = store.find(Zone.RESTRICTED, config.name, SPLIT)
     if ref is None or set(ref.info["schemas"]) != set(config.tables):
         return None, None

@@ -85,12 +85,12 @@ def _units(dataset: DatasetConfig, settings: Settings) -> tuple[int | None, str]
 
 def _profiled(dataset: DatasetConfig, settings: Settings) -> dict[str, Any]:
     """The public form of the dataset's profile, if it was made in this home."""
+    from synth_assets.config.stores import store_of
     from synth_assets.storage.artifacts import Zone
-    from synth_assets.storage.opening import open_store
 
     if not settings.var.is_dir():
         return {}
-    store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    store = store_of(settings)
     ref = store.find(Zone.RESTRICTED, dataset.name, PROFILE)
     found: dict[str, Any] = {} if ref is None else json.loads((store.path(ref) / "public.json").read_text())
     return found

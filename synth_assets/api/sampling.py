@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.api.reading import Progress, engine_of, frame_of, ingested, settings_of, silent
 from synth_assets.config.sampling import Asked, checked_asked
+from synth_assets.config.stores import store_of
 from synth_assets.errors import InputError, ReleaseRefusedError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import Zone
-from synth_assets.storage.opening import open_store
 from synth_assets.storage.verdicts import read_verified
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _stored(model: Path | str, settings: Settings) -> _Stored:
         loaded = load_release(folder)
         return _Stored(folder.name, loaded, {t.table.name: t.table for t in loaded.links.tables}, {})
     name = str(model)
-    store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    store = store_of(settings)
     if "/" in name or "\\" in name or name.startswith("."):
         raise InputError(
             "this folder holds no dp_marginals model.", file=name, key="MODEL",

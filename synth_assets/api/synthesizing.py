@@ -25,9 +25,9 @@ from synth_assets.api.spending import open_budget
 from synth_assets.config.dataset import TRAINED, ColumnConfig, SynthesizerConfig
 from synth_assets.config.plain import NETWORKS, RELATED
 from synth_assets.config.sampling import Asked, Combination, checked_asked
+from synth_assets.config.stores import store_of
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
-from synth_assets.storage.opening import open_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ def synthesize(
             population=population or stem_of(table),
             run_id=f"api-{uuid.uuid4().hex[:12]}",
             budget=DEFAULT_BUDGET,
-            store=open_store(settings.var, settings.s3_zones, settings.s3_endpoint),
+            store=store_of(settings),
             fresh=fresh,
             repetitions=settings.audit_repetitions,
             asked=asked,

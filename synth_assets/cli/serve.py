@@ -8,15 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import store_of
 from synth_assets.storage.artifacts import Zone
-from synth_assets.storage.opening import open_store
 
 REPORT = "report.html"
 
 
 def current_reports(settings: Settings) -> dict[str, Path]:
     """The current report of each dataset of the local release zone."""
-    store = open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    store = store_of(settings)
     found = {}
     root = settings.var / Zone.RELEASE
     for folder in sorted(root.iterdir()) if root.is_dir() else []:

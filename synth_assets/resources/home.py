@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import store_of
 from synth_assets.errors import withhold_values
 from synth_assets.storage.artifacts import ArtifactStore
 from synth_assets.storage.lease import WriterLease
-from synth_assets.storage.opening import open_store
 from synth_assets.storage.secrets import SecretKey, master_key
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class StoreResource(_HomeResource):
     def open(self) -> ArtifactStore:
         """The store."""
         settings = self.settings()
-        return open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+        return store_of(settings)
 
     def lease(self) -> WriterLease:
         """The leases."""

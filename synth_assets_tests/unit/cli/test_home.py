@@ -13,9 +13,9 @@ import pytest
 from synth_assets.cli.options import home_of, telling_of_first_key
 from synth_assets.cli.serve import _Handler
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import store_of
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.atomic import write_text
-from synth_assets.storage.opening import open_store
 from synth_assets.storage.secrets import master_key
 from synth_assets_tests.unit.cli.conftest import Command
 
@@ -115,7 +115,7 @@ def test_budget_verify_finds_a_ledger_that_was_cut_off_by_the_head_in_a_privacy_
     for epsilon in (1.0, 2.0):
         open_budget(tmp_path).declare("people", "row", epsilon, 1e-5)
     head = open_budget(tmp_path).status("people").ledger_head
-    store = open_store(Settings(home=tmp_path).var)
+    store = store_of(Settings(home=tmp_path))
     with store.writing(Zone.RELEASE, "people", "dp_measurements") as out:
         write_text(out.folder / "privacy.json", f'{{"ledger_head": "{head}"}}')
     assert cli("budget", "--verify", "--home", tmp_path, "--json").json["heads_found"] == 1
@@ -165,7 +165,7 @@ def test_init_drafts_a_config_beside_the_file(cli: Command, people: Path, tmp_pa
 @pytest.fixture
 def server(tmp_path: Path) -> str:
     settings = Settings(home=tmp_path)
-    store = open_store(settings.var)
+    store = store_of(settings)
     with store.writing(Zone.RELEASE, "people", "report") as out:
         write_text(out.folder / "report.html", "<h1>Report</h1>")
     (settings.var / "keys").mkdir(parents=True)
