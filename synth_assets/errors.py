@@ -165,6 +165,13 @@ class MissingArtifactError(SynthAssetsError):
     exit_code = 2
 
 
+class DamagedArtifactError(SynthAssetsError):
+    """The files of an artifact are not those that were written."""
+
+    code = "damaged_artifact"
+    exit_code = 2
+
+
 class UnexpectedError(SynthAssetsError):
     """A fault that the package did not foresee; the foreign text is withheld, its type and place are not."""
 

@@ -18,6 +18,7 @@ from typing import Literal
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.load import load_dataset
 from synth_assets.errors import ConfigError
+from synth_assets.storage.objects import ObjectFolder, folder_of
 
 HOME_MARKER = "dagster.yaml"
 LEAST_AUDIT = 10_000
@@ -32,8 +33,7 @@ class Settings:
         home: Folder with dagster.yaml, configs/ and var/.
         postgres_url: Dagster's storage and the ledgers, instead of SQLite files.
         vault_url: The vault of `tokenise`, instead of a SQLite file; a database of its own.
-        s3_zones: Zone name to s3://bucket/prefix, for zones that do not live on the local disk.
-        s3_endpoint: Endpoint of an S3 service other than AWS.
+        s3_zones: Zone name to its place in S3, for zones that do not live on the local disk.
         memory_limit: Limit of the table engine.
         threads: Threads of the table engine; None means all cores.
         engine: What runs the tables: "duckdb", in this process, or "spark".
@@ -46,8 +46,7 @@ class Settings:
     home: Path
     postgres_url: str | None = field(default=None, repr=False)
     vault_url: str | None = field(default=None, repr=False)
-    s3_zones: Mapping[str, str] = field(default_factory=dict)
-    s3_endpoint: str | None = None
+    s3_zones: Mapping[str, ObjectFolder] = field(default_factory=dict)
     memory_limit: str = "2GB"
     threads: int | None = None
     engine: Literal["duckdb", "spark"] = "duckdb"
@@ -63,15 +62,7 @@ class Settings:
         Raises:
             ConfigError: a variable is malformed; the message names it.
         """
-        zones = {}
-        for zone in ("restricted", "masked", "release"):
-            name = f"SYNTH_ASSETS_S3_{zone.upper()}"
-            url = os.environ.get(name)
-            if url is None:
-                continue
-            if not url.startswith("s3://"):
-                raise ConfigError(f"the environment variable {name} is not of the form s3://bucket/prefix.")
-            zones[zone] = url.rstrip("/")
+        places = {zone: folder_of(f"SYNTH_ASSETS_S3_{zone.upper()}") for zone in ("restricted", "masked", "release")}
         threads = os.environ.get("SYNTH_ASSETS_THREADS")
         if threads is not None and not threads.isdigit():
             raise ConfigError("the environment variable SYNTH_ASSETS_THREADS is not a whole number.")
@@ -85,8 +76,7 @@ class Settings:
             home=home.resolve(),
             postgres_url=os.environ.get("SYNTH_ASSETS_POSTGRES_URL"),
             vault_url=os.environ.get("SYNTH_ASSETS_VAULT_URL"),
-            s3_zones=zones,
-            s3_endpoint=os.environ.get("SYNTH_ASSETS_S3_ENDPOINT"),
+            s3_zones={zone: place for zone, place in places.items() if place is not None},
             memory_limit=os.environ.get("SYNTH_ASSETS_MEMORY_LIMIT", "2GB"),
             threads=int(threads) if threads else None,
             engine=engine,

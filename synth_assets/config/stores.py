@@ -9,4 +9,4 @@ from synth_assets.storage.opening import open_store
 
 def store_of(settings: Settings) -> ArtifactStore:
     """The artifact store of a home, with the zones, keys and places of its settings."""
-    return open_store(settings.var, settings.s3_zones, settings.s3_endpoint)
+    return open_store(settings.var, settings.s3_zones)

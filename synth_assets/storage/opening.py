@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from synth_assets.storage.artifacts import ArtifactStore, Backend, LocalBackend, Zone
+from synth_assets.storage.objects import ObjectFolder
 from synth_assets.storage.s3 import S3Backend
 
 SCRATCH = ".scratch"  # inside the restricted zone: files in the making may hold raw values; no dataset has this name
 
 
-def open_store(var: Path, s3_zones: Mapping[str, str] | None = None, s3_endpoint: str | None = None) -> ArtifactStore:
+def open_store(var: Path, s3_zones: Mapping[str, ObjectFolder] | None = None) -> ArtifactStore:
     """The artifact store of one home folder.
 
     Args:
         var: Folder of everything that runs make.
-        s3_zones: Zone name to s3://bucket/prefix.
-        s3_endpoint: Endpoint of an S3 service other than AWS.
+        s3_zones: Zone name to its bucket and prefix, for zones that do not live on the local disk.
     """
     backends: dict[Zone, Backend] = {}
     for zone in Zone:
-        url = (s3_zones or {}).get(zone.value)
-        backends[zone] = S3Backend(url, var / "cache" / zone, s3_endpoint) if url else LocalBackend(var / zone)
+        objects = (s3_zones or {}).get(zone.value)
+        backends[zone] = LocalBackend(var / zone) if objects is None else S3Backend(objects, var / "cache" / zone)
     return ArtifactStore(backends, var / Zone.RESTRICTED / SCRATCH)

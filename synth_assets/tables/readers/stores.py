@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from synth_assets.errors import AccessRefusedError, ServiceUnavailableError, SourceError, SynthAssetsError
+from synth_assets.storage.s3_options import S3Options
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.transfer import LocalFile, copy_blocks, file_name, refuse_large, safe_label
 
@@ -56,17 +57,7 @@ def _bucket_and_key(address: str) -> tuple[str, str]:
 
 
 def _s3_client(limits: Limits) -> Any:
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError:
-        raise ServiceUnavailableError("reading s3:// needs the package boto3.", remedy="pip install boto3") from None
-    return boto3.client(
-        "s3",
-        config=Config(
-            connect_timeout=limits.timeout_seconds, read_timeout=limits.timeout_seconds, retries={"max_attempts": 3}
-        ),
-    )
+    return S3Options.from_environment().client(read_seconds=limits.timeout_seconds)
 
 
 def _s3_keys(client: Any, bucket: str, key: str, address: str) -> list[str]:

@@ -6,30 +6,25 @@ import json
 
 import pytest
 
-from synth_assets.errors import MissingArtifactError, ServiceUnavailableError
+from synth_assets.errors import DamagedArtifactError, MissingArtifactError, ServiceUnavailableError
 from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.objects import ObjectFolder
 from synth_assets.storage.opening import open_store
-
-BUCKET = "synth-assets-test"
+from synth_assets.storage.s3 import COMPLETE_MARK
+from synth_assets.storage.s3_options import S3Options
 
 
 @pytest.fixture(params=["local", "s3"])
-def store(request, tmp_path, monkeypatch):
+def store(request, tmp_path):
     if request.param == "local":
-        yield open_store(tmp_path / "var")
-        return
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import warnings
+        return open_store(tmp_path / "var")
+    bucket = request.getfixturevalue("s3_bucket")
+    return s3_store(bucket, tmp_path)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import boto3
-        from moto import mock_aws
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield open_store(tmp_path / "var", {z.value: f"s3://{BUCKET}/{z}" for z in Zone})
+
+def s3_store(bucket, tmp_path):
+    options = S3Options.from_environment()
+    return open_store(tmp_path / "var", {z.value: ObjectFolder(f"s3://{bucket.name}/{z}", options) for z in Zone})
 
 
 def write(store, text, zone=Zone.RESTRICTED):
@@ -122,6 +117,66 @@ def test_an_s3_service_that_is_not_there_is_a_clear_error(tmp_path, monkeypatch)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    store = open_store(tmp_path / "var", {"release": "s3://nowhere/x"}, "http://127.0.0.1:9")
-    with pytest.raises(ServiceUnavailableError, match="nowhere"):
+    place = ObjectFolder("s3://nowhere/x", S3Options(endpoint="http://127.0.0.1:9"))
+    store = open_store(tmp_path / "var", {"release": place})
+    with pytest.raises(ServiceUnavailableError, match="nowhere") as raised:
         store.find(Zone.RELEASE, "ds", "raw_t")
+    assert raised.value.exit_code == 5
+
+
+def test_a_second_machine_reads_the_same_artifact_from_s3_and_checks_its_hash(s3_bucket, tmp_path):
+    ref = write(s3_store(s3_bucket, tmp_path / "one"), "abc")
+    other = s3_store(s3_bucket, tmp_path / "two")
+    assert other.current(Zone.RESTRICTED, "ds", "raw_t") == ref
+    assert (other.path(ref) / "sub" / "a.txt").read_text() == "abc"
+    folders = [p for p in (tmp_path / "two").rglob("*") if p.is_dir()]
+    assert folders and [p for p in folders if p.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.parametrize("change", ["content", "extra", "missing"])
+def test_an_object_that_changed_in_the_bucket_is_named_and_not_read(s3_bucket, tmp_path, change):
+    ref = write(s3_store(s3_bucket, tmp_path / "one"), "abc")
+    key = f"restricted/{ref.key}/sub/a.txt"
+    if change == "missing":
+        s3_bucket.client.delete_object(Bucket=s3_bucket.name, Key=key)
+    else:
+        s3_bucket.client.put_object(Bucket=s3_bucket.name, Key=key if change == "content" else key + "2", Body=b"abd")
+    other = s3_store(s3_bucket, tmp_path / "two")
+    with pytest.raises(DamagedArtifactError, match="have changed") as raised:
+        other.path(ref)
+    assert ref.key in str(raised.value) and "abd" not in str(raised.value)
+    assert [p for p in (tmp_path / "two").rglob("*") if p.is_file()] == []
+
+
+def test_half_an_upload_is_never_visible_and_the_next_one_completes_it(s3_bucket, tmp_path, monkeypatch):
+    store = s3_store(s3_bucket, tmp_path / "one")
+    before = write(store, "abc")
+    real, calls = ObjectFolder.write, []
+
+    def broken(self, key, data):
+        calls.append(key)
+        if key.endswith(COMPLETE_MARK):
+            raise ServiceUnavailableError("cut")
+        real(self, key, data)
+
+    with monkeypatch.context() as cut, pytest.raises(ServiceUnavailableError, match="cut"):
+        cut.setattr(ObjectFolder, "write", broken)
+        write(store, "abd")
+    assert [c.rpartition("/")[2] for c in calls] == [
+        "a.txt",
+        COMPLETE_MARK,
+    ]  # files, then the mark; no pointer was written
+    other = s3_store(s3_bucket, tmp_path / "two")
+    assert other.current(Zone.RESTRICTED, "ds", "raw_t") == before
+    ref = write(store, "abd")
+    assert (other.path(ref) / "sub" / "a.txt").read_text() == "abd"
+
+
+def test_a_removed_artifact_leaves_no_object(s3_bucket, tmp_path):
+    store = s3_store(s3_bucket, tmp_path)
+    ref = write(store, "abc")
+    store._backends[Zone.RESTRICTED].remove(ref.key)
+    names = [o["Key"] for o in s3_bucket.client.list_objects_v2(Bucket=s3_bucket.name)["Contents"]]
+    assert names == ["restricted/ds/raw_t/current.json"]
+    with pytest.raises(MissingArtifactError, match="are gone"):
+        store.path(ref)
