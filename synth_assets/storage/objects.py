@@ -1,6 +1,6 @@
 """Objects below one prefix of a bucket: list, read, write, move, delete, and links that expire.
 
-An object appears whole or not at all: small ones are one request, large ones a multipart upload that is completed last and aborted when it
+An object appears whole or not at all: small ones are one request, large ones a multipart upload, completed last and aborted when it
 fails. Every upload carries the SHA-256 of what was read from the disk, and a server that supports it refuses anything else.
 """
 
@@ -80,13 +80,13 @@ class ObjectFolder:
         """URL of an object, to show to a person; it opens nothing."""
         return f"s3://{self.bucket}/{self._key(key)}"
 
-    def list(self, below: str = "") -> Iterator[StoredObject]:
+    def listing(self, below: str = "") -> Iterator[StoredObject]:
         """The objects whose key begins with `below`, in order of their keys.
 
         Raises:
             ServiceUnavailableError: the bucket does not answer as expected.
         """
-        token: dict[str, str] = {}
+        token: dict[str, Any] = {}
         base = self._key("")
         while True:
             page = self._call("list_objects_v2", Prefix=self._key(below), MaxKeys=PAGE_KEYS, **token)
@@ -100,14 +100,14 @@ class ObjectFolder:
 
     def find(self, key: str) -> StoredObject | None:
         """One object without its content, or None."""
-        head = self._call("head_object", Key=self._key(key), missing=True)
+        head = self._ask("head_object", Key=self._key(key))
         if head is None:
             return None
         return StoredObject(key, int(head["ContentLength"]), str(head["ETag"]).strip('"'), head["LastModified"])
 
     def read(self, key: str) -> bytes | None:
         """The content of a small object, or None where there is none."""
-        answer = self._call("get_object", Key=self._key(key), missing=True)
+        answer = self._ask("get_object", Key=self._key(key))
         if answer is None:
             return None
         with self._faults(), answer["Body"] as body:
@@ -157,7 +157,7 @@ class ObjectFolder:
         started = self._call(
             "create_multipart_upload", Key=full, ChecksumAlgorithm="SHA256", **self.options.upload_arguments
         )
-        upload = {"Key": full, "UploadId": started["UploadId"]}
+        upload: dict[str, Any] = {"Key": full, "UploadId": started["UploadId"]}
         try:
             parts = self._upload_parts(path, size, upload)
             self._call("complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload)
@@ -212,7 +212,7 @@ class ObjectFolder:
     def _key(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
-    def _upload_parts(self, path: Path, size: int, upload: dict[str, str]) -> list[dict[str, Any]]:
+    def _upload_parts(self, path: Path, size: int, upload: dict[str, Any]) -> list[dict[str, Any]]:
         step = max(PART_BYTES, _BLOCK * math.ceil(size / _MOST_PARTS / _BLOCK))
 
         def send(number: int) -> dict[str, Any]:
@@ -226,22 +226,27 @@ class ObjectFolder:
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(send, range(1, math.ceil(size / step) + 1)))
 
-    def _abort(self, upload: dict[str, str]) -> None:
+    def _abort(self, upload: dict[str, Any]) -> None:
         """Give the parts back; where even that fails, the next writer aborts them, and so does a lifecycle rule of the bucket."""
         try:
             self._call("abort_multipart_upload", **upload)
         except SynthAssetsError:
             return
 
-    def _call(self, operation: str, *, missing: bool = False, **arguments: Any) -> Any:
-        """One request. With `missing`, None where there is no such object."""
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        """One request."""
+        with self._faults():
+            return getattr(self.options.client(), operation)(**{"Bucket": self.bucket, **arguments})
+
+    def _ask(self, operation: str, **arguments: Any) -> Any:
+        """One request about an object that need not be there: None where it is not."""
         from botocore.exceptions import ClientError
 
         with self._faults():
             try:
                 return getattr(self.options.client(), operation)(**{"Bucket": self.bucket, **arguments})
             except ClientError as error:
-                if missing and _code(error) in _MISSING:
+                if _code(error) in _MISSING:
                     return None
                 raise
 

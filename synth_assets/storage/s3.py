@@ -1,7 +1,7 @@
 """The S3 backend of the artifact store.
 
-An artifact becomes visible when its mark is put, after all its files, and current when `current.json` is put, which is the last request of
-all. What is read back is hashed: it must be the content that the key names.
+An artifact becomes visible when its mark is put, after all its files, and current when `current.json` is put, which is the last
+request of all. What is read back is hashed: it must be the content that the key names.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class S3Backend:
         folder = self.cache / key
         if folder.is_dir():
             return folder
-        names = [found.key.removeprefix(f"{key}/") for found in self.objects.list(f"{key}/")]
+        names = [found.key.removeprefix(f"{key}/") for found in self.objects.listing(f"{key}/")]
         if COMPLETE_MARK not in names:
             return None
         atomic.private_folder(folder.parent)
@@ -91,7 +91,7 @@ class S3Backend:
     def remove(self, key: str) -> None:
         """Delete the artifact's objects, the mark first."""
         self.objects.delete(f"{key}/{COMPLETE_MARK}")
-        for found in list(self.objects.list(f"{key}/")):
+        for found in list(self.objects.listing(f"{key}/")):
             self.objects.delete(found.key)
         shutil.rmtree(self.cache / key, ignore_errors=True)
 

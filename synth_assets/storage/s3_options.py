@@ -1,7 +1,7 @@
 """How S3 is reached: endpoint, credentials, encryption, retries. One place makes clients; nothing here knows what is stored.
 
-Credentials are those that boto3 finds (role of the machine, `AWS_*` variables, a profile that may name a role to assume); none is ever a
-setting of ours.
+Credentials are those that boto3 finds (role of the machine, `AWS_*` variables, a profile that may name a role to assume); none is ever
+a setting of ours.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class S3Options:
         return replace(self, profile=profile)
 
     @property
-    def upload_arguments(self) -> dict[str, str]:
+    def upload_arguments(self) -> dict[str, Any]:
         """What a request that writes an object says about encryption."""
         if self.encryption is None:
             return {}
