@@ -144,6 +144,12 @@ class ReleaseRefusedError(SynthAssetsError):
     exit_code = 3
 
 
+class SupersededError(ReleaseRefusedError):
+    """A newer run or attempt has taken over: what this process made must not be used."""
+
+    code = "superseded"
+
+
 class BudgetExceededError(SynthAssetsError):
     """A release asks for more privacy budget than its population has left. No data was read."""
 

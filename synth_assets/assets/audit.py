@@ -60,7 +60,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
         for name, (text, severity) in gate_texts(config.thresholds).items()
     ]
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec], check_specs=checks)
     def audit(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
@@ -178,7 +178,7 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
         deps=[*(keys.audit(s.name) for s in config.synthesizers), *(keys.model(s.name) for s in config.synthesizers)],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def leaderboard(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)

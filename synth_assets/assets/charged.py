@@ -109,14 +109,14 @@ def build_charged(wiring: Wiring, synthesizer: SynthesizerConfig, step: ChargedS
     )
     checks = [wiring.check(asset, name, text) for name, text in {**CHECKS, **step.checks}.items()]
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec], check_specs=checks)
     def charged(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, ledger: LedgerResource
     ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             split = stage.read(Zone.RESTRICTED, keys.split)
-            budget = ledger.open()
+            budget = ledger.open().fenced(stage.hold.require)
             _same_history(stage, budget, asset)
             reading = Reading(wiring, synthesizer, asset, stage, split)
             job = Job(
@@ -197,6 +197,7 @@ def charge_of(wiring: Wiring, stage: Stage, asset: str, data_version: str) -> "C
         run_id=stage.context.run_id,
         attempt=stage.context.retry_number,
         data_version=data_version,
+        alone=True,
     )
 
 

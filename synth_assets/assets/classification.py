@@ -49,7 +49,7 @@ def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
         deps=[wiring.keys.raw(t) for t in wiring.config.tables],
     )
 
-    @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{wiring.config.name}__{asset}", pool=wiring.config.name, specs=[spec])
     def pii_classification(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource
     ) -> Iterator[Event]:

@@ -72,7 +72,7 @@ def build_masked(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         told = "At least k persons share each combination of quasi-identifiers; l and t hold where they are asked for."
         checks.append(wiring.check(asset, "k_anonymity", told))
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec], check_specs=checks)
     def masked(
         context: dg.AssetExecutionContext,
         store: StoreResource,

@@ -38,7 +38,7 @@ def build_masked_audit(wiring: Wiring) -> dg.AssetsDefinition:
         deps=[*(keys.raw(t) for t in config.tables), keys.classification, *(keys.masked(t) for t in config.tables)],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def audit_masked(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource
     ) -> Iterator[Event]:

@@ -66,7 +66,7 @@ def _build_private(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsD
         ),
     ]
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec], check_specs=checks)
     def model(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
@@ -123,7 +123,7 @@ def _build_plain(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDef
         deps=[keys.split],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def model(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)

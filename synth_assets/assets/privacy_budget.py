@@ -49,7 +49,7 @@ def build_privacy_budget(wiring: Wiring) -> dg.AssetsDefinition:
         wiring.check(asset, "within", "What is counted is within the budget."),
     ]
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec], check_specs=checks)
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec], check_specs=checks)
     def privacy_budget(
         context: dg.AssetExecutionContext, store: StoreResource, budget_view: BudgetViewResource
     ) -> Iterator[Event]:

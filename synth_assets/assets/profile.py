@@ -35,7 +35,7 @@ def build_profile(wiring: Wiring) -> dg.AssetsDefinition:
         deps=[*(keys.raw(t) for t in config.tables), keys.classification],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def profile(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)

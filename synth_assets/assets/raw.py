@@ -66,7 +66,7 @@ def build_raw(wiring: Wiring, table: str) -> dg.AssetsDefinition:
         quality = {"data_quality": ref.info["data_quality"], "columns": len(schema.columns)}
         return {**metadata.table(schema, schema.row_count), **quality}
 
-    @dg.multi_asset(name=f"{wiring.config.name}__{asset}", specs=[spec], check_specs=checks)
+    @dg.multi_asset(name=f"{wiring.config.name}__{asset}", pool=wiring.config.name, specs=[spec], check_specs=checks)
     def raw(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
         with stage_boundary(f"{wiring.config.name}/{asset}"):
             stage = Stage(context, store, wiring.config)

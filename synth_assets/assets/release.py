@@ -51,7 +51,7 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
         deps=list(parents),
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def report(context: dg.AssetExecutionContext, store: StoreResource, key: KeyResource) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
@@ -172,7 +172,7 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
         deps=[*tables, *audits, keys.leaderboard],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def export(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
     ) -> Iterator[Event]:

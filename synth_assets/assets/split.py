@@ -52,7 +52,7 @@ def build_split(wiring: Wiring) -> dg.AssetsDefinition:
         deps=[*(wiring.keys.raw(t) for t in config.tables), wiring.keys.classification],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def split(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
     ) -> Iterator[Event]:

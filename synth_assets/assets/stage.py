@@ -19,6 +19,7 @@ from synth_assets.config.dataset import DatasetConfig
 from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.hashing import hash_json, hash_parts
+from synth_assets.storage.lease import Hold
 from synth_assets.storage.verdicts import VERDICT, read_judged, read_verified
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
@@ -104,11 +105,16 @@ class Stage:
     def __init__(self, context: dg.AssetExecutionContext, store: StoreResource, config: DatasetConfig) -> None:
         self.context = context
         self.config = config
-        self.store: ArtifactStore = store.open()
-        before = store.lease().acquire(config.name, context.run_id)
-        if before is not None:
+        self.hold: Hold = store.lease().acquire(
+            config.name, context.run_id, step=str(context.op_execution_context.op_handle),
+            attempt=context.retry_number, ended=lambda run_id: _ended(context.instance, run_id),
+        )  # fmt: skip
+        self.store: ArtifactStore = store.open().fenced(self.hold)
+        if self.hold.before is not None:
             self.store.clear_staging(config.name)
-            _bury(context.instance, before)
+        if self.hold.before and not _succeeded(context.instance, self.hold.before):
+            self.store.clear_partial(config.name)
+            _bury(context.instance, self.hold.before)
 
     @property
     def fresh(self) -> bool:
@@ -219,6 +225,17 @@ class Stage:
         count = 0 if reset else int(before["count"]) + 1
         self.store.write_note(job.zone, self.config.name, job.asset, REUSE, {"count": count})
         return count
+
+
+def _ended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run is over in Dagster's history; a process of it that lives on is nobody's then."""
+    run = instance.get_run_by_id(run_id) if run_id else None
+    return run is not None and run.is_finished
+
+
+def _succeeded(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.is_success
 
 
 def _bury(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -56,7 +56,7 @@ def build_sweep(wiring: Wiring, sweep: SweepConfig) -> dg.AssetsDefinition:
         deps=[keys.split],
     )
 
-    @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
+    @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def privacy_sweep(
         context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, ledger: LedgerResource
     ) -> Iterator[Event]:
@@ -65,7 +65,9 @@ def build_sweep(wiring: Wiring, sweep: SweepConfig) -> dg.AssetsDefinition:
             split = stage.read(Zone.RESTRICTED, keys.split)
             job = Job(
                 Zone.RESTRICTED, asset, {"split": split.content_hash}, section, VERSION,
-                lambda folder: _sweep(wiring, sweep, method.delta, stage, split, ledger.open(), engine, folder),
+                lambda folder: _sweep(
+                    wiring, sweep, method.delta, stage, split, ledger.open().fenced(stage.hold.require), engine, folder
+                ),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
         yield from events

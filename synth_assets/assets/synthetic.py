@@ -54,7 +54,7 @@ def build_synthetic(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.Assets
         for table, asset in names.items()
     ]
 
-    @dg.multi_asset(name=f"{config.name}__synthetic_{synthesizer.name}", specs=specs)
+    @dg.multi_asset(name=f"{config.name}__synthetic_{synthesizer.name}", pool=config.name, specs=specs)
     def synthetic(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         events: list[Event] = []
         with stage_boundary(f"{config.name}/synthetic_{synthesizer.name}"):

@@ -84,7 +84,7 @@ def build_variant(wiring: Wiring, name: str) -> dg.AssetsDefinition:
         for table, asset in names.items()
     ]
 
-    @dg.multi_asset(name=f"{config.name}__variant_{name}", specs=specs)
+    @dg.multi_asset(name=f"{config.name}__variant_{name}", pool=config.name, specs=specs)
     def made(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Event]:
         events: list[Event] = []
         with stage_boundary(f"{config.name}/variant_{name}"):

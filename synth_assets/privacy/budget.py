@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 from sqlalchemy import Connection
 
-from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError, ReleaseRefusedError
+from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError, ReleaseRefusedError, SupersededError
+from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
 from synth_assets.privacy.accounting import compose, covers
 from synth_assets.privacy.budget_checked import checked, note
@@ -44,7 +46,29 @@ class BudgetLedger(BudgetView):
 
     A population is the people (or other units of privacy) that the contract names; its budget does not depend on the version of the
     data. Everything that was ever counted is composed again, from its events, at every decision.
+
+    Args:
+        store: Where the ledger lives; an older format is brought to the newest.
+        guard: Asked inside every transaction that writes, and raises where a newer attempt has taken over.
     """
+
+    def __init__(self, store: LedgerStore, guard: Callable[[], None] = lambda: None) -> None:
+        super().__init__(store)
+        self._guard = guard
+
+    def fenced(self, guard: Callable[[], None]) -> BudgetLedger:
+        """The same ledger for the holder of a lease: once `guard` raises, this holder writes nothing more.
+
+        The newer attempt takes the lease before it writes here, and writers of a population wait for each other: what an old attempt
+        writes is either there when the newer one looks (`supersede`), or refused.
+        """
+        return BudgetLedger(self._store, guard)
+
+    @contextmanager
+    def _writing(self, population: str) -> Iterator[Connection]:
+        with self._store.writing(population) as connection:
+            self._guard()
+            yield connection
 
     def declare(
         self,
@@ -76,7 +100,7 @@ class BudgetLedger(BudgetView):
         check_names(population=population, unit=unit)
         said = rows.Declaration(unit, epsilon, delta, per_release, per_dataset)
         check_budget(said)
-        with self._store.writing(population) as connection:
+        with self._writing(population) as connection:
             last = rows.last_declaration(connection, population)
             if last == said:
                 return
@@ -143,7 +167,7 @@ class BudgetLedger(BudgetView):
         check_names(population=population, label=label, run_id=run_id)
         if not planned or not all(planned.values()) or not all(map(_KEY.fullmatch, planned)) or attempt < 0:
             raise InputError("a reservation needs events, a measurement key of 64 hex digits and an attempt from 0.")
-        with self._store.writing(population) as connection:
+        with self._writing(population) as connection:
             budget = declared(connection, population)
             for found in (h for key in planned for h in rows.by_key(connection, key)):
                 if found.run_id == run_id and found.attempt > attempt:
@@ -190,7 +214,7 @@ class BudgetLedger(BudgetView):
         Raises:
             ReleaseRefusedError: a newer attempt holds the reservation, or it is closed.
         """
-        with self._store.writing(reservation.population) as connection:
+        with self._writing(reservation.population) as connection:
             held = _held(connection, reservation, rows.OPEN)
             return reservation_of(self._move(connection, "read", held, state="reading"), reservation.delta)
 
@@ -214,21 +238,18 @@ class BudgetLedger(BudgetView):
 
         Raises:
             BudgetExceededError: the run cost more than it had reserved. The real cost is recorded; its result must be thrown away.
-            ReleaseRefusedError: a newer attempt holds the reservation, it was never read, or it is closed in another way.
+            SupersededError: a newer attempt holds the reservation or the lease; what was read above the plan is recorded all the same.
+            ReleaseRefusedError: it was never read, or it is closed in another way.
         """
         actual = compose(events)
         with self._store.writing(reservation.population) as connection:
-            held = _held(connection, reservation, ("reading", "settled"))
-            if held.state == "settled":
-                if (held.outcome, held.actual) != (outcome, rows.dump(actual)):
-                    raise ReleaseRefusedError(
-                        f"the reservation {held.reservation_id} is settled already, with other events."
-                    )
-                return settlement_of(held)
-            within = covers(rows.load(held.planned), actual, declared(connection, held.population).delta)
-            told = outcome if within else "overspent"
-            said = {"state": "settled", "actual": rows.dump(actual), "outcome": told, "reference": reference}
-            settled = settlement_of(self._move(connection, "settle", held, **said))
+            late = self._superseded(connection, reservation)
+            if late is None:
+                settled, within = self._settled(connection, reservation, actual, outcome, reference)
+            elif not covers(reservation.events, actual, reservation.delta):
+                self._count_beside(connection, reservation, actual)
+        if late is not None:
+            raise late
         if not within:
             raise BudgetExceededError(
                 f"{reservation.label}: the run cost more than it had reserved. The real cost is recorded; its result must not be used.",
@@ -237,40 +258,89 @@ class BudgetLedger(BudgetView):
             )
         return settled
 
+    def _superseded(self, connection: Connection, reservation: Reservation) -> ReleaseRefusedError | None:
+        """Why this holder may not settle: a newer attempt has the lease, or the reservation."""
+        try:
+            self._guard()
+            _held(connection, reservation, None)
+        except ReleaseRefusedError as error:
+            return error
+        return None
+
+    def _settled(
+        self, connection: Connection, reservation: Reservation, actual: tuple[Event, ...],
+        outcome: Literal["done", "failed"], reference: str | None,
+    ) -> tuple[Settlement, bool]:  # fmt: skip
+        """Write what really ran; whether it was within the plan."""
+        held = _held(connection, reservation, ("reading", "settled"))
+        if held.state == "settled":
+            if (held.outcome, held.actual) != (outcome, rows.dump(actual)):
+                raise ReleaseRefusedError(
+                    f"the reservation {held.reservation_id} is settled already, with other events."
+                )
+            return settlement_of(held), True
+        within = covers(rows.load(held.planned), actual, declared(connection, held.population).delta)
+        told = outcome if within else "overspent"
+        said = {"state": "settled", "actual": rows.dump(actual), "outcome": told, "reference": reference}
+        return settlement_of(self._move(connection, "settle", held, **said)), within
+
+    def _count_beside(self, connection: Connection, reservation: Reservation, actual: tuple[Event, ...]) -> None:
+        """What an attempt that was superseded cost above its plan; its plan is counted already. Nothing is ever counted too little."""
+        at, events = rows.now(), rows.dump(actual)
+        held = rows.Held(
+            uuid.uuid4().hex, reservation.population, reservation.unit, reservation.label, reservation.measurement_key,
+            reservation.run_id, reservation.attempt, events, at, at,
+        )  # fmt: skip
+        self._append(connection, "reserve", held.population, held)
+        reading = self._move(connection, "read", held, state="reading")
+        self._move(connection, "settle", reading, state="settled", actual=events, outcome="overspent")
+
     def release_unread(self, reservation: Reservation) -> None:
         """Give a reservation back. Only its holder may, and only while no read has begun.
 
         Raises:
             ReleaseRefusedError: a read has begun, the reservation is closed, or a newer attempt holds it.
         """
-        with self._store.writing(reservation.population) as connection:
+        with self._writing(reservation.population) as connection:
             self._move(connection, "release", _held(connection, reservation, ("reserved",)), state="released")
 
-    def take_over(self, measurement_key: str, *, run_id: str, attempt: int) -> Reservation | None:
-        """Take the newest open reservation of a measurement from an attempt that died; its old holder is refused from here on.
+    def supersede(self, population: str, label: str, *, run_id: str, attempt: int) -> tuple[str, ...]:
+        """Close what dead attempts left open under a label; the caller holds the lease of its dataset.
 
-        A reservation in state "reserved" may go on as if it were new. One in state "reading" pays for what was drawn before: the taker
-        may go on from stored measurements, and must reserve again for every fresh draw of what was drawn already.
+        What was not read yet is given back. What was counts in full, whatever its old holder goes on to do: it is refused from here on,
+        and the caller measures anew, under a reservation of its own.
+
+        Args:
+            population: Declared before.
+            label: Dataset and asset.
+            run_id: The run.
+            attempt: Its attempt, from 0.
 
         Returns:
-            The reservation, or None where there is no open one.
+            The reservations that were closed.
 
         Raises:
-            ReleaseRefusedError: the holder is this very attempt of the run, or a newer one.
+            SupersededError: a newer attempt of this run holds one, or the lease.
         """
-        check_names(run_id=run_id)
-        with self._store.reading() as connection:
-            found = [r for r in rows.by_key(connection, measurement_key) if r.state in rows.OPEN]
-        if not found:
-            return None
-        with self._store.writing(found[-1].population) as connection:
-            held = rows.by_id(connection, found[-1].reservation_id)
-            if held is None or held.state not in rows.OPEN:
-                return None
-            if held.run_id == run_id and held.attempt >= attempt:
-                raise _stale(held, run_id, attempt)
-            taken = self._move(connection, "take_over", held, run_id=run_id, attempt=attempt, fence=held.fence + 1)
-            return reservation_of(taken, declared(connection, held.population).delta)
+        check_names(population=population, label=label, run_id=run_id)
+        closed = []
+        with self._writing(population) as connection:
+            for held in rows.reservations(connection, population):
+                if (
+                    held.label != label
+                    or held.state not in rows.OPEN
+                    or (held.run_id, held.attempt) == (run_id, attempt)
+                ):
+                    continue
+                if held.run_id == run_id and held.attempt > attempt:
+                    raise _stale(held, run_id, attempt)
+                taken = self._move(connection, "take_over", held, run_id=run_id, attempt=attempt, fence=held.fence + 1)
+                if taken.state == "reading":
+                    self._move(connection, "settle", taken, state="settled", actual=rows.dump(()), outcome="failed")
+                else:
+                    self._move(connection, "release", taken, state="released")
+                closed.append(held.reservation_id)
+        return tuple(closed)
 
 
 def measurement_key(*, population: str, data_version: str, domain: str, mechanism: str, parameters: object) -> str:
@@ -286,22 +356,22 @@ def measurement_key(*, population: str, data_version: str, domain: str, mechanis
     return hash_json([population, data_version, domain, mechanism, parameters])
 
 
-def _held(connection: Connection, reservation: Reservation, states: tuple[str, ...]) -> rows.Held:
-    """A reservation, if its holder is still this one and it is in one of the states."""
+def _held(connection: Connection, reservation: Reservation, states: tuple[str, ...] | None) -> rows.Held:
+    """A reservation, if its holder is still this one and it is in one of the states (None: in any)."""
     held = rows.by_id(connection, reservation.reservation_id)
     if held is None:
         raise ReleaseRefusedError(f"the reservation {reservation.reservation_id} is not in this ledger.")
     if (held.run_id, held.attempt, held.fence) != (reservation.run_id, reservation.attempt, reservation.fence):
         raise _stale(held, reservation.run_id, reservation.attempt)
-    if held.state not in states:
+    if states is not None and held.state not in states:
         raise ReleaseRefusedError(
             f"the reservation {held.reservation_id} is {held.state}, which does not allow this step."
         )
     return held
 
 
-def _stale(held: rows.Held, run_id: str, attempt: int) -> ReleaseRefusedError:
-    return ReleaseRefusedError(
+def _stale(held: rows.Held, run_id: str, attempt: int) -> SupersededError:
+    return SupersededError(
         f"attempt {attempt} of run {run_id} may not use the reservation of {held.label}: "
         f"attempt {held.attempt} of run {held.run_id} holds it.",
         remedy="This process is out of date; its result must not be used.",

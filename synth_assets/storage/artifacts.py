@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from synth_assets.errors import MissingArtifactError
+from synth_assets.errors import MissingArtifactError, ServiceUnavailableError, SupersededError
 from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_folder
+from synth_assets.storage.lease import Hold
+
+FENCE = "fence"  # in every pointer and note: number of the taking (lease.py) that wrote it; 0 without a lease
+SWAPS = 5
 
 
 class Zone(StrEnum):
@@ -45,6 +49,19 @@ class ArtifactRef:
         return f"{self.dataset}/{self.asset}/{self.content_hash}"
 
 
+@dataclass(frozen=True)
+class Pointer:
+    """One small file as it was read.
+
+    Args:
+        data: Its bytes.
+        version: What the store calls this version of it; "" where only a lock keeps others from writing.
+    """
+
+    data: bytes
+    version: str = ""
+
+
 class Backend(Protocol):
     """Where the folders of a zone are kept."""
 
@@ -54,11 +71,14 @@ class Backend(Protocol):
     def local(self, key: str) -> Path | None:
         """A local folder with the artifact's files, or None where it is gone."""
 
-    def write_pointer(self, key: str, data: bytes) -> None:
-        """Replace one small file atomically."""
+    def write_pointer(self, key: str, data: bytes, *, instead_of: Pointer | None) -> bool:
+        """Replace one small file atomically; False where it is another than the one that was read (None: there was none)."""
 
-    def read_pointer(self, key: str) -> bytes | None:
-        """The bytes of a small file, or None."""
+    def read_pointer(self, key: str) -> Pointer | None:
+        """A small file, or None."""
+
+    def clear_partial(self, dataset: str) -> None:
+        """Remove files of a dataset that a killed writer left half written; nobody else writes now."""
 
     def remove(self, key: str) -> None:
         """Remove one artifact folder."""
@@ -84,14 +104,22 @@ class LocalBackend:
         folder = self.root / key
         return folder if folder.is_dir() else None
 
-    def write_pointer(self, key: str, data: bytes) -> None:
-        """Atomic replace."""
+    def write_pointer(self, key: str, data: bytes, *, instead_of: Pointer | None) -> bool:
+        """Atomic replace; whoever holds a lease writes under its lock, so nothing comes between look and replace."""
+        if self.read_pointer(key) != instead_of:
+            return False
         atomic.write_bytes(self.root / key, data)
+        return True
 
-    def read_pointer(self, key: str) -> bytes | None:
+    def read_pointer(self, key: str) -> Pointer | None:
         """The file's bytes."""
         path = self.root / key
-        return path.read_bytes() if path.is_file() else None
+        return Pointer(path.read_bytes()) if path.is_file() else None
+
+    def clear_partial(self, dataset: str) -> None:
+        """Remove temporary files that were never renamed."""
+        for path in (self.root / dataset).glob(f"*/{atomic.TEMPORARY}"):
+            path.unlink(missing_ok=True)
 
     def remove(self, key: str) -> None:
         """Remove the folder."""
@@ -108,11 +136,17 @@ class ArtifactStore:
     Args:
         backends: One backend per zone.
         scratch: Local folder for files in the making; as restricted as the restricted zone.
+        hold: In whose name it writes; None for what nobody else writes.
     """
 
-    def __init__(self, backends: Mapping[Zone, Backend], scratch: Path) -> None:
+    def __init__(self, backends: Mapping[Zone, Backend], scratch: Path, hold: Hold | None = None) -> None:
         self._backends = backends
         self.scratch = scratch
+        self._hold = hold
+
+    def fenced(self, hold: Hold) -> ArtifactStore:
+        """The same store for the holder of a dataset's lease: once a newer run has taken over, nothing is published any more."""
+        return ArtifactStore(self._backends, self.scratch, hold)
 
     @contextmanager
     def writing(self, zone: Zone, dataset: str, asset: str) -> Iterator[Writing]:
@@ -125,6 +159,8 @@ class ArtifactStore:
             out = Writing(folder=folder)
             yield out
             ref = ArtifactRef(zone, dataset, asset, hash_folder(folder), dict(out.info))
+            if self._hold is not None:
+                self._hold.require()
             if out.publish:
                 self._backends[zone].commit(folder, ref.key)
                 self.point(ref)
@@ -138,25 +174,33 @@ class ArtifactStore:
             yield folder
 
     def clear_staging(self, dataset: str) -> None:
-        """Remove what a killed run left behind; only the holder of the dataset's lease may."""
+        """Remove what a killed run left in the making; only the holder of the dataset's lease may."""
         shutil.rmtree(self.scratch / dataset, ignore_errors=True)
 
+    def clear_partial(self, dataset: str) -> None:
+        """Remove what a killed run left half written in the zones; only the holder of the dataset's lease may."""
+        for backend in self._backends.values():
+            backend.clear_partial(dataset)
+
     def point(self, ref: ArtifactRef) -> None:
-        """Make an artifact the current one of its asset."""
+        """Make an artifact the current one of its asset.
+
+        Raises:
+            SupersededError: a newer run has taken the dataset over.
+        """
         record = {
             "content_hash": ref.content_hash,
             "info": dict(ref.info),
             "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        data = json.dumps(record, indent=1, sort_keys=True).encode()
-        self._backends[ref.zone].write_pointer(f"{ref.dataset}/{ref.asset}/current.json", data)
+        self._replace(ref.zone, f"{ref.dataset}/{ref.asset}/current.json", record)
 
     def find(self, zone: Zone, dataset: str, asset: str) -> ArtifactRef | None:
         """The current artifact of an asset, or None."""
-        data = self._backends[zone].read_pointer(f"{dataset}/{asset}/current.json")
-        if data is None:
+        found = self._backends[zone].read_pointer(f"{dataset}/{asset}/current.json")
+        if found is None:
             return None
-        record = json.loads(data)
+        record = json.loads(found.data)
         return ArtifactRef(zone, dataset, asset, record["content_hash"], record["info"])
 
     def current(self, zone: Zone, dataset: str, asset: str) -> ArtifactRef:
@@ -191,15 +235,42 @@ class ArtifactStore:
         """Path or URL of the artifact, to show to a person."""
         return self._backends[ref.zone].location(ref.key)
 
-    def write_note(self, zone: Zone, dataset: str, asset: str, name: str, value: Any) -> None:
-        """Keep one small JSON value beside an asset (a verdict, a reuse counter), replaced atomically."""
-        data = json.dumps(value, indent=1, sort_keys=True).encode()
-        self._backends[zone].write_pointer(f"{dataset}/{asset}/{name}.json", data)
+    def write_note(self, zone: Zone, dataset: str, asset: str, name: str, value: Mapping[str, Any]) -> None:
+        """Keep one small JSON object beside an asset (a verdict, a reuse counter), replaced atomically.
 
-    def read_note(self, zone: Zone, dataset: str, asset: str, name: str) -> Any:
+        Raises:
+            SupersededError: a newer run has taken the dataset over.
+        """
+        self._replace(zone, f"{dataset}/{asset}/{name}.json", value)
+
+    def read_note(self, zone: Zone, dataset: str, asset: str, name: str) -> dict[str, Any] | None:
         """The value of a note, or None."""
-        data = self._backends[zone].read_pointer(f"{dataset}/{asset}/{name}.json")
-        return None if data is None else json.loads(data)
+        found = self._backends[zone].read_pointer(f"{dataset}/{asset}/{name}.json")
+        if found is None:
+            return None
+        value: dict[str, Any] = json.loads(found.data)
+        value.pop(FENCE, None)
+        return value
+
+    def _replace(self, zone: Zone, key: str, value: Mapping[str, Any]) -> None:
+        """Write a pointer or note unless a newer taking of the dataset has written it, or has begun."""
+        fence = 0 if self._hold is None else self._hold.fence
+        data = json.dumps({**value, FENCE: fence}, indent=1, sort_keys=True).encode()
+        backend = self._backends[zone]
+        with self._committing():
+            for _ in range(SWAPS):
+                before = backend.read_pointer(key)
+                if before is not None and json.loads(before.data).get(FENCE, 0) > fence:
+                    raise SupersededError(
+                        f"{key.rpartition('/')[0]} was written by a newer run; what this one made is thrown away.",
+                        remedy="Nothing needs to be done, unless the clocks of two machines differ: then set them, and run again.",
+                    )
+                if backend.write_pointer(key, data, instead_of=before):
+                    return
+        raise ServiceUnavailableError(f"{key} in zone {zone} is written by others all the time.", remedy="Run again.")
+
+    def _committing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._hold is None else self._hold.committing()
 
 
 @dataclass

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+TEMPORARY = ".*.tmp*"  # names that `replacing` gives; a kill leaves one behind
+
 
 def fsync_folder(folder: Path) -> None:
     """Make the renames inside a folder durable."""
@@ -84,7 +86,7 @@ def commit_folder(staged: Path, final: Path) -> None:
         staged: A folder that nobody else writes.
         final: Its content-addressed place; the same name means the same content.
     """
-    for path in sorted(staged.rglob("*")):
+    for path in (*sorted(staged.rglob("*")), staged):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

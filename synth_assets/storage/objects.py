@@ -27,6 +27,7 @@ _MOST_PARTS = 10_000
 _THREADS = 4
 _BLOCK = 2**20
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_OTHER_VERSION = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "409", "412"})
 _RIGHTS = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
@@ -107,11 +108,16 @@ class ObjectFolder:
 
     def read(self, key: str) -> bytes | None:
         """The content of a small object, or None where there is none."""
+        found = self.read_version(key)
+        return None if found is None else found[0]
+
+    def read_version(self, key: str) -> tuple[bytes, str] | None:
+        """The content of a small object and its etag, or None where there is none."""
         answer = self._ask("get_object", Key=self._key(key))
         if answer is None:
             return None
         with self._faults(), answer["Body"] as body:
-            return bytes(body.read())
+            return bytes(body.read()), str(answer["ETag"])
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
@@ -138,9 +144,36 @@ class ObjectFolder:
 
     def write(self, key: str, data: bytes) -> None:
         """Put a small object, replacing what is there."""
+        with self._faults():
+            self._put(key, data)
+
+    def swap(self, key: str, data: bytes, *, instead_of: str | None) -> bool:
+        """Put a small object only in place of the version that was read.
+
+        Args:
+            key: The object.
+            data: Its new content.
+            instead_of: The etag that `read_version` gave; None where there was no object.
+
+        Returns:
+            False where there is another version by now.
+        """
+        from botocore.exceptions import ClientError
+
+        condition = {"IfNoneMatch": "*"} if instead_of is None else {"IfMatch": instead_of}
+        with self._faults():
+            try:
+                self._put(key, data, **condition)
+            except ClientError as error:
+                if _code(error) in _MISSING | _OTHER_VERSION:
+                    return False
+                raise
+        return True
+
+    def _put(self, key: str, data: bytes, **condition: str) -> None:
         sha = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        self._call(
-            "put_object", Key=self._key(key), Body=data, ChecksumSHA256=sha, **self.options.upload_arguments
+        self.options.client().put_object(
+            Bucket=self.bucket, Key=self._key(key), Body=data, ChecksumSHA256=sha, **self.options.upload_arguments, **condition
         )  # fmt: skip
 
     def upload(self, path: Path, key: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from synth_assets.errors import DamagedArtifactError
 from synth_assets.storage import atomic
+from synth_assets.storage.artifacts import Pointer
 from synth_assets.storage.hashing import hash_folder
 from synth_assets.storage.objects import ObjectFolder
 
@@ -80,13 +81,24 @@ class S3Backend:
             with atomic.staging_folder(self.cache) as place:  # the stage is on another disk
                 atomic.commit_folder(shutil.copytree(staged, place / "files"), folder)
 
-    def write_pointer(self, key: str, data: bytes) -> None:
-        """One put."""
-        self.objects.write(key, data)
+    def write_pointer(self, key: str, data: bytes, *, instead_of: Pointer | None) -> bool:
+        """One conditional put: the service refuses it where the object is another than the one that was read."""
+        return self.objects.swap(key, data, instead_of=None if instead_of is None else instead_of.version)
 
-    def read_pointer(self, key: str) -> bytes | None:
+    def read_pointer(self, key: str) -> Pointer | None:
         """One get."""
-        return self.objects.read(key)
+        found = self.objects.read_version(key)
+        return None if found is None else Pointer(*found)
+
+    def clear_partial(self, dataset: str) -> None:
+        """Delete the objects of folders that have no mark of completeness, and unfinished uploads."""
+        self.objects.abort_leftovers(f"{dataset}/")
+        names = [found.key for found in self.objects.listing(f"{dataset}/")]
+        complete = {name.removesuffix(f"/{COMPLETE_MARK}") for name in names if name.endswith(f"/{COMPLETE_MARK}")}
+        for name in names:
+            folder = "/".join(name.split("/")[:3])  # dataset, asset, content hash
+            if name.count("/") > 2 and folder not in complete:
+                self.objects.delete(name)
 
     def remove(self, key: str) -> None:
         """Delete the artifact's objects, the mark first."""

@@ -105,6 +105,8 @@ class Charge:
         per_release: Largest epsilon of one release, as its configuration declares it.
         per_dataset: Largest epsilon of all releases of one dataset, likewise.
         keep_budget: Leave the population's budget as it is where it has one (a bare file declares none).
+        alone: Nobody else may read for this label now, since the run holds the lease of its dataset: what earlier runs left open under
+            it is closed, and counts in full where they had begun to read.
     """
 
     population: str
@@ -118,6 +120,7 @@ class Charge:
     per_release: float | None = None
     per_dataset: float | None = None
     keep_budget: bool = False
+    alone: bool = False
 
 
 def measure_charged(
@@ -212,7 +215,7 @@ def spend(
 
 
 def open_account(charge: Charge, ledger: BudgetLedger) -> None:
-    """Declare the budget of the population that pays.
+    """Declare the budget of the population that pays, and close what dead attempts left open.
 
     Raises:
         InputError: the population's budget counts another unit of privacy.
@@ -228,6 +231,8 @@ def open_account(charge: Charge, ledger: BudgetLedger) -> None:
             per_release=charge.per_release,
             per_dataset=charge.per_dataset,
         )
+    if charge.alone:
+        ledger.supersede(charge.population, charge.label, run_id=charge.run_id, attempt=charge.attempt)
 
 
 def _require_same_unit(ledger: BudgetLedger, charge: Charge) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from synth_assets.errors import BudgetExceededError, ConfigError, InputError, ReleaseRefusedError
+from synth_assets.errors import BudgetExceededError, ConfigError, InputError, ReleaseRefusedError, SupersededError
 from synth_assets.ledger.backends import open_ledger_store
 from synth_assets.privacy import budget_rows
 from synth_assets.privacy.accounting import ASIDE, adaptive_epsilon, epsilon_spent
@@ -163,39 +163,91 @@ def test_settling_twice_with_the_same_events_is_one_settlement(declared: BudgetL
         declared.settle(reading, (GaussianEvent(sigma=400.0),))
 
 
-def test_an_orphan_cannot_settle_after_a_newer_attempt_took_over(declared: BudgetLedger) -> None:
+LABEL = "clinic/dp_measurements"
+
+
+def test_what_a_dead_attempt_had_begun_to_read_counts_in_full_and_its_orphan_can_do_nothing_more(
+    declared: BudgetLedger,
+) -> None:
     orphan = declared.begin_reading(reserve(declared))
-    taker = declared.take_over(KEY, run_id="run-1", attempt=1)
-    assert taker is not None
-    assert (taker.reservation_id, taker.state, taker.attempt) == (orphan.reservation_id, "reading", 1)
-    for step in (lambda: declared.settle(orphan, ONE), lambda: declared.begin_reading(orphan)):
-        with pytest.raises(ReleaseRefusedError, match="attempt 1 of run run-1 holds it"):
+    assert declared.supersede("clinic", LABEL, run_id="run-2", attempt=0) == (orphan.reservation_id,)
+    for step in (
+        lambda: declared.settle(orphan, ONE),
+        lambda: declared.settle(orphan, (), "failed"),
+        lambda: declared.begin_reading(orphan),
+        lambda: declared.release_unread(orphan),
+    ):
+        with pytest.raises(SupersededError, match="attempt 0 of run run-2 holds it"):
             step()
-    declared.settle(taker, ONE)
-    assert declared.status("clinic").spent == orphan.epsilon
-    assert len(declared.status("clinic").releases) == 1
+    (release,) = declared.status("clinic").releases
+    assert (release.state, release.outcome, release.epsilon) == ("settled", "failed", orphan.epsilon)
+    assert declared.status("clinic").reserved == 0
+    assert declared.find(KEY) is None
 
 
-def test_the_fence_holds_even_when_the_same_attempt_number_comes_back(declared: BudgetLedger) -> None:
-    """A run takes over twice, the second time under the name of the first holder: the first object is out of date all the same."""
+def test_what_a_dead_attempt_had_not_read_is_given_back_and_its_orphan_cannot_read_it(declared: BudgetLedger) -> None:
     orphan = reserve(declared)
-    assert declared.take_over(KEY, run_id="run-2", attempt=0) is not None
-    again = declared.take_over(KEY, run_id="run-1", attempt=0)
-    assert again is not None
-    with pytest.raises(ReleaseRefusedError, match="out of date"):
+    declared.supersede("clinic", LABEL, run_id="run-1", attempt=1)
+    assert declared.status("clinic").left == 2.0
+    with pytest.raises(SupersededError, match="attempt 1 of run run-1"):
         declared.begin_reading(orphan)
-    declared.begin_reading(again)
+    assert declared.supersede("clinic", LABEL, run_id="run-1", attempt=2) == ()
 
 
-def test_an_older_attempt_can_neither_take_over_nor_reserve(declared: BudgetLedger) -> None:
+def test_only_the_label_of_the_taker_is_closed_and_not_its_own_reservation(declared: BudgetLedger) -> None:
+    other = reserve(declared, (GaussianEvent(sigma=40.0),), label="clinic/privacy_sweep", measurement_key="b" * 64)
+    own = reserve(declared, (GaussianEvent(sigma=40.0),), run_id="run-2", measurement_key="c" * 64)
+    assert declared.supersede("clinic", LABEL, run_id="run-2", attempt=0) == ()
+    declared.begin_reading(other)
+    declared.begin_reading(own)
+
+
+def test_an_older_attempt_can_neither_supersede_nor_reserve(declared: BudgetLedger) -> None:
     reserve(declared, (GaussianEvent(sigma=40.0),), attempt=2)
-    with pytest.raises(ReleaseRefusedError):
-        declared.take_over(KEY, run_id="run-1", attempt=2)
-    with pytest.raises(ReleaseRefusedError):
-        declared.take_over(KEY, run_id="run-1", attempt=1)
-    with pytest.raises(ReleaseRefusedError):
+    with pytest.raises(SupersededError):
+        declared.supersede("clinic", LABEL, run_id="run-1", attempt=1)
+    with pytest.raises(SupersededError):
         reserve(declared, attempt=1)
-    assert declared.take_over("c" * 64, run_id="run-1", attempt=3) is None
+
+
+def test_an_orphan_that_cost_more_than_its_plan_is_refused_and_counted_beside_it(declared: BudgetLedger) -> None:
+    declared.declare("clinic", "patients.patient_id", 5.0, DELTA)
+    orphan = declared.begin_reading(reserve(declared))
+    declared.supersede("clinic", LABEL, run_id="run-2", attempt=0)
+    ran = (GaussianEvent(sigma=2.0),)
+    with pytest.raises(SupersededError):
+        declared.settle(orphan, ran)
+    status = declared.status("clinic")
+    assert [(r.outcome, r.events) for r in status.releases] == [("failed", ONE), ("overspent", ran)]
+    assert status.spent == adaptive_epsilon([ONE, ran], DELTA)
+    assert declared.verify().whole
+
+
+def test_whoever_has_lost_the_lease_writes_nothing_into_the_ledger(declared: BudgetLedger) -> None:
+    lost: list[bool] = []
+
+    def guard() -> None:
+        if lost:
+            raise SupersededError("the lease is gone.")
+
+    fenced = declared.fenced(guard)
+    unread, reading = reserve(fenced), fenced.begin_reading(reserve(fenced, (GaussianEvent(sigma=40.0),), label="x"))
+    before = declared.verify().head
+    lost.append(True)
+    for step in (
+        lambda: reserve(fenced, (GaussianEvent(sigma=40.0),)),
+        lambda: fenced.declare("clinic", "patients.patient_id", 9.0, DELTA),
+        lambda: fenced.begin_reading(unread),
+        lambda: fenced.release_unread(unread),
+        lambda: fenced.settle(reading, ()),
+        lambda: fenced.supersede("clinic", LABEL, run_id="run-9", attempt=0),
+    ):
+        with pytest.raises(SupersededError, match="lease"):
+            step()
+    assert declared.verify().head == before
+    with pytest.raises(SupersededError, match="lease"):
+        fenced.settle(reading, ONE)  # more than its plan: counted although the holder is out of date
+    assert declared.status("clinic").releases[-1].outcome == "overspent"
 
 
 def test_raising_a_budget_lets_more_in_and_lowering_it_takes_nothing_back(declared: BudgetLedger) -> None:

@@ -122,6 +122,10 @@ def test_a_killed_run_stays_counted_in_full(location: str, state: str) -> None:
     assert status.reserved == pytest.approx(0.929, abs=0.001)
     with pytest.raises(BudgetExceededError):
         restarted.reserve("clinic", events=EVENTS, label="x", measurement_key="e" * 64, run_id="run-2", attempt=0)
-    taken = restarted.take_over("d" * 64, run_id="run-1", attempt=1)
-    assert taken is not None
-    assert taken.state == state
+    assert len(restarted.supersede("clinic", "x", run_id="run-2", attempt=0)) == 1
+    after = restarted.status("clinic")
+    assert [(r.state, r.outcome) for r in after.releases] == [
+        ("released", None) if state == "reserved" else ("settled", "failed")
+    ]
+    assert after.spent == (0 if state == "reserved" else status.reserved)
+    assert restarted.verify().whole

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from synth_assets.errors import DamagedArtifactError, MissingArtifactError, ServiceUnavailableError
+from synth_assets.errors import DamagedArtifactError, MissingArtifactError, ServiceUnavailableError, SupersededError
 from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.lease import Hold, WriterLease
 from synth_assets.storage.objects import ObjectFolder
 from synth_assets.storage.opening import open_store
 from synth_assets.storage.s3 import COMPLETE_MARK
@@ -180,3 +181,71 @@ def test_a_removed_artifact_leaves_no_object(s3_bucket, tmp_path):
     assert names == ["restricted/ds/raw_t/current.json"]
     with pytest.raises(MissingArtifactError, match="are gone"):
         store.path(ref)
+
+
+# ---- fences
+
+
+def test_an_orphan_publishes_nothing_once_a_newer_run_has_taken_over(store, tmp_path):
+    lease = WriterLease(tmp_path / "leases")
+    orphan = store.fenced(lease.acquire("ds", "run-a"))
+    before = write(orphan, "abc")
+    with pytest.raises(SupersededError), orphan.writing(Zone.RESTRICTED, "ds", "raw_t") as out:
+        (out.folder / "a.txt").write_text("late")
+        newer = store.fenced(lease.acquire("ds", "run-b"))  # takes over in between
+    for late in (
+        lambda: orphan.point(before),
+        lambda: orphan.write_note(Zone.RESTRICTED, "ds", "raw_t", "verdict", {"passed": True}),
+    ):
+        with pytest.raises(SupersededError, match="run-b"):
+            late()
+    assert store.current(Zone.RESTRICTED, "ds", "raw_t") == before
+    assert store.read_note(Zone.RESTRICTED, "ds", "raw_t", "verdict") is None
+    after = write(newer, "new")
+    assert store.current(Zone.RESTRICTED, "ds", "raw_t") == after
+    lease.release("ds")
+
+
+def test_a_pointer_of_a_newer_run_is_not_moved_back_by_a_machine_that_knows_nothing_of_its_lease(store, tmp_path):
+    """Two machines with leases of their own and one bucket: the numbers in the pointers decide."""
+    ours, theirs = WriterLease(tmp_path / "here"), WriterLease(tmp_path / "there")
+    older = store.fenced(ours.acquire("ds", "run-a"))
+    before = write(older, "abc")
+    hold = theirs.acquire("ds", "run-b")
+    newer = store.fenced(Hold(hold.folder, "ds", "run-b", "", 0, hold.fence))
+    after = write(newer, "new")
+    newer.write_note(Zone.RESTRICTED, "ds", "raw_t", "verdict", {"passed": False})
+    with pytest.raises(SupersededError, match="newer run"):
+        older.point(before)
+    with pytest.raises(SupersededError, match="newer run"):
+        older.write_note(Zone.RESTRICTED, "ds", "raw_t", "verdict", {"passed": True})
+    assert store.current(Zone.RESTRICTED, "ds", "raw_t") == after
+    for lease in (ours, theirs):
+        lease.release("ds")
+
+
+def test_two_writers_of_one_pointer_do_not_overwrite_what_they_have_not_seen(store):
+    backend = store._backends[Zone.RESTRICTED]
+    assert backend.write_pointer("ds/a/current.json", b"1", instead_of=None)
+    assert not backend.write_pointer("ds/a/current.json", b"2", instead_of=None)
+    seen = backend.read_pointer("ds/a/current.json")
+    assert backend.write_pointer("ds/a/current.json", b"3", instead_of=seen)
+    assert not backend.write_pointer("ds/a/current.json", b"4", instead_of=seen)
+    assert backend.read_pointer("ds/a/current.json").data == b"3"
+
+
+def test_what_a_killed_writer_left_half_written_is_cleared_and_whole_artifacts_stay(store, tmp_path):
+    ref = write(store, "abc")
+    backend = store._backends[Zone.RESTRICTED]
+    if hasattr(backend, "root"):
+        half = [backend.root / "ds" / "raw_t" / ".current.json.0123456789ab.tmp.json"]
+        half[0].write_text("{")
+    else:
+        backend.objects.write("ds/raw_t/0000/part-0.parquet", b"half")
+    store.clear_partial("ds")
+    assert (store.path(ref) / "sub" / "a.txt").read_text() == "abc"
+    assert store.current(Zone.RESTRICTED, "ds", "raw_t") == ref
+    if hasattr(backend, "root"):
+        assert not half[0].exists()
+    else:
+        assert list(backend.objects.listing("ds/raw_t/0000")) == []
