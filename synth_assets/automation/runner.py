@@ -22,6 +22,7 @@ from synth_assets.storage.lease import WriterLease
 
 LOCATION = {".dagster/repository": "__repository__@synth_assets"}  # Overview and Jobs show runs of this location only
 TELLING = ("leaderboard", "report")  # they say what failed and hand out no row (docs/adr/0006)
+NOT_RETRIED = {"dagster/max_retries": "0"}  # who sits at the terminal runs it again, or does not
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -117,7 +118,7 @@ def run_chain(
             _record(result, entry.dagster_event, steps)
             progress(result)
 
-    tags = {**LOCATION, ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
+    tags = {**LOCATION, **NOT_RETRIED, ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
     with dg.DagsterInstance.get() as instance:
         job = defs.resolve_implicit_global_asset_job_def() if stages else defs.resolve_job_def(f"{dataset}_chain")
 

@@ -205,7 +205,9 @@ def test_a_run_killed_while_it_reads_has_spent_and_leaves_nothing_half_written(t
     assert done.assets["split"].reused
     assert not list((home / "var").rglob(".staging-*"))
     after = open_budget(home).status("people")
-    assert sorted(r.state for r in after.releases) == ["reading", "settled"]
+    assert [(r.state, r.outcome) for r in after.releases] == [("settled", "failed"), ("settled", "done")]
+    assert after.releases[0].epsilon == status.releases[0].epsilon  # in full: what was drawn before the kill is lost
+    assert open_budget(home).verify().whole
     assert after.left < status.left
     with chain.instance(home) as instance:
         states = {run.status.value for run in instance.get_runs()}
