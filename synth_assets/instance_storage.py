@@ -1,4 +1,4 @@
-"""Dagster's storage: SQLite below the home folder, or PostgreSQL where SYNTH_ASSETS_POSTGRES_URL is set.
+"""Dagster's storage and logs: SQLite and files below the home folder, or PostgreSQL and S3 where the environment names them.
 
 Every Dagster process imports this module, so it imports nothing heavy at the top. Relative paths of dagster.yaml resolve against
 the current folder of each process: everything is started in the home folder (docs/adr/0003).
@@ -7,13 +7,21 @@ the current folder of each process: everything is started in the home folder (do
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from dagster._core.storage.base_storage import DagsterStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._core.storage.compute_log_manager import ComputeLogManager
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from synth_assets.errors import ServiceUnavailableError
+from synth_assets.storage.objects import ObjectFolder, folder_of
+from synth_assets.storage.postgres import url_of
 
 URL_VARIABLE = "SYNTH_ASSETS_POSTGRES_URL"
+LOGS_VARIABLE = "SYNTH_ASSETS_S3_LOGS"
+_UPLOAD_SECONDS = 30
 
 
 class EnvironmentStorage(DagsterStorage):
@@ -28,19 +36,80 @@ class EnvironmentStorage(DagsterStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> DagsterStorage:
-        """The storage that the environment asks for."""
-        if url := os.environ.get(URL_VARIABLE):
+        """The storage that the environment asks for.
+
+        Raises:
+            ConfigError: SYNTH_ASSETS_POSTGRES_URL cannot be used.
+        """
+        if (url := url_of(URL_VARIABLE)) is not None:
             from dagster_postgres.storage import DagsterPostgresStorage
 
-            return DagsterPostgresStorage(psycopg2_url(url), should_autocreate_tables=True, inst_data=inst_data)
+            return DagsterPostgresStorage(url, should_autocreate_tables=True, inst_data=inst_data)
         from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
         return DagsterSqliteStorage.from_local(base_dir=config_value["base_dir"], inst_data=inst_data)
 
 
-def psycopg2_url(url: str) -> str:
-    """SQLAlchemy 2.1 reads `postgresql://` as psycopg 3, which Dagster does not install: name the driver."""
-    for prefix in ("postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            return f"postgresql+psycopg2://{url.removeprefix(prefix)}"
-    return url
+class EnvironmentLogs(ComputeLogManager, ConfigurableClass):
+    """Chooses where the output of steps is kept; it is never instantiated itself."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """`base_dir`: folder of the files; with S3, of those that are still written."""
+        return {"base_dir": str}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # the class of the place, as with the storage above
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> ComputeLogManager:
+        """The place that the environment asks for.
+
+        Raises:
+            ConfigError: SYNTH_ASSETS_S3_LOGS, or a variable about S3, cannot be used.
+        """
+        if (place := folder_of(LOGS_VARIABLE)) is not None:
+            return _s3_logs(place, config_value["base_dir"], inst_data)
+        from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+
+        return LocalComputeLogManager(base_dir=config_value["base_dir"], inst_data=inst_data)
+
+
+def _s3_logs(place: ObjectFolder, local: str, inst_data: ConfigurableClassData | None) -> ComputeLogManager:
+    from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+
+    logs = S3ComputeLogManager(
+        bucket=place.bucket,
+        prefix=place.prefix,
+        local_dir=local,
+        inst_data=inst_data,
+        skip_empty_files=True,
+        upload_interval=_UPLOAD_SECONDS,
+        upload_extra_args=place.options.upload_arguments,
+        region="us-east-1",  # only for links into AWS's console, which are off
+    )
+    logs._s3_session = place.options.client()  # noqa: SLF001  our endpoint, profile, signatures and retries; it takes no client
+    return logs
+
+
+@contextmanager
+def storage_answers() -> Iterator[None]:
+    """Say in words that Dagster's PostgreSQL server is gone, wherever Dagster noticed it.
+
+    Raises:
+        ServiceUnavailableError: in place of what Dagster and the driver raise.
+    """
+    if not os.environ.get(URL_VARIABLE):
+        yield
+        return
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+    try:
+        yield
+    except (DagsterPostgresException, DBAPIError, PoolTimeoutError) as error:
+        raise ServiceUnavailableError(
+            f"Dagster's PostgreSQL server does not answer ({type(error).__name__}).",
+            key=URL_VARIABLE,
+            remedy="Check that it runs, and the URL and login. Then run again: what was finished is used again.",
+        ) from None

@@ -18,6 +18,7 @@ from synth_assets.asset_keys import STAGES
 from synth_assets.assets.stage import COMMAND_LINE, FRESH_TAG, ORIGIN_TAG
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
+from synth_assets.instance_storage import storage_answers
 from synth_assets.storage.lease import WriterLease
 
 LOCATION = {".dagster/repository": "__repository__@synth_assets"}  # Overview and Jobs show runs of this location only
@@ -108,6 +109,9 @@ def run_chain(
 
     Returns:
         What happened; `exit_code` is 0, 1, 2, 3, 4 or 5 (design: exit codes).
+
+    Raises:
+        ServiceUnavailableError: Dagster's PostgreSQL server does not answer.
     """
     keys = select(defs, dataset, stages)
     result = ChainRun(str(uuid.uuid4()), dataset, {k.path[-1]: AssetRun(k.path[-1]) for k in keys})
@@ -119,7 +123,7 @@ def run_chain(
             progress(result)
 
     tags = {**LOCATION, **NOT_RETRIED, ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
-    with dg.DagsterInstance.get() as instance:
+    with storage_answers(), dg.DagsterInstance.get() as instance:
         job = defs.resolve_implicit_global_asset_job_def() if stages else defs.resolve_job_def(f"{dataset}_chain")
 
         def execute(run_id: str, selected: list[dg.AssetKey], more: dict[str, str]) -> dg.ExecuteInProcessResult:

@@ -19,9 +19,11 @@ from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.load import load_dataset
 from synth_assets.errors import ConfigError
 from synth_assets.storage.objects import ObjectFolder, folder_of
+from synth_assets.storage.postgres import url_of
 
 HOME_MARKER = "dagster.yaml"
 LEAST_AUDIT = 10_000
+LOGS_VARIABLE = "SYNTH_ASSETS_S3_LOGS"
 PRIVATE_HOME = ".synth_assets"
 
 
@@ -63,6 +65,7 @@ class Settings:
             ConfigError: a variable is malformed; the message names it.
         """
         places = {zone: folder_of(f"SYNTH_ASSETS_S3_{zone.upper()}") for zone in ("restricted", "masked", "release")}
+        folder_of(LOGS_VARIABLE)  # Dagster reads it
         threads = os.environ.get("SYNTH_ASSETS_THREADS")
         if threads is not None and not threads.isdigit():
             raise ConfigError("the environment variable SYNTH_ASSETS_THREADS is not a whole number.")
@@ -74,8 +77,8 @@ class Settings:
         engine, master = _engine()
         return cls(
             home=home.resolve(),
-            postgres_url=os.environ.get("SYNTH_ASSETS_POSTGRES_URL"),
-            vault_url=os.environ.get("SYNTH_ASSETS_VAULT_URL"),
+            postgres_url=url_of("SYNTH_ASSETS_POSTGRES_URL"),
+            vault_url=url_of("SYNTH_ASSETS_VAULT_URL"),
             s3_zones={zone: place for zone, place in places.items() if place is not None},
             memory_limit=os.environ.get("SYNTH_ASSETS_MEMORY_LIMIT", "2GB"),
             threads=int(threads) if threads else None,

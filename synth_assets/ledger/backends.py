@@ -18,10 +18,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError
+from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
 
 _ROWS_AT_ONCE = 1_000  # in one statement of PostgreSQL
 BUSY_SECONDS = 60
-CONNECT_SECONDS = 10
 Migration = Callable[[Connection], None]
 _FORMATS = "CREATE TABLE IF NOT EXISTS ledger_formats (ledger VARCHAR(64) PRIMARY KEY, format_version INTEGER NOT NULL)"
 
@@ -143,7 +143,7 @@ class LedgerStore:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         try:
-            with self._engine.connect() as connection:
+            with connected(self._engine.connect, (OperationalError,)) as connection:
                 yield connection
         except OperationalError as error:
             raise ServiceUnavailableError(
@@ -208,7 +208,7 @@ def _parse(location: str, noun: str) -> URL:
         ) from None
     backend = url.drivername.partition("+")[0]
     if backend in {"postgresql", "postgres"}:
-        return url.set(drivername="postgresql+psycopg2")
+        return postgres_url(location, f"the location of the {noun}")
     if backend != "sqlite":
         raise ConfigError(f"the {noun} can live in SQLite or PostgreSQL, not in {backend!r}.")
     if not url.database or url.database == ":memory:":

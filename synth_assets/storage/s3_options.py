@@ -115,12 +115,12 @@ def unreachable(kind: str, place: str, *, profile: str | None = None) -> SynthAs
     if kind == "ProfileNotFound":
         return ConfigError(
             f"the AWS configuration files have no profile {profile!r}.",
-            remedy="Check SYNTH_ASSETS_S3_*_PROFILE and AWS_CONFIG_FILE.",
+            remedy="Check the variables that end in _PROFILE, and AWS_CONFIG_FILE.",
         )
     if kind in {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError"}:
         return ServiceUnavailableError(
             f"there are no credentials for {place} ({kind}).",
-            remedy="Give the process a role, AWS_* variables, or a profile (SYNTH_ASSETS_S3_*_PROFILE).",
+            remedy="Give the process a role, AWS_* variables, or a profile (variables that end in _PROFILE).",
         )
     return ServiceUnavailableError(
         f"{place} does not answer ({kind}).",

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError, SourceError
+from synth_assets.storage.postgres import connected, postgres_url
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.naming import shown
 from synth_assets.tables.readers.objects import CHUNK_ROWS, RowStager
 from synth_assets.tables.readers.staging import Part, Staged
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_DRIVERS = {"postgresql": "postgresql+psycopg2", "postgres": "postgresql+psycopg2", "sqlite": "sqlite"}
+_DATABASES = frozenset({"postgresql", "postgres", "sqlite"})
 
 
 def expand_environment(url: str) -> str:
@@ -131,7 +132,7 @@ def _parsed(url: str) -> Any:
             key="source.url",
             remedy="Write postgresql://user:${PASSWORD}@host/name or sqlite:///file.db.",
         ) from None
-    if parsed.get_backend_name() not in _DRIVERS:
+    if parsed.get_backend_name() not in _DATABASES:
         raise ConfigError("only SQLite and PostgreSQL databases are read.", key="source.url")
     return parsed
 
@@ -141,17 +142,19 @@ def _connection(url: str, base_dir: Path, label: str, limits: Limits) -> Iterato
     """A read-only connection; closed at the end."""
     import sqlalchemy as sa
 
-    parsed = _parsed(url)
     file = sqlite_file(url, base_dir)
     if file is not None:
         _require_sqlite(file)
         engine = sa.create_engine(f"sqlite:///file:{_quoted(file)}?mode=ro&uri=true")
     else:
-        parsed = parsed.set(drivername=_DRIVERS[parsed.get_backend_name()])
-        engine = sa.create_engine(parsed, connect_args={"connect_timeout": max(2, int(limits.timeout_seconds))})
+        engine = sa.create_engine(
+            postgres_url(url, "the URL of the source"),
+            hide_parameters=True,
+            connect_args={"connect_timeout": max(2, int(limits.timeout_seconds))},
+        )
     try:
         try:
-            connection = engine.connect()
+            connection = connected(engine.connect, (sa.exc.OperationalError,))
         except (sa.exc.SQLAlchemyError, UnicodeError):
             raise ServiceUnavailableError(
                 "the database does not answer, or refuses the login.",
