@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from synth_assets.audit.methods import method
+
 
 class Metric(NamedTuple):
     """What one figure of the audit is called, and what it means."""
@@ -251,6 +253,6 @@ def family(name: str) -> str:
 
 
 def definition(name: str) -> str:
-    """Title and text of a metric in one line, for the `definitions` of a result."""
-    known = metric(name)
-    return f"{known.title}: {known.text}" if known.text else known.title
+    """Title, text and the way of the interval of a metric in one line, for the `definitions` of a result."""
+    known, how = metric(name), method(family(name))
+    return " ".join(part for part in (f"{known.title}: {known.text}" if known.text else known.title, how) if part)

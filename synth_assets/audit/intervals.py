@@ -5,11 +5,9 @@ All intervals are two-sided. A rate over no trials has no information: its inter
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
 from synth_assets.errors import InputError
 
@@ -210,33 +208,35 @@ def residual_risk(attack: Pair, control: Pair, confidence: float = 0.95) -> tupl
     return max(1 - first / second, -1.0), (max(1 - high, -1.0), 1 - low)
 
 
-def bootstrap(
-    statistic: Callable[[npt.NDArray[np.int64]], float],
-    rows: int,
-    *,
-    seed: int,
-    draws: int = 200,
-    confidence: float = 0.95,
-) -> Pair:
-    """Percentile interval of a statistic over resampled rows.
+def chi_square_effect(effect: float, degrees: int, trials: float, confidence: float = 0.95) -> Pair:
+    """Interval of Cramer's V of a table with two rows, by inverting the noncentral chi-square distribution.
 
     Args:
-        statistic: Gets row numbers, shape (rows,), drawn with replacement; may return NaN for a draw it cannot use.
-        rows: Number of rows, at least 1.
-        seed: Seed of the draws.
-        draws: Number of resamples.
+        effect: V, in [0, 1].
+        degrees: Degrees of freedom of the test.
+        trials: Rows of the table.
         confidence: Coverage in (0, 1).
 
     Returns:
-        (low, high); (NaN, NaN) where every draw was unusable.
+        (low, high) in [0, 1]; low is 0 where chance alone gives as much. (0, 1) without rows or degrees of freedom.
 
     Source:
-        Efron, Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+        Smithson, "Confidence Intervals" (2003), chapter 4; Steiger, "Beyond the F test", Psychological Methods 9 (2004), 164-182.
     """
-    rng = np.random.default_rng(seed)
-    values = np.array([statistic(rng.integers(0, rows, rows)) for _ in range(draws)])
-    values = values[np.isfinite(values)]
-    if len(values) == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    from scipy.optimize import brentq
+    from scipy.stats import ncx2
+
+    if degrees < 1 or trials <= 0:
+        return 0.0, 1.0
+    statistic, tail = effect * effect * trials, (1 - confidence) / 2
+
+    def bound(probability: float) -> float:
+        def beyond(noncentrality: float) -> float:
+            return float(ncx2.cdf(statistic, degrees, noncentrality)) - probability
+
+        if beyond(0.0) <= 0:
+            return 0.0
+        top = statistic + degrees + 10 * (2 * degrees + 4 * statistic) ** 0.5 + 20
+        return float(np.sqrt(brentq(beyond, 0.0, top, xtol=1e-6, rtol=1e-6) / trials))
+
+    return min(bound(1 - tail), effect), max(min(bound(tail), 1.0), effect)

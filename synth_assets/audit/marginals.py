@@ -199,11 +199,6 @@ def joint(tables: Sequence[Codes], sizes: Mapping[str, int], clique: Clique) -> 
     return Joint(numbers, [np.bincount(key, minlength=len(numbers)) for key in keys], keys)
 
 
-def joint_counts(tables: Sequence[Codes], grid: Grid, clique: Clique) -> list[Integers]:
-    """Counts of one marginal in several tables, over the same cells; one array per table."""
-    return joint(tables, grid.sizes, clique).counts
-
-
 @dataclass(frozen=True)
 class Distance:
     """A mean total variation distance, its 95 % interval, and the largest of the distances in it."""
@@ -238,7 +233,7 @@ class MeanDistance:
     follows from the variances over rows, whatever the marginals share (the delta method; cells with equal shares count for neither).
     """
 
-    def __init__(self, rows: Sequence[int], groups: Sequence[Integers] | None = None) -> None:
+    def __init__(self, rows: Sequence[int], groups: Sequence[Integers | None] | None = None) -> None:
         """Start with no marginal.
 
         Args:
@@ -274,6 +269,27 @@ class MeanDistance:
         mean = float(np.mean(values))
         half = Z * math.sqrt(spread) / (2 * len(values))
         return Distance(mean, (max(mean - half, 0.0), min(mean + half, 1.0)), max(values))
+
+
+def association_sway(table: npt.ArrayLike) -> Floats:
+    """Influence of a row of each cell on Cramer's V of a contingency table, in the shape of the table; 0 without association.
+
+    Source:
+        Agresti, "Categorical Data Analysis", 3rd ed., section 16.1 (the delta method for measures of association).
+    """
+    counts = np.asarray(table, dtype=np.float64)
+    made, strength = np.zeros(counts.shape), cramers_v(counts)
+    smallest = min(int((counts.sum(axis=1) > 0).sum()), int((counts.sum(axis=0) > 0).sum()))
+    if strength == 0 or smallest < 2:
+        return made
+    shares = counts / counts.sum()
+    rows, columns = shares.sum(axis=1, keepdims=True), shares.sum(axis=0, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(shares > 0, shares / (rows * columns), 0.0)
+        within_rows = np.where(rows > 0, (shares * ratio).sum(axis=1, keepdims=True) / rows, 0.0)
+        within_columns = np.where(columns > 0, (shares * ratio).sum(axis=0, keepdims=True) / columns, 0.0)
+    moved = np.where(shares > 0, 2 * ratio - within_rows - within_columns, 0.0)
+    return np.asarray(moved / (2 * strength * (smallest - 1)), dtype=np.float64)
 
 
 def cramers_v(table: npt.ArrayLike) -> float:

@@ -264,6 +264,7 @@ class _Audit:
                     message=text,
                     risk_level=level,
                     value=round(tvd, 6),
+                    sample_size=self.table.summary.rows,
                     table=self.name,
                     column=name,
                 )
@@ -304,7 +305,7 @@ class _Audit:
             details = {"action": done.action, "nulls_after": done.nulls_after}
             yield Finding(
                 metric="information_loss", message=text, risk_level="low", value=round(loss, 6), decides=False, table=self.name,
-                column=done.column, details=details,
+                column=done.column, details=details, sample_size=self.table.summary.rows,
             )  # fmt: skip
         whole = self.table.summary.anonymity
         if whole is not None:
@@ -317,7 +318,7 @@ class _Audit:
             }
             yield Finding(
                 metric="anonymity_loss", message=f"k-anonymity ({whole.method}): {cost}.", risk_level="low", value=whole.loss,
-                decides=False, table=self.name, details=further,
+                decides=False, table=self.name, details=further, sample_size=self.table.summary.rows,
             )  # fmt: skip
 
     def _loss(self, done: ColumnSummary) -> tuple[float, str]:
@@ -343,7 +344,8 @@ class _Audit:
         text = message if message.endswith(".") else f"{message}: {verdict(level, cutoffs)}."
         return Finding(
             metric=metric, message=text, risk_level=level, value=round(value, 6), decides=decides, table=self.name, column=column,
-            baseline=None if baseline is None else round(baseline, 6),
+            baseline=None if baseline is None else round(baseline, 6), sample_size=self.table.summary.rows,
+            control_size=None if baseline is None else self.table.summary.rows,
         )  # fmt: skip
 
 

@@ -55,11 +55,18 @@ class Part:
         rows: Rows of the whole table; more than are held where the table was sampled.
         values: Column to float64 (NaN missing) or int64 category numbers (-1 missing), all of equal length.
         units: Tokens of the unit of privacy per row, where the table has them.
+        owners: Whose each row is by columns of the table, where it has no such tokens.
     """
 
     rows: int
     values: Mapping[str, Array]
     units: Integers | None = None
+    owners: Integers | None = None
+
+    @property
+    def clusters(self) -> Integers | None:
+        """Which rows hang together; None where each stands for itself."""
+        return self.owners if self.units is None else self.units
 
     @property
     def held(self) -> int:
@@ -68,8 +75,8 @@ class Part:
 
     def take(self, rows: Integers) -> Part:
         """Some of its rows."""
-        units = None if self.units is None else self.units[rows]
-        return Part(self.rows, {name: values[rows] for name, values in self.values.items()}, units)
+        units, owners = (None if whose is None else whose[rows] for whose in (self.units, self.owners))
+        return Part(self.rows, {name: values[rows] for name, values in self.values.items()}, units, owners)
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,13 @@ def _categories(columns: Mapping[str, pa.ChunkedArray]) -> tuple[dict[str, Integ
 
 
 def prepare(
-    tables: Tables, columns: tuple[ColumnSchema, ...], left_out: Mapping[str, str], *, limit: int, seed: int
+    tables: Tables,
+    columns: tuple[ColumnSchema, ...],
+    left_out: Mapping[str, str],
+    *,
+    limit: int,
+    seed: int,
+    owners: Sequence[str] = (),
 ) -> Prepared:
     """Fetch the compared columns of every table, one column at a time.
 
@@ -171,6 +184,7 @@ def prepare(
         left_out: Passed through.
         limit: Rows to hold per table; of a larger table a seeded sample without replacement is held.
         seed: Seed of that sample.
+        owners: Columns that together say whose a row is, for tables without the token of the unit of privacy.
 
     Raises:
         InputError: a table has no rows.
@@ -191,10 +205,12 @@ def prepare(
             fetched, labels[column.name] = _categories(raw)
         for side, array in fetched.items():
             values[side][column.name] = array
-    parts = {
-        side: Part(sizes[side], values[side], _units(tables, table, keep[side]) if side != "synthetic" else None)
-        for side, table in present.items()
-    }
+    parts = {}
+    for side, table in present.items():
+        units = _units(tables, table, keep[side]) if side != "synthetic" else None
+        known = bool(owners) and units is None and set(owners) <= set(table.columns)
+        whose = _whose(tables, table, owners, keep[side]) if known else None
+        parts[side] = Part(sizes[side], values[side], units, whose)
     return Prepared(columns, labels, parts, dict(left_out))
 
 
@@ -218,6 +234,18 @@ def _units(tables: Tables, table: ir.Table, keep: Integers | None) -> Integers |
     return np.asarray(_column(tables, tokens.hash(), keep).to_numpy(), dtype=np.int64)
 
 
+def _whose(tables: Tables, table: ir.Table, names: Sequence[str], keep: Integers | None) -> Integers:
+    """Whose each row is, by columns of the table; numbers from 0."""
+    texts = [_column(tables, table[name].cast("string"), keep) for name in names]
+    whose = np.zeros(len(texts[0]), dtype=np.int64)
+    for text in texts:
+        codes = (
+            pc.dictionary_encode(text, null_encoding="encode").combine_chunks().indices.to_numpy(zero_copy_only=False)
+        )
+        whose = np.unique(whose * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[1]
+    return whose
+
+
 def sequence_keys(tables: Tables, side: str, order: str, units: Sequence[str]) -> tuple[Integers, Floats] | None:
     """Whose each row is, and its time, for all rows of a table in their stored order; None where a column is not there.
 
@@ -231,14 +259,7 @@ def sequence_keys(tables: Tables, side: str, order: str, units: Sequence[str]) -
     names = list(units) if units and set(units) <= set(table.columns) else [UNIT_COLUMN]
     if order not in table.columns or not set(names) <= set(table.columns):
         return None
-    texts = [_column(tables, table[name].cast("string"), None) for name in names]
-    whose = np.zeros(len(texts[0]), dtype=np.int64)
-    for text in texts:
-        codes = (
-            pc.dictionary_encode(text, null_encoding="encode").combine_chunks().indices.to_numpy(zero_copy_only=False)
-        )
-        whose = np.unique(whose * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[1]
     value: Any = table[order]
     if value.type().is_string():
         value = value.try_cast("timestamp")
-    return whose, _numbers(_column(tables, value, None))
+    return _whose(tables, table, names, None), _numbers(_column(tables, value, None))

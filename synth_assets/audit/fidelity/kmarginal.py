@@ -45,19 +45,25 @@ def cliques_of(names: Sequence[str], groups: Sequence[str] = ()) -> list[Clique]
     return [(*groups, *pair) for pair in pairs]
 
 
-def k_marginal(tables: Sequence[Codes], grid: Grid, cliques: Sequence[Clique]) -> tuple[list[Score], Curve]:
+def k_marginal(
+    tables: Sequence[Codes],
+    grid: Grid,
+    cliques: Sequence[Clique],
+    groups: Sequence[Integers | None] | None = None,
+) -> tuple[list[Score], Curve]:
     """Score tables against the first one.
 
     Args:
         tables: Bin numbers per table, the real train table first.
         grid: The grid they came from (`rank_grid` for NIST's bins).
         cliques: Marginals (`cliques_of`); at least one.
+        groups: Per table the unit of each row, from 0, where rows of one unit hang together.
 
     Returns:
         One score per table but the first, and what random parts of the first one would score.
     """
     rows = [len(codes[cliques[0][0]]) for codes in tables]
-    distances = MeanDistance(rows)
+    distances = MeanDistance(rows, groups)
     sizes = np.zeros(rows[0] + 1, dtype=np.int64)
     for clique in cliques:
         marginal = joint(tables, grid.sizes, clique)

@@ -6,16 +6,26 @@ What belongs here: which figures are reported, their baselines, levels and words
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.fidelity.columns import chi_square, kolmogorov_smirnov
 from synth_assets.audit.fidelity.kmarginal import BEST, cliques_of, k_marginal, subsample_share
-from synth_assets.audit.fidelity.quality import View, column_shape, mean_of, pair_trends, pearson, view
+from synth_assets.audit.fidelity.quality import (
+    View,
+    column_shape,
+    correlation_sway,
+    mean_of,
+    pair_trends,
+    pearson,
+    shape_sway,
+    view,
+)
+from synth_assets.audit.fidelity.resampled import trend_halves
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.marginals import (
@@ -23,14 +33,15 @@ from synth_assets.audit.marginals import (
     Codes,
     Grid,
     MeanDistance,
+    association_sway,
     cramers_v,
     joint,
-    joint_counts,
     quantile_grid,
     rank_grid,
 )
-from synth_assets.audit.prepare import Part, Prepared
+from synth_assets.audit.prepare import Integers, Part, Prepared
 from synth_assets.audit.records import Finding
+from synth_assets.audit.spread import Spread, around, design_effect, numbered
 from synth_assets.audit.workload import workload
 from synth_assets.config.thresholds import AuditLevels, Cutoffs
 from synth_assets.seeds import child_seed
@@ -56,6 +67,15 @@ class Comparison:
         """Train, then what is measured against it: synthetic, and with a holdout synthetic at its size and the holdout."""
         extra = [part for part in (self.same_size, self.holdout) if part is not None]
         return [self.train, self.synthetic, *extra]
+
+    @cached_property
+    def groups(self) -> list[Integers | None]:
+        """Unit of each row of each side, from 0; None where every row is its own."""
+        return [numbered(part.clusters) for part in self.sides()]
+
+    def spread(self) -> Spread:
+        """Takes the influences of the rows of the sides."""
+        return Spread([part.held for part in self.sides()], self.groups, seed=child_seed(self.seed, "spread"))
 
 
 def compare(prepared: Prepared, levels: AuditLevels, seed: int) -> Comparison:
@@ -160,7 +180,7 @@ def _distance_finding(
 def _mean_tvd(comparison: Comparison, codes: Sequence[Codes], size: int, cliques: Sequence[Clique]) -> Finding | None:
     if not cliques:
         return None
-    distances = MeanDistance([part.held for part in comparison.sides()])
+    distances = MeanDistance([part.held for part in comparison.sides()], comparison.groups)
     for clique in cliques:
         distances.add(joint(codes, comparison.grid.sizes, clique))
     results = distances.results()
@@ -182,45 +202,58 @@ def _associations(comparison: Comparison, codes: Sequence[Codes], pairs: Sequenc
     """Mean difference of Cramer's V over all pairs."""
     if not pairs:
         return []
-    sizes = comparison.grid.sizes
-    strengths = np.array(
-        [[_strength(counts, pair, sizes) for counts in joint_counts(codes, comparison.grid, pair)] for pair in pairs]
-    )
-    return [_difference(comparison, "Mean difference of Cramer's V", strengths, metric="association_difference")]
+    sizes, spread, strengths = comparison.grid.sizes, comparison.spread(), []
+    for pair in pairs:
+        shape = [sizes[name] for name in pair]  # at most 252 x 252 cells
+        marginal = joint(codes, sizes, pair)
+        tables = [counts.reshape(shape) for counts in marginal.counts]
+        found = [cramers_v(table) for table in tables]
+        moved = [
+            association_sway(table).ravel()[spread.of_table(i, marginal.keys[i])] for i, table in enumerate(tables)
+        ]
+        for i in range(1, len(tables)):
+            sign = np.sign(found[i] - found[0])
+            spread.add(i, -sign * moved[0], sign * moved[i])
+        strengths.append(found)
+    title = "Mean difference of Cramer's V"
+    return [_difference(comparison, title, np.array(strengths), spread, metric="association_difference")]
 
 
-def _strength(counts: np.ndarray, pair: Clique, sizes: Mapping[str, int]) -> float:
-    shape = [sizes[name] for name in pair]
-    return cramers_v(counts.reshape(shape)) if len(counts) == math.prod(shape) else 0.0
-
-
-def _difference(comparison: Comparison, title: str, strengths: np.ndarray, *, metric: str) -> Finding:
+def _difference(comparison: Comparison, title: str, strengths: np.ndarray, spread: Spread, *, metric: str) -> Finding:
     """The mean absolute difference from the first column (train) over the rows (pairs)."""
     apart = np.abs(strengths[:, 1:] - strengths[:, :1])
     details = {"largest": float(apart[:, 0].max()), "pairs": len(apart)}
     text = f"{title} over {len(apart)} pair{'s' if len(apart) > 1 else ''} of columns"
-    measured = Measured([float(m) for m in apart.mean(axis=0)], None, details)
+    means = [float(m) for m in apart.mean(axis=0)]
+    measured = Measured(means, [spread.interval(i, mean) for i, mean in enumerate(means, start=1)], details)
     return _distance_finding(comparison, text, measured, metric=metric)
 
 
 def _column_findings(comparison: Comparison, codes: Sequence[Codes], name: str) -> list[Finding]:
     """TVD of one column, and its KS distance (numbers) or chi-square effect (categories)."""
-    parts = comparison.sides()
+    parts, groups = comparison.sides(), comparison.groups
     marginal = joint(codes, comparison.grid.sizes, (name,))
-    distances = MeanDistance([part.held for part in parts])
+    distances = MeanDistance([part.held for part in parts], groups)
     distances.add(marginal)
     results = distances.results()
     measured = Measured([r.value for r in results], [r.interval for r in results])
     title = f"Column {name!r}, total variation distance"
     found = [_distance_finding(comparison, title, measured, metric="column_tvd", column=name)]
     if not comparison.prepared.numeric(name):
-        tests = [chi_square(marginal.counts[0], other) for other in marginal.counts[1:]]
+        effects = [design_effect(keys, whose) for keys, whose in zip(marginal.keys, groups, strict=True)]
+        tests = [
+            chi_square(marginal.counts[0], other, (effects[0], effect))
+            for other, effect in zip(marginal.counts[1:], effects[1:], strict=True)
+        ]
         details = {"statistic": tests[0].statistic, "degrees": tests[0].degrees, "p_value": tests[0].p_value}
-        measured = Measured([t.effect for t in tests], None, details)
+        measured = Measured([t.effect for t in tests], [t.interval for t in tests], details)
         title = f"Column {name!r}, chi-square effect (Cramer's V)"
         found.append(_distance_finding(comparison, title, measured, metric="column_chi_square", column=name))
     elif all((~np.isnan(part.values[name])).any() for part in parts):
-        gaps = [kolmogorov_smirnov(parts[0].values[name], part.values[name]) for part in parts[1:]]
+        gaps = [
+            kolmogorov_smirnov(parts[0].values[name], part.values[name], (groups[0], whose))
+            for part, whose in zip(parts[1:], groups[1:], strict=True)
+        ]
         measured = Measured([g.value for g in gaps], [g.interval for g in gaps])
         title = f"Column {name!r}, Kolmogorov-Smirnov distance"
         found.append(_distance_finding(comparison, title, measured, metric="column_ks", column=name))
@@ -231,7 +264,7 @@ def _k_marginal(comparison: Comparison, cliques: Sequence[Clique]) -> list[Findi
     """NIST's score, and the share of the real rows that would score the same."""
     grid, tables = rank_grid(comparison.prepared), comparison.sides()
     codes = [grid.codes(part) for part in tables]
-    scores, curve = k_marginal(codes, grid, cliques)
+    scores, curve = k_marginal(codes, grid, cliques, comparison.groups)
     seed = child_seed(comparison.seed, "subsamples")
     share, span = subsample_share(scores[0].value, curve, codes[0], grid, cliques, seed=seed)
     level = comparison.levels.tvd.level(1 - scores[0].value / BEST)
@@ -287,15 +320,28 @@ def _quality(comparison: Comparison, pairs: Sequence[Clique]) -> list[Finding]:
     categories = {name: len(labels) for name, labels in prepared.labels.items()}
     times = [column.name for column in prepared.columns if column.kind in (ColumnKind.DATE, ColumnKind.DATETIME)]
     views = [view(part, categories, times) for part in parts]
-    shapes = [
-        [column_shape(parts[0].values[n], part.values[n], numeric=prepared.numeric(n)) for n in prepared.names]
-        for part in parts[1:]
+    spread = comparison.spread()
+    shapes: list[list[float | None]] = []
+    for i, part in enumerate(parts[1:], start=1):
+        shapes.append([])
+        for name in prepared.names:
+            sides, numeric = (parts[0].values[name], part.values[name]), prepared.numeric(name)
+            shapes[-1].append(column_shape(*sides, numeric=numeric))
+            shape_sway(spread, i, *sides, numeric=numeric)
+    every = pair_trends(views, pairs)
+    trends = [[row[i] for row in every] for i in range(len(parts) - 1)]
+    first = [spread.half(i) for i in range(1, len(parts))]
+    second = trend_halves(parts, comparison.groups, categories, times, pairs, child_seed(comparison.seed, "trends"))
+    whole = [(a + b) / 2 if t is not None else a for a, b, t in zip(first, second, map(mean_of, trends), strict=True)]
+    both = [[mean_of(shape), mean_of(trend)] for shape, trend in zip(shapes, trends, strict=True)]
+    figures = (
+        ("column_shapes", "Column shapes (as in SDMetrics)", shapes, first),
+        ("column_pair_trends", "Column pair trends (as in SDMetrics)", trends, second),
+        ("quality_report", "Overall quality score (as in SDMetrics)", both, whole),
+    )
+    found = [
+        f for metric, title, scores, halves in figures for f in _similarity(comparison, title, scores, halves, metric)
     ]
-    trends = [[row[i] for row in pair_trends(views, pairs)] for i in range(len(parts) - 1)] if pairs else []
-    found = _similarity(comparison, "Column shapes (as in SDMetrics)", shapes, metric="column_shapes")
-    found += _similarity(comparison, "Column pair trends (as in SDMetrics)", trends, metric="column_pair_trends")
-    both = [[mean_of(shape), mean_of(trend)] for shape, trend in zip(shapes, trends or [[]] * len(shapes), strict=True)]
-    found += _similarity(comparison, "Overall quality score (as in SDMetrics)", both, metric="quality_report")
     return found + _correlations(comparison, views, [p for p in pairs if all(prepared.numeric(n) for n in p)])
 
 
@@ -303,12 +349,16 @@ def _correlations(comparison: Comparison, views: Sequence[View], pairs: Sequence
     if not pairs:
         return []
     strengths = np.array([[pearson(table, pair) or 0.0 for table in views] for pair in pairs])
+    spread = comparison.spread()
+    for pair in pairs:
+        for i in range(1, len(views)):
+            correlation_sway(spread, views, pair, i)
     title = "Mean difference of Pearson correlations"
-    return [_difference(comparison, title, strengths, metric="correlation_difference")]
+    return [_difference(comparison, title, strengths, spread, metric="correlation_difference")]
 
 
 def _similarity(
-    comparison: Comparison, title: str, scores: Sequence[Sequence[float | None]], *, metric: str
+    comparison: Comparison, title: str, scores: Sequence[Sequence[float | None]], halves: Sequence[float], metric: str
 ) -> list[Finding]:
     """A finding from the mean similarity in [0, 1] (1 is best) of each table; its level is that of 1 - similarity."""
     means = [mean_of(each) for each in scores]
@@ -321,14 +371,19 @@ def _similarity(
     if same is not None and baseline is not None:
         text += f" Unseen real rows reach {number(baseline)}, as many synthetic rows {number(same)}."
     counted = sum(score is not None for score in scores[0])
+    above = None
+    if same is not None and baseline is not None:
+        above = mover(baseline, around(baseline, halves[2]), same, around(same, halves[1]))
     return [
         Finding(
             metric=metric,
             message=text,
             risk_level=level,
             value=value,
+            interval=around(value, halves[0]),
             baseline=baseline,
             excess=None if same is None or baseline is None else baseline - same,
+            excess_interval=above,
             sample_size=comparison.synthetic.held,
             control_size=comparison.holdout.held if comparison.holdout is not None else None,
             decides=False,

@@ -16,15 +16,19 @@ import ibis.expr.types as ir
 
 from synth_assets.audit.fidelity.quality import mean_of, pair_trends, view
 from synth_assets.audit.fidelity.relations import Sides, keys_of, linked
+from synth_assets.audit.fidelity.resampled import trend_halves
 from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.prepare import Tables, prepare
 from synth_assets.audit.records import Finding
+from synth_assets.audit.spread import around, numbered
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, ForeignKey
 
 TRENDS = "relations.trends"
+OWNER = "parent"  # whose a joined row is
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ def trend_findings(
             return []
         tables = Tables(session, joined["synthetic"], joined["train"], joined.get("holdout"))
         names = _columns(child, parent)
-        prepared = prepare(tables, tuple(names), {}, limit=limits.compare_rows, seed=child_seed(seed, "trends"))
+        prepared = prepare(
+            tables, tuple(names), {}, limit=limits.compare_rows, seed=child_seed(seed, "trends"), owners=(OWNER,)
+        )
     categories = {name: len(labels) for name, labels in prepared.labels.items()}
     times = [c.name for c in names if c.kind in (ColumnKind.DATE, ColumnKind.DATETIME)]
     sides = [prepared.parts[side] for side in ("train", "synthetic", "holdout") if side in prepared.parts]
@@ -73,10 +79,26 @@ def trend_findings(
         itertools.product((c.name for c in names if c.name[0] == "p"), (c.name for c in names if c.name[0] == "c"))
     )
     scores = pair_trends([view(part, categories, times) for part in sides], pairs)
-    means = [mean_of([row[i] for row in scores]) for i in range(len(sides) - 1)]
+    groups = [numbered(part.clusters) for part in sides]
+    halves = trend_halves(sides, groups, categories, times, pairs, child_seed(seed, "trends drawn anew"))
+    made = []
+    for i, part in enumerate(sides[1:]):
+        mean = mean_of([row[i] for row in scores])
+        if mean is not None:
+            made.append(Similarity(mean, around(mean, halves[i]), part.held))
+        elif i == 0:
+            return []
     counted = sum(row[0] is not None for row in scores)
-    sizes = [part.held for part in sides[1:]]
-    return [] if means[0] is None else [_finding(child, parent, means[0], means[1:], sizes, counted, levels)]
+    return [_finding(child, parent, made, counted, levels)]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A mean similarity, its 95 % interval with the rows of one parent as clusters, and the rows it was counted on."""
+
+    value: float
+    interval: Pair
+    rows: int
 
 
 def _columns(child: Related, parent: Related) -> list[ColumnSchema]:
@@ -119,20 +141,16 @@ def _join(below: ir.Table, above: ir.Table, child: Related, parent: Related, key
     first = below.select(**keys_of(below, key.columns), **own)
     second = above.select(**keys_of(above, key.parent_columns), **other)
     names = [f"k{i}" for i in range(len(key.columns))]
-    return first.inner_join(second.distinct(on=names), names).select(*own, *other)
+    joined = first.inner_join(second.distinct(on=names), names)
+    whose: Any = joined[names[0]]
+    for name in names[1:]:
+        whose = whose + "\x1f" + joined[name]
+    return joined.select(*own, *other, whose.name(OWNER))
 
 
-def _finding(
-    child: Related,
-    parent: Related,
-    value: float,
-    rest: Sequence[float | None],
-    sizes: Sequence[int],
-    counted: int,
-    levels: AuditLevels,
-) -> Finding:
-    level = levels.tvd.level(1 - value)
-    baseline = rest[0] if rest else None
+def _finding(child: Related, parent: Related, made: Sequence[Similarity], counted: int, levels: AuditLevels) -> Finding:
+    value, control = made[0].value, made[1] if len(made) > 1 else None
+    level, baseline = levels.tvd.level(1 - value), control.value if control else None
     text = f"Columns of {parent.name} and of {child.name} together (as in SDMetrics): {number(value)} of 1 over {counted} pairs"
     told = f" Unseen real rows reach {number(baseline)}." if baseline is not None else ""
     return Finding(
@@ -140,10 +158,12 @@ def _finding(
         message=f"{text}; for the distance from 1, {verdict(level, levels.tvd)}.{told}",
         risk_level=level,
         value=value,
+        interval=made[0].interval,
         baseline=baseline,
-        excess=None if baseline is None else baseline - value,
-        sample_size=sizes[0],
-        control_size=sizes[1] if baseline is not None else None,
+        excess=control.value - value if control else None,
+        excess_interval=mover(control.value, control.interval, value, made[0].interval) if control else None,
+        sample_size=made[0].rows,
+        control_size=control.rows if control else None,
         decides=False,
         table=child.name,
         details={"counted": counted},

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov, product, unit
+from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov, product, sway, unit
 from synth_assets.audit.marginals import Clique, Codes, joint
 from synth_assets.audit.prepare import Array, Floats, Integers, Part
+from synth_assets.audit.spread import Spread
 
 CORRELATED, ASSOCIATED = 0.5, 0.3
 TENTHS = 10
@@ -101,6 +102,34 @@ def column_shape(real: Array, other: Array, *, numeric: bool) -> float | None:
     return float(1 - 0.5 * np.abs(counts / counts.sum() - made / made.sum()).sum())
 
 
+def shape_sway(spread: Spread, other: int, real: Array, made: Array, *, numeric: bool) -> None:
+    """Add the influences of the rows on one column's shape; nothing where it has none.
+
+    Args:
+        spread: Takes them.
+        other: Number of the table that is compared.
+        real: As for `column_shape`.
+        made: The same of the other table.
+        numeric: Which of both.
+    """
+    known = [~np.isnan(v) if numeric else v >= 0 for v in (real, made)]
+    if not all(k.any() for k in known):
+        return
+    if numeric:
+        values = [_rounded(v[k]) for v, k in zip((real, made), known, strict=True)]
+        at = kolmogorov_smirnov(values[0], values[1]).at
+        below = [_rounded(v) <= at for v in (real, made)]
+        sign = np.sign(float(below[0][known[0]].mean() - below[1][known[1]].mean()))
+        marks = [sign * b for b in below]
+    else:
+        most = int(max(real.max(), made.max())) + 1
+        shares = [np.bincount(v[k], minlength=most) / k.sum() for v, k in zip((real, made), known, strict=True)]
+        more = np.append(np.sign(shares[0] - shares[1]), 0.0) / 2
+        marks = [more[v] for v in (real, made)]
+    near, far = (np.where(k, m - m[k].mean(), 0.0) * (len(k) / k.sum()) for m, k in zip(marks, known, strict=True))
+    spread.add(other, -spread.of_table(0, near), spread.of_table(other, far))
+
+
 def _rounded(values: Array) -> Floats:
     with np.errstate(over="ignore"):
         return np.asarray(np.round(values, _DECIMALS), dtype=np.float64)
@@ -128,6 +157,20 @@ def pearson(table: View, pair: Clique) -> float | None:
     if first in table.units and second in table.units:
         return product(table.units[first], table.units[second])
     return correlation(table.numbers[first], table.numbers[second])
+
+
+def correlation_sway(spread: Spread, views: Sequence[View], pair: Clique, other: int) -> None:
+    """Add the influences of the rows on the absolute difference of two correlations.
+
+    Args:
+        spread: Takes them.
+        views: The real table first.
+        pair: Two numeric columns.
+        other: Number of the table that is compared.
+    """
+    apart = (pearson(views[0], pair) or 0.0) - (pearson(views[other], pair) or 0.0)
+    near, far = (sway(*(spread.of_table(i, views[i].numbers[name]) for name in pair)) for i in (0, other))
+    spread.add(other, np.sign(apart) * near, -np.sign(apart) * far)
 
 
 def _numbers(views: Sequence[View], pair: Clique) -> list[float | None]:

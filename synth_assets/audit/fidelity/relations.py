@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import numpy as np
 
 from synth_assets.audit.findings import number, verdict
-from synth_assets.audit.intervals import mover, wilson
+from synth_assets.audit.intervals import Pair, mover, newcombe, wilson
 from synth_assets.audit.marginals import Distance, count_distance
 from synth_assets.audit.prepare import Floats, Integers
 from synth_assets.audit.records import Finding
@@ -118,6 +118,7 @@ def _integrity(
         interval=wilson(total - orphans, total),
         baseline=baseline,
         excess=None if baseline is None else baseline - share,
+        excess_interval=newcombe((real[0] - real[1], real[0]), (total - orphans, total)) if real and real[0] else None,
         sample_size=total,
         control_size=real[0] if real and real[0] else None,
         table=table,
@@ -144,10 +145,10 @@ class Tally:
         return np.bincount(bins, weights=self.parents, minlength=96).astype(np.int64)
 
     def below(self, numbers: Floats) -> Floats:
-        """Share of parents with at most so many children."""
+        """Parents with at most so many children."""
         totals = np.append(0.0, np.cumsum(self.parents))
-        share: Floats = totals[np.searchsorted(self.children, numbers, side="right")] / totals[-1]
-        return share
+        made: Floats = totals[np.searchsorted(self.children, numbers, side="right")]
+        return made
 
 
 def children_per_parent(session: Session, children: ir.Table, parents: ir.Table, key: ForeignKey) -> Tally:
@@ -160,16 +161,23 @@ def children_per_parent(session: Session, children: ir.Table, parents: ir.Table,
     return Tally(*(np.asarray(rows[name].to_numpy(), dtype=np.float64) for name in ("children", "parents")))
 
 
-def shape_similarity(real: Tally, other: Tally) -> float:
-    """1 - Kolmogorov-Smirnov distance of the numbers of children per parent; 0 where a side has no parents.
+def shape_similarity(real: Tally, other: Tally) -> tuple[float, Pair]:
+    """1 - Kolmogorov-Smirnov distance of the numbers of children per parent, and its 95 % interval; 0 where a side has no parents.
+
+    The interval is that of the difference of the two shares of parents at the number of children where they differ most (Newcombe).
 
     Source:
         DataCebo, SDMetrics documentation, "CardinalityShapeSimilarity".
     """
     if not real.count or not other.count:
-        return 0.0
+        return 0.0, (0.0, 0.0)
     numbers = np.union1d(real.children, other.children)
-    return float(1 - np.abs(real.below(numbers) - other.below(numbers)).max())
+    first, second = real.below(numbers), other.below(numbers)
+    apart = first / real.count - second / other.count
+    at = int(np.argmax(np.abs(apart)))
+    sides = [(float(first[at]), real.count), (float(second[at]), other.count)]
+    low, high = newcombe(sides[0], sides[1]) if apart[at] >= 0 else newcombe(sides[1], sides[0])
+    return 1 - float(np.abs(apart[at])), (1 - high, 1 - max(low, 0.0))
 
 
 def _cardinality(
@@ -227,9 +235,14 @@ def _children(
 
 
 def _shape(
-    shapes: Sequence[float], sizes: tuple[int, int | None], key: ForeignKey, table: str, levels: AuditLevels
+    shapes: Sequence[tuple[float, Pair]],
+    sizes: tuple[int, int | None],
+    key: ForeignKey,
+    table: str,
+    levels: AuditLevels,
 ) -> Finding:
-    value, baseline = shapes[0], shapes[1] if len(shapes) > 1 else None
+    (value, interval), control = shapes[0], shapes[1] if len(shapes) > 1 else None
+    baseline = control[0] if control else None
     level = levels.tvd.level(1 - value)
     text = f"Rows of {table} per row of {key.parent_table}, cardinality (as in SDMetrics): {number(value)} of 1"
     told = f" Unseen real parents reach {number(baseline)}." if baseline is not None else ""
@@ -238,8 +251,10 @@ def _shape(
         message=f"{text}; for the distance from 1, {verdict(level, levels.tvd)}.{told}",
         risk_level=level,
         value=value,
+        interval=interval,
         baseline=baseline,
         excess=None if baseline is None else baseline - value,
+        excess_interval=mover(*control, value, interval) if control else None,
         sample_size=sizes[0],
         control_size=sizes[1],
         decides=False,

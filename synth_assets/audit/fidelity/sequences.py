@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov
+from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov, sway
 from synth_assets.audit.findings import number, verdict
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.marginals import Grid, Joint, MeanDistance, joint, quantile_grid
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared, Tables, sequence_keys
 from synth_assets.audit.records import Finding
+from synth_assets.audit.spread import Spread
 from synth_assets.config.thresholds import AuditLevels, Cutoffs
 from synth_assets.seeds import child_seed
 
@@ -113,6 +114,11 @@ def autocorrelations(steps: Steps, name: str, lags: int = LAGS) -> list[float | 
     Returns:
         One correlation per lag; None where it is not defined.
     """
+    return [correlation(first, second) for first, second, _ in _lagged(steps, name, lags)]
+
+
+def _lagged(steps: Steps, name: str, lags: int = LAGS) -> list[tuple[Floats, Floats, Integers]]:
+    """Per lag the earlier and the later numbers of all pairs of rows, less the mean of their unit, and the unit of each pair."""
     values, rows = steps.values[name], np.bincount(steps.units)
     known = ~np.isnan(values)
     totals, counts = (np.bincount(steps.units, weights=w) for w in (np.where(known, values, 0.0), known))
@@ -121,48 +127,57 @@ def autocorrelations(steps: Steps, name: str, lags: int = LAGS) -> list[float | 
     for lag in range(1, lags + 1):
         earlier, later = steps.pairs(lag)
         long = rows[steps.units[earlier]] >= lag + 2
-        found.append(correlation(centred[earlier[long]], centred[later[long]]))
+        found.append((centred[earlier[long]], centred[later[long]], steps.units[earlier[long]]))
     return found
+
+
+def _unit_sway(steps: Steps, pairs: tuple[Floats, Floats, Integers]) -> Floats:
+    """Influence of each unit on the correlation over its pairs of rows."""
+    first, second, units = pairs
+    if not len(units):
+        return np.zeros(steps.count)
+    totals = np.bincount(units, weights=sway(first, second), minlength=steps.count)
+    return np.asarray(totals * (steps.count / len(units)), dtype=np.float64)
 
 
 def _autocorrelation(prepared: Prepared, sides: Sequence[Steps], order: str, levels: AuditLevels) -> list[Finding]:
     """Mean difference of autocorrelations over numbers and lags, and per number."""
-    each = {}
+    each, whole = {}, Spread([side.count for side in sides])
     for name in prepared.names:
         if prepared.numeric(name) and name != order:
-            made = [autocorrelations(side, name) for side in sides]
-            lags = [i for i in range(LAGS) if made[0][i] is not None]
-            if lags:
-                each[name] = [
-                    float(np.mean([abs((other[i] or 0.0) - (made[0][i] or 0.0)) for i in lags])) for other in made[1:]
-                ]
+            made = _differences(sides, name, whole)
+            if made is not None:
+                each[name] = made
     if not each:
         return []
-    means = [float(m) for m in np.mean(list(each.values()), axis=0)]
-    found = [
-        _finding(
-            sides,
-            f"Mean difference of the autocorrelations of {len(each)} number{'s' if len(each) > 1 else ''}, 1 to {LAGS} rows apart",
-            means,
-            None,
-            levels.tvd,
-            metric="sequence.autocorrelation",
-        )
-    ]
-    if len(each) > 1:
-        found += [
-            _finding(
-                sides,
-                f"Column {name!r}, mean difference of autocorrelations",
-                values,
-                None,
-                levels.tvd,
-                metric="sequence.autocorrelation",
-                column=name,
-            )
-            for name, values in each.items()
-        ]
+    means = [float(m) for m in np.mean([values for values, _ in each.values()], axis=0)]
+    intervals = [whole.interval(i, mean) for i, mean in enumerate(means, start=1)]
+    metric = "sequence.autocorrelation"
+    title = f"Mean difference of the autocorrelations of {len(each)} number{'s' if len(each) > 1 else ''}, 1 to {LAGS} rows apart"
+    found = [_finding(sides, title, means, intervals, levels.tvd, metric=metric)]
+    for name, (values, own) in each.items() if len(each) > 1 else ():
+        title = f"Column {name!r}, mean difference of autocorrelations"
+        found.append(_finding(sides, title, values, own, levels.tvd, metric=metric, column=name))
     return found
+
+
+def _differences(sides: Sequence[Steps], name: str, whole: Spread) -> tuple[list[float], list[Pair]] | None:
+    """Mean difference over the lags per table, with intervals over units; None where the real column shows none. `whole` takes part."""
+    lagged = [_lagged(side, name) for side in sides]
+    real = [correlation(*pairs[:2]) for pairs in lagged[0]]
+    lags = [i for i in range(LAGS) if real[i] is not None]
+    if not lags:
+        return None
+    near = [_unit_sway(sides[0], pairs) for pairs in lagged[0]]
+    own, values = Spread([side.count for side in sides]), []
+    for other in range(1, len(sides)):
+        apart = {i: (correlation(*lagged[other][i][:2]) or 0.0) - (real[i] or 0.0) for i in lags}
+        values.append(float(np.mean([abs(gap) for gap in apart.values()])))
+        for i, gap in apart.items():
+            far = np.sign(gap) * _unit_sway(sides[other], lagged[other][i])
+            own.add(other, own.of_table(0, -np.sign(gap) * near[i]), own.of_table(other, far))
+            whole.add(other, own.of_table(0, -np.sign(gap) * near[i]), own.of_table(other, far), 1 / len(lags))
+    return values, [own.interval(i, value) for i, value in enumerate(values, start=1)]
 
 
 def _transitions(prepared: Prepared, sides: Sequence[Steps], order: str, levels: AuditLevels) -> list[Finding]:
@@ -202,13 +217,17 @@ def _moves(sides: Sequence[Steps], ends: Sequence[tuple[Integers, Integers]], gr
 
 def _gaps(sides: Sequence[Steps], levels: AuditLevels) -> list[Finding]:
     """KS distance of the time from one row of a unit to the next."""
-    steps = []
+    steps, units = [], []
     for side in sides:
         earlier, later = side.pairs(1)
         steps.append(side.time[later] - side.time[earlier])
+        units.append(side.units[earlier])
     if any(np.isnan(step).all() for step in steps):
         return []
-    gaps = [kolmogorov_smirnov(steps[0], other) for other in steps[1:]]
+    gaps = [
+        kolmogorov_smirnov(steps[0], other, (units[0], whose))
+        for other, whose in zip(steps[1:], units[1:], strict=True)
+    ]
     values, intervals = [gap.value for gap in gaps], [gap.interval for gap in gaps]
     title = "Time from one row of a unit to the next, Kolmogorov-Smirnov distance"
     return [_finding(sides, title, values, intervals, levels.tvd, metric="sequence.gaps")]

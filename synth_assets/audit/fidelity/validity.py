@@ -82,6 +82,7 @@ def validity_findings(
         _sum([controls[c.column] for c in checked]) if controls else None,
         levels,
         metric=VALIDITY,
+        decides=True,
     )
     each = [
         _finding(
@@ -109,7 +110,13 @@ def _sum(checks: Sequence[Valid]) -> Valid:
 
 
 def _finding(
-    words: tuple[str, str], valid: Valid, control: Valid | None, levels: AuditLevels, *, metric: str
+    words: tuple[str, str],
+    valid: Valid,
+    control: Valid | None,
+    levels: AuditLevels,
+    *,
+    metric: str,
+    decides: bool = False,
 ) -> Finding:
     """A share of values that pass, beside that of held-out rows; the words stand before and after the share."""
     share = valid.passed / valid.values if valid.values else 1.0
@@ -129,7 +136,7 @@ def _finding(
         else None,
         sample_size=valid.values,
         control_size=control.values if control and baseline is not None else None,
-        decides=metric == VALIDITY,
+        decides=decides,
         column=valid.column or None,
         details={"values": valid.values, "invalid": valid.values - valid.passed},
     )
@@ -210,23 +217,24 @@ def _format(tables: Tables, column: ColumnSchema, real: ir.Table) -> Valid | Non
 
 
 def _key(tables: Tables, schema: TableSchema, levels: AuditLevels) -> Finding | None:
-    """Share of synthetic rows whose primary key is complete and stands once."""
-    key = [name for name in schema.primary_key if name in tables.synthetic.columns]
-    if not key or len(key) < len(schema.primary_key):
+    """Share of synthetic rows whose primary key is complete and stands once, beside that of the real rows."""
+    key = list(schema.primary_key)
+    if not key or not set(key) <= set(tables.synthetic.columns):
         return None
-    complete = tables.synthetic
+    made = _unique(tables, tables.synthetic, key)
+    real = tables.holdout if tables.holdout is not None else tables.train
+    known = real is not None and set(key) <= set(real.columns)
+    words = "Primary key", "of the synthetic rows have a key of their own"
+    control = _unique(tables, real, key) if real is not None and known else None
+    return _finding(words, made, control, levels, metric="primary_key_unique", decides=True)
+
+
+def _unique(tables: Tables, table: ir.Table, key: Sequence[str]) -> Valid:
+    """All rows, and those whose key is complete and stands once."""
+    complete = table
     for name in key:
         complete = complete.filter(complete[name].notnull())
-    groups = complete.group_by(key).aggregate(rows=ibis._.count())
+    groups = complete.group_by(list(key)).aggregate(rows=ibis._.count())
     once = groups.aggregate(once=(groups.rows == 1).sum())
-    rows = int(tables.fetch(tables.synthetic.count()).as_py())
-    share = int(tables.fetch(once)["once"][0].as_py() or 0) / rows if rows else 1.0
-    level = levels.invalid.level(1 - share)
-    return Finding(
-        metric="primary_key_unique",
-        message=f"Primary key: {number(share)} of the synthetic rows have a key of their own, {verdict(level, levels.invalid)}.",
-        risk_level=level,
-        value=share,
-        sample_size=rows,
-        details={"rows": rows},
-    )
+    rows = int(tables.fetch(table.count()).as_py())
+    return Valid("", "", rows, int(tables.fetch(once)["once"][0].as_py() or 0))

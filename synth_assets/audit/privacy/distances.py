@@ -61,10 +61,10 @@ def anonymity_finding(tables: Tables, columns: Sequence[ColumnSchema]) -> Findin
     Source:
         Sweeney, "k-anonymity: a model for protecting privacy", 2002.
     """
-    smallest, share = _groups(tables, tables.synthetic, columns)
-    real = None
+    smallest, share, rows = _groups(tables, tables.synthetic, columns)
+    real = of_real = None
     if tables.train is not None and all(c.name in tables.train.columns for c in columns):
-        _, real = _groups(tables, tables.train, columns)
+        _, real, of_real = _groups(tables, tables.train, columns)
     names = ", ".join(c.name for c in columns)
     text = f"k-anonymity over {names}: {number(share)} of the synthetic rows stand in groups of fewer than {SMALLEST_GROUP}"
     text += f" ({number(real)} of the real rows)." if real is not None else "."
@@ -74,14 +74,17 @@ def anonymity_finding(tables: Tables, columns: Sequence[ColumnSchema]) -> Findin
         risk_level="low",
         value=share,
         baseline=real,
+        sample_size=rows,
+        control_size=of_real,
         decides=False,
         details={"smallest_group": smallest},
     )
 
 
-def _groups(tables: Tables, table: ir.Table, columns: Sequence[ColumnSchema]) -> tuple[int, float]:
-    """The smallest group, and the share of rows in groups below 5."""
+def _groups(tables: Tables, table: ir.Table, columns: Sequence[ColumnSchema]) -> tuple[int, float, int]:
+    """The smallest group, the share of rows in groups below 5, and all rows."""
     groups = table.group_by([comparable(table, c).name(c.name) for c in columns]).aggregate(rows=ibis._.count())
     small = (groups.rows < SMALLEST_GROUP).ifelse(groups.rows, 0).sum()
     row = tables.fetch(groups.aggregate(smallest=groups.rows.min(), small=small, rows=groups.rows.sum()))
-    return int(row["smallest"][0].as_py()), float(row["small"][0].as_py()) / float(row["rows"][0].as_py())
+    total = int(row["rows"][0].as_py())
+    return int(row["smallest"][0].as_py()), float(row["small"][0].as_py()) / total, total

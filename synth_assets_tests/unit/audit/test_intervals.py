@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from synth_assets.audit.intervals import (
     above_by_chance,
-    bootstrap,
     clopper_pearson,
     mover,
     newcombe,
@@ -98,14 +94,3 @@ def test_a_difference_is_shown_where_its_bound_is_above_0_and_coincidence_is_exc
 
 def test_mover_of_symmetric_intervals_adds_half_widths_in_quadrature():
     assert mover(5.0, (2.0, 8.0), 1.0, (-3.0, 5.0)) == pytest.approx((-1.0, 9.0))  # 4 -+ sqrt(3^2 + 4^2)
-
-
-def test_bootstrap_of_a_mean_agrees_with_theory_and_is_repeatable():
-    values = np.random.default_rng(0).normal(size=2000)
-    low, high = bootstrap(lambda rows: float(values[rows].mean()), 2000, seed=1, draws=400)
-    assert high - low == pytest.approx(2 * 1.96 / math.sqrt(2000), rel=0.15)
-    assert (low, high) == bootstrap(lambda rows: float(values[rows].mean()), 2000, seed=1, draws=400)
-
-
-def test_bootstrap_leaves_out_unusable_draws():
-    assert all(math.isnan(v) for v in bootstrap(lambda rows: math.nan, 5, seed=0, draws=3))
