@@ -12,12 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pandas as pd
 
-from synth_assets_tests.unit.audit.worlds import anonymeter_world, sdv_copula
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # the tests' worlds; this folder has files named as libraries
+
+from synth_assets_tests.unit.audit.worlds import anonymeter_world, sdv_copula  # noqa: E402
 
 OUT = Path(__file__).parent.parent / "synth_assets_tests" / "unit" / "audit" / "data" / "anonymeter.json"
 PEER = """
