@@ -1,64 +1,55 @@
 """Jobs: one per dataset for its chain, and one per library function for any file, with run config.
 
 A file job calls the function that the command line calls. Paths in run config are relative to the home folder; no value of a file
-enters run config, events or logs.
+enters run config, events or logs: a client's own rows come sealed through the exchange area (exchanged.py).
 """
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from synth_assets import api
+from synth_assets.api.file_requests import (
+    ClassifyReply,
+    ClassifyRequest,
+    FileReply,
+    GenerateReply,
+    GenerateRequest,
+    MaskReply,
+    MaskRequest,
+    ProfileReply,
+    ProfileRequest,
+    SynthesizeReply,
+    SynthesizeRequest,
+)
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.automation.audit_request import audit_request
+from synth_assets.automation.exchanged import exchanged
+from synth_assets.config.runtime import Settings
 
 
-class ProfileFile(dg.Config):
+class ProfileFile(ProfileRequest, dg.Config):
     """Run config of `profile_file`."""
 
-    file: str
 
-
-class ClassifyFile(dg.Config):
+class ClassifyFile(ClassifyRequest, dg.Config):
     """Run config of `classify_file`."""
 
-    file: str
 
-
-class MaskFile(dg.Config):
+class MaskFile(MaskRequest, dg.Config):
     """Run config of `mask_file`."""
 
-    file: str
-    out: str
-    policy: str = "hipaa_safe_harbor"
 
-
-class GenerateTables(dg.Config):
+class GenerateTables(GenerateRequest, dg.Config):
     """Run config of `generate_tables`."""
 
-    table_schema: str
-    out: str
-    rows: int | None = None
-    seed: int = 7
-    format: str = "csv"
 
-
-class SynthesizeFile(dg.Config):
+class SynthesizeFile(SynthesizeRequest, dg.Config):
     """Run config of `synthesize_file`."""
-
-    file: str
-    out: str
-    synthesizer: str = "dp_marginals"
-    epsilon: float = 1.0
-    delta: float = 1e-6
-    rows: int | None = None
-    domain: str | None = None
-    target: str | None = None
-    seed: int = 7
-    population: str | None = None
 
 
 def chain_job(dataset: str) -> UnresolvedAssetJobDefinition:
@@ -71,21 +62,23 @@ def chain_job(dataset: str) -> UnresolvedAssetJobDefinition:
 def file_jobs() -> list[dg.JobDefinition]:
     """The jobs for any file."""
     return [
-        _job("profile_file", "Statistics of every column of a file; shown without raw values.", ProfileFile, _profile),
-        _job("classify_file", "What each column of a file holds about people.", ClassifyFile, _classify),
-        _job("mask_file", "Mask a file by a policy; nothing is written unless the leak check passes.", MaskFile, _mask),
-        _job("generate_tables", "Make tables from a generator schema.", GenerateTables, _generate),
-        _job("synthesize_file", "Train on a file and sample a synthetic table.", SynthesizeFile, _synthesize),
+        _job(ProfileFile, "Statistics of every column of a file; shown without raw values.", _profile),
+        _job(ClassifyFile, "What each column of a file holds about people.", _classify),
+        _job(MaskFile, "Mask a file by a policy; nothing is written unless the leak check passes.", _mask),
+        _job(GenerateTables, "Make tables from a generator schema.", _generate),
+        _job(SynthesizeFile, "Train on a file and sample a synthetic table.", _synthesize),
         audit_request,
     ]
 
 
-def _job(
-    name: str, description: str, config: type[dg.Config], work: Callable[[Any], Mapping[str, Any]]
-) -> dg.JobDefinition:
+def _job(config: Any, description: str, work: Callable[[Any], FileReply]) -> dg.JobDefinition:
+    name: str = config.job
+
     def body(context: dg.OpExecutionContext, config: dg.Config) -> None:
-        with stage_boundary(name):
-            context.add_output_metadata(dict(work(config)))
+        settings = Settings.from_environment(Path.cwd())
+        with stage_boundary(name), exchanged(config, settings) as handover:  # type: ignore[arg-type]  # it is a request too
+            reply = handover.give_back(work(handover.request))
+            context.add_output_metadata(_shown(reply))
 
     body.__annotations__["config"] = config
     op = dg.op(name=f"{name}_op", description=description)(body)
@@ -97,34 +90,40 @@ def _job(
     return job
 
 
-def _profile(config: ProfileFile) -> dict[str, Any]:
+def _shown(reply: FileReply) -> Mapping[str, Any]:
+    """The reply's fields as metadata; a path can be copied in the UI."""
+    fields = reply.model_dump(mode="json", exclude_none=True)
+    shown: dict[str, Any] = {k: dg.MetadataValue.json(v) if isinstance(v, dict | list) else v for k, v in fields.items()}
+    if "path" in fields:
+        shown["path"] = dg.MetadataValue.path(fields["path"])
+    return shown
+
+
+def _profile(config: ProfileRequest) -> FileReply:
     found = api.profile(config.file).public()
-    return {"row_count": found.row_count, "profile": dg.MetadataValue.json(json.loads(found.model_dump_json()))}
+    return ProfileReply(row_count=found.row_count, profile=json.loads(found.model_dump_json()))
 
 
-def _classify(config: ClassifyFile) -> dict[str, Any]:
+def _classify(config: ClassifyRequest) -> FileReply:
     verdicts = [json.loads(v.public().model_dump_json()) for v in api.classify(config.file)]
-    return {"columns": len(verdicts), "verdicts": dg.MetadataValue.json(verdicts)}
+    return ClassifyReply(columns=len(verdicts), verdicts=verdicts)
 
 
-def _mask(config: MaskFile) -> dict[str, Any]:
+def _mask(config: MaskRequest) -> FileReply:
     path, summary = api.mask(config.file, config.out, policy=config.policy)
-    return {"row_count": summary.rows, "path": dg.MetadataValue.path(str(path)), "policy": summary.policy}
+    return MaskReply(row_count=summary.rows, path=str(path), policy=summary.policy)
 
 
-def _generate(config: GenerateTables) -> dict[str, Any]:
+def _generate(config: GenerateRequest) -> FileReply:
     files = api.generate(config.table_schema, config.out, rows=config.rows, seed=config.seed, fmt=config.format)
-    return {name: dg.MetadataValue.path(str(path)) for name, path in files.items()}
+    return GenerateReply(tables={name: str(path) for name, path in files.items()})
 
 
-def _synthesize(config: SynthesizeFile) -> dict[str, Any]:
+def _synthesize(config: SynthesizeRequest) -> FileReply:
     made = api.synthesize(
         config.file, config.out, synthesizer=config.synthesizer, epsilon=config.epsilon, delta=config.delta, rows=config.rows,
         domain=config.domain, target=config.target, seed=config.seed, population=config.population,
     )  # fmt: skip
-    spent = (
-        {}
-        if made.privacy is None
-        else {"epsilon_spent": made.privacy.spent.epsilon, "budget_left": made.privacy.budget_left}
-    )
-    return {"row_count": made.rows, "path": dg.MetadataValue.path(str(made.table)), **spent}
+    spent = None if made.privacy is None else made.privacy.spent.epsilon
+    left = None if made.privacy is None else made.privacy.budget_left
+    return SynthesizeReply(row_count=made.rows, path=str(made.table), epsilon_spent=spent, budget_left=left)

@@ -1,0 +1,13 @@
+"""A typed client for a running service: mask, generate, synthesize, audit and run chains over Dagster's GraphQL; wait; fetch the result.
+
+    from synth_assets.client import Client
+
+    client = Client("https://synth.example.org", exchange="s3://bucket/exchange")
+    job = client.mask([{"name": "Ann Smith", "age": 41}], policy="hipaa_safe_harbor")
+    masked = job.wait().frame()
+"""
+
+from synth_assets.client.client import Client
+from synth_assets.client.jobs import Job, Outcome
+
+__all__ = ["Client", "Job", "Outcome"]
