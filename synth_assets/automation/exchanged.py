@@ -17,7 +17,7 @@ from typing import Any
 from synth_assets.api.file_requests import FileReply, FileRequest, GenerateReply
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
-from synth_assets.storage.exchange import Area, is_reference, purge, reference, split_reference
+from synth_assets.storage.exchange import Area, FolderArea, is_reference, purge, reference, split_reference
 from synth_assets.storage.exchange_opening import open_area
 from synth_assets.storage.sealing import PrivateKey, seal, unseal
 from synth_assets.storage.secrets import master_key
@@ -45,7 +45,9 @@ def service_key(settings: Settings) -> PrivateKey:
 
 def area_of(settings: Settings) -> Area:
     """The exchange area of a home: what SYNTH_ASSETS_EXCHANGE names, else a folder below var/."""
-    return open_area(settings.exchange or str(settings.var / "exchange"), settings.s3_options)
+    if settings.exchange is None:
+        return FolderArea(settings.var / "exchange")
+    return open_area(settings.exchange)
 
 
 @contextmanager

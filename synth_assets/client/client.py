@@ -68,7 +68,7 @@ class Client:
         token = os.environ.get(TOKEN_VARIABLE)
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         self._service = GraphQL(url, sent, plain_http=plain_http)
-        self._area = None if exchange is None else open_area(str(exchange), s3 or S3Options.from_environment())
+        self._area = None if exchange is None else open_area(str(exchange), s3)
         self._service_key = service_key
 
     def profile(self, table: Table) -> Job:

@@ -42,6 +42,7 @@ class Settings:
         spark_master: Address of the Spark master, where the engine is spark.
         spark_conf: Entries of Spark's configuration.
         project: Name of this installation in the audit ledger.
+        exchange: Where clients and the service hand each other sealed files: a folder or s3://bucket/prefix; None for one below var/.
         audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     engine: Literal["duckdb", "spark"] = "duckdb"
     spark_master: str | None = None
     spark_conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    exchange: str | None = None
     audit_repetitions: int = 1_000_000
     project: str = "default"
 
@@ -85,6 +87,7 @@ class Settings:
             engine=engine,
             spark_master=master,
             spark_conf=_spark_conf(),
+            exchange=_exchange(),
             audit_repetitions=int(repetitions),
             project=_project(),
         )
@@ -128,6 +131,15 @@ class Settings:
     def datasets_folder(self) -> Path:
         """One YAML per dataset."""
         return self.configs_folder / "datasets"
+
+
+def _exchange() -> str | None:
+    place = os.environ.get("SYNTH_ASSETS_EXCHANGE")
+    if place is not None and not place.startswith(("s3://", "/")):
+        raise ConfigError(
+            "the environment variable SYNTH_ASSETS_EXCHANGE is neither an absolute folder nor s3://bucket/prefix."
+        )
+    return place
 
 
 def _engine() -> tuple[Literal["duckdb", "spark"], str | None]:

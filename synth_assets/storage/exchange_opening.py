@@ -12,20 +12,20 @@ from synth_assets.storage.s3_options import S3Options
 SHARED_MODE = 0o660  # the other side may be another user of a common group; the files are sealed
 
 
-def open_area(place: str, options: S3Options, *, private: bool = False) -> Area:
-    """The exchange area.
+def open_area(place: str, options: S3Options | None = None) -> Area:
+    """An exchange area outside the home.
 
     Args:
         place: A folder, absolute, or s3://bucket/prefix.
-        options: How S3 is reached.
-        private: Whether the folder is the home's own; its files are then for the owner alone.
+        options: How S3 is reached; as the environment says when None.
 
     Raises:
         ConfigError: it is neither.
     """
     if place.startswith("s3://"):
-        return ObjectArea(ObjectFolder(place, options, name="the exchange area"))
+        found = options or S3Options.from_environment()
+        return ObjectArea(ObjectFolder(place, found, name="the exchange area"))
     folder = Path(place)
     if not folder.is_absolute() or "://" in place:
         raise ConfigError("the exchange area is neither an absolute folder nor s3://bucket/prefix.", key="exchange")
-    return FolderArea(folder, mode=0o600 if private else SHARED_MODE)
+    return FolderArea(folder, mode=SHARED_MODE)

@@ -171,7 +171,7 @@ def test_tables_are_generated_by_a_job(files: Path) -> None:
     schema = chain.ROOT / "configs" / "schemas" / "clinic.yaml"
     config = {"table_schema": str(schema), "out": "made/clinic", "rows": 20, "seed": 1}
     found = told(run_job(files, "generate_tables", config), "generate_tables")
-    assert set(found) >= {"patients", "encounters", "claims"}
+    assert set(found["tables"]) >= {"patients", "encounters", "claims"}
     assert (files / "made" / "clinic" / "patients.csv").is_file()
 
 
