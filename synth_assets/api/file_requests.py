@@ -128,7 +128,9 @@ class SynthesizeReply(FileReply):
 
     row_count: int = Field(description="Rows of the synthetic table.")
     path: str = Field(description="Where it lies: a path on the service, or a reference into the exchange area.")
-    epsilon_spent: float | None = Field(default=None, description="What the release cost; null where it is not private.")
+    epsilon_spent: float | None = Field(
+        default=None, description="What the release cost; null where it is not private."
+    )
     budget_left: float | None = Field(default=None, description="Epsilon that the population has left.")
 
 

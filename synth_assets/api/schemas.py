@@ -1,4 +1,4 @@
-"""JSON Schemas of what programs exchange with us: the result of an audit in both forms, and the request for one.
+"""JSON Schemas of what programs exchange with us: audits in both forms, requests for them, and those of the file jobs.
 
 Generated from the records, so that they cannot drift; `docs/schemas` holds the published files. Within one format version keys are only
 added: readers must pass over those that they do not know.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
+from synth_assets.api import file_schemas
 from synth_assets.errors import InputError
 
-SchemaName = Literal["audit", "audit-public", "audit-request"]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): ", re.MULTILINE)
 
@@ -24,25 +24,30 @@ def schema(name: str) -> dict[str, Any]:
     """One schema by its name.
 
     Args:
-        name: "audit" for either form of a result, "audit-public" for the public form, "audit-request".
+        name: "audit" for either form of a result, "audit-public" for the public form, "audit-request"; "mask-request", "mask-reply" ...
 
     Raises:
         InputError: there is no such schema.
     """
-    makers: dict[str, Callable[[], dict[str, Any]]] = {
-        "audit": _result,
-        "audit-public": _public,
-        "audit-request": _request,
-    }
+    makers = _makers()
     if name not in makers:
         raise InputError(f"there is no schema {name!r}.", key="NAME", remedy=f"Schemas: {', '.join(makers)}.")
     return {"$schema": DIALECT, **makers[name]()}
+
+
+def names() -> tuple[str, ...]:
+    """All of them."""
+    return tuple(_makers())
 
 
 def file_name(name: str) -> str:
     """The published file of a schema; it carries the version of its format."""
     version = schema(name).get("properties", {}).get("format_version", {}).get("const", 1)
     return f"{name}-{version}.json"
+
+
+def _makers() -> dict[str, Callable[[], dict[str, Any]]]:
+    return {"audit": _result, "audit-public": _public, "audit-request": _request, **file_schemas.makers()}
 
 
 def _request() -> dict[str, Any]:

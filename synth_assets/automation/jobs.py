@@ -93,7 +93,9 @@ def _job(config: Any, description: str, work: Callable[[Any], FileReply]) -> dg.
 def _shown(reply: FileReply) -> Mapping[str, Any]:
     """The reply's fields as metadata; a path can be copied in the UI."""
     fields = reply.model_dump(mode="json", exclude_none=True)
-    shown: dict[str, Any] = {k: dg.MetadataValue.json(v) if isinstance(v, dict | list) else v for k, v in fields.items()}
+    shown: dict[str, Any] = {
+        k: dg.MetadataValue.json(v) if isinstance(v, dict | list) else v for k, v in fields.items()
+    }
     if "path" in fields:
         shown["path"] = dg.MetadataValue.path(fields["path"])
     return shown

@@ -72,9 +72,11 @@ def audit(
 
 
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="audit, audit-public or audit-request.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="audit, audit-public, audit-request, mask-request, mask-reply ...")
+    ],
 ) -> int:
-    """Print the JSON Schema of an audit or of a request for one."""
+    """Print the JSON Schema of an audit, or of a request or a reply."""
     from synth_assets.api import schemas
 
     emit_json(schemas.schema(name))

@@ -39,8 +39,8 @@ TOKEN_VARIABLE = "SYNTH_ASSETS_CLIENT_TOKEN"  # noqa: S105  the name of a variab
 class Client:
     """A running service.
 
-    A table is a place that the service can read (a path on its machine, relative to its home, or an address) when it is a `str`; a `Path`,
-    a frame or a list of records is this program's own and is sent sealed through the exchange area.
+    A table that is a `str` is a place that the service can read: a path, relative to its home, or an address. A `Path`, a frame or a
+    list of records is this program's own and is sent sealed through the exchange area.
 
     Args:
         url: Address of the Dagster webserver.
@@ -148,7 +148,7 @@ class Client:
         """The audit of a synthetic table; `Outcome.values["result"]` is the public form.
 
         Args:
-            request: An `AuditRequest`, or its keys: synthetic_data_url, real_data_url, holdout_data_url, protected_attributes, target ...
+            request: An `AuditRequest`, or its keys: synthetic_data_url, real_data_url, protected_attributes, target ...
         """
         from synth_assets.api.requests import read_request
 
@@ -197,7 +197,9 @@ class Client:
         try:
             file.write_text("".join(f"{json.dumps(dict(row))}\n" for row in table))
         except (TypeError, ValueError):
-            raise InputError("a record holds something that JSON cannot.", remedy="Give texts, numbers and booleans.") from None
+            raise InputError(
+                "a record holds something that JSON cannot.", remedy="Give texts, numbers and booleans."
+            ) from None
         return self._send(file, file.name)
 
     def _send_schema(self, schema: Path | Mapping[str, Any], scratch: Path) -> str:

@@ -51,9 +51,7 @@ class GraphQL:
     def __init__(self, url: str, headers: Mapping[str, str], *, plain_http: bool = False) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
-            raise ConfigError(
-                "the address of the service is not of the form https://host[:port][/path].", key="url"
-            )
+            raise ConfigError("the address of the service is not of the form https://host[:port][/path].", key="url")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK and not plain_http:
             raise ConfigError(
                 "http:// to another machine sends requests in clear.",

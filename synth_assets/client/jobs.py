@@ -94,7 +94,9 @@ class Outcome:
     def _fetch(self, place: str, file: Path) -> Path:
         if self._fetcher is None or not is_reference(place):
             raise InputError(
-                "the result is a file on the service.", file=place, remedy="Leave `out` away to get it through the exchange."
+                "the result is a file on the service.",
+                file=place,
+                remedy="Leave `out` away to get it through the exchange.",
             )
         return self._fetcher(place, file)
 

@@ -107,13 +107,13 @@ class ObjectArea:
 
     def delete(self, request: str) -> None:
         """Delete the request's objects."""
-        for found in list(self._objects.list(f"{request}/")):
+        for found in list(self._objects.listing(f"{request}/")):
             self._objects.delete(found.key)
 
     def requests(self) -> Iterator[tuple[str, float]]:
         """From the objects' names."""
         last: dict[str, float] = {}
-        for found in self._objects.list():
+        for found in self._objects.listing():
             request, slash, _ = found.key.partition("/")
             if slash:
                 last[request] = max(last.get(request, 0.0), found.modified.timestamp())

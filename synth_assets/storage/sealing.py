@@ -13,10 +13,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from synth_assets.errors import InputError
 from synth_assets.storage import atomic
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAGIC = b"synthSE1"
 CHUNK_BYTES = 2**20
@@ -115,7 +118,7 @@ def _text(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
 
-def _cipher(key: PrivateKey, other: str, salt: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202  imported inside
+def _cipher(key: PrivateKey, other: str, salt: bytes) -> AESGCM:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.hashes import SHA256

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,79 +115,3 @@ def test_a_failing_materialization_keeps_no_value(project: Path, tmp_path: Path)
         assert canaries.leaks(project, canaries.canaries()) == {}
     finally:
         (project / "configs" / "datasets" / "town.yaml").unlink()
-
-
-@pytest.fixture
-def webserver(project: Path) -> Iterator[str]:
-    """`dagster dev` on a free port; ended, with its children, when the test is."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (project / "dev.log").open("w")
-    started = subprocess.Popen(
-        [str(BIN / "dagster"), "dev", "-h", "127.0.0.1", "-p", str(port)], cwd=project, env=environment(project), stdout=log,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(started.pid, signal.SIGINT)
-        try:
-            started.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait(timeout=30)
-        log.close()
-
-
-def ask(url: str, query: str, variables: dict | None = None) -> dict:
-    body = json.dumps({"query": query, "variables": variables or {}}).encode()
-    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310  our own server
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        return json.load(answer)["data"]
-
-
-def until(wanted, seconds: float):
-    """Ask again until there is an answer."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            found = wanted()
-        except (OSError, KeyError, TypeError):
-            found = None
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError("no answer in time")
-
-
-NODES = "{ assetNodes { assetKey { path } groupName isMaterializable staleStatus } }"
-LAUNCH = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename ... on LaunchRunSuccess { run { runId } } } }"
-RUN = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-
-
-def test_the_ui_starts_on_the_same_history_and_runs_what_it_is_asked(project: Path, webserver: str) -> None:
-    assert materialize(project, 'key:"clinic/raw_patients"').returncode == 0
-    nodes = until(lambda: ask(webserver, NODES)["assetNodes"], 120)
-    status = {"/".join(n["assetKey"]["path"]): n["staleStatus"] for n in nodes}
-    assert status["clinic/raw_patients"] == "FRESH"
-    assert status["clinic/report"] == "MISSING"
-    assert {n["groupName"] for n in nodes} == {"clinic"}
-
-    selector = {
-        "repositoryLocationName": "synth_assets",
-        "repositoryName": "__repository__",
-        "pipelineName": "__ASSET_JOB",
-        "assetSelection": [{"path": ["clinic", "raw_claims"]}],
-    }
-    asked = ask(webserver, LAUNCH, {"p": {"selector": selector, "mode": "default", "runConfigData": {}}})["launchRun"]
-    assert asked["__typename"] == "LaunchRunSuccess"
-    run_id = asked["run"]["runId"]
-
-    def ended() -> str | None:
-        state = ask(webserver, RUN, {"id": run_id})["runOrError"]["status"]
-        return state if state in {"SUCCESS", "FAILURE", "CANCELED"} else None
-
-    assert until(ended, 180) == "SUCCESS"
-    again = {"/".join(n["assetKey"]["path"]): n["staleStatus"] for n in ask(webserver, NODES)["assetNodes"]}
-    assert again["clinic/raw_claims"] == "FRESH"

@@ -18,7 +18,8 @@ from synth_assets.audit.records import AuditResult
 from synth_assets.errors import InputError
 from synth_assets_tests.chain import ROOT
 
-NAMES = ("audit", "audit-public", "audit-request")
+FILE_JOBS = ("profile", "classify", "mask", "generate", "synthesize")
+NAMES = ("audit", "audit-public", "audit-request", *(f"{j}-{k}" for j in FILE_JOBS for k in ("request", "reply")))
 PUBLISHED = ROOT / "docs" / "schemas"
 
 
@@ -124,3 +125,15 @@ def test_the_schema_of_a_request_says_what_the_code_does(request_: dict[str, Any
     except InputError:
         accepted = False
     assert (faults("audit-request", request_) == []) is accepted
+
+
+def test_requests_and_replies_of_file_jobs_are_of_their_schemas() -> None:
+    from synth_assets.api.file_requests import MaskReply, MaskRequest
+
+    asked = MaskRequest(file="a.csv", out="b.csv").model_dump(mode="json")
+    assert faults("mask-request", asked) == []
+    assert faults("mask-request", {**asked, "rows": [{"name": "Ann"}]})
+    assert faults("mask-request", {"file": "a.csv"})
+    reply = MaskReply(row_count=3, path="b.csv", policy="dev_test").model_dump(mode="json")
+    assert faults("mask-reply", {**reply, "of_a_later_version": 1}) == []
+    assert faults("mask-reply", {"path": "b.csv"})

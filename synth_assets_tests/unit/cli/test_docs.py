@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from synth_assets.api.schemas import file_name, schema
+from synth_assets.api.schemas import file_name, names, schema
 from synth_assets.asset_keys import STAGES
 from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
@@ -153,7 +153,7 @@ def test_the_examples_of_the_reference_are_complete_files(tmp_path: Path) -> Non
         load_model(tmp_path / "example.yaml", model)
 
 
-@pytest.mark.parametrize("name", ["audit", "audit-public", "audit-request"])
+@pytest.mark.parametrize("name", names())
 def test_the_published_schema_is_what_the_code_says(name: str) -> None:
     file = f"schemas/{file_name(name)}"
     assert json.loads((DOCS / file).read_text()) == schema(name), f"run: synth-assets schema {name} > docs/{file}"

@@ -95,4 +95,6 @@ def test_a_private_key_does_not_show_itself() -> None:
     key = PrivateKey(bytes(range(32)))
     assert "x00" not in repr(key)
     assert len(key.public) == 43
-    assert bytes_of(key.public).hex() == "8f40c5adb68f25624ae5b214ea767a6ec94d829d3d7b5e1ad1ba6f3e2138285f"  # RFC 7748's function of 0..31
+    assert (
+        bytes_of(key.public).hex() == "8f40c5adb68f25624ae5b214ea767a6ec94d829d3d7b5e1ad1ba6f3e2138285f"
+    )  # RFC 7748's function of 0..31

@@ -1,0 +1,184 @@
+"""A running service, `dagster dev` with its daemon: asked by the typed client, by plain GraphQL, and by a person in a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from synth_assets.api.file_requests import MaskReply
+from synth_assets.client import Client
+from synth_assets.client.jobs import JobFailedError
+from synth_assets.errors import ConfigError, InputError
+from synth_assets_tests import chain
+
+BIN = Path(sys.executable).parent
+PATIENCE = 240.0
+CANARY = "zofie.quillvex@example.org"
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where the service listens, and its home."""
+
+    url: str
+    home: Path
+
+    def client(self) -> Client:
+        return Client(self.url, exchange=self.home / "var" / "exchange")
+
+
+def environment(home: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "SYNTH_ASSETS", "PYTEST"))}
+    return {**kept, "OMP_NUM_THREADS": "1", "DAGSTER_DISABLE_TELEMETRY": "1", "NO_COLOR": "1", "PWD": str(home)}
+
+
+def until(wanted: Callable[[], Any], what: str) -> Any:
+    """Ask again until there is an answer."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            found = wanted()
+        except (requests.RequestException, KeyError, TypeError):
+            found = None
+        if found:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"no {what} in time")
+
+
+def ask(url: str, query: str) -> dict:
+    return dict(requests.post(f"{url}/graphql", json={"query": query}, timeout=60).json()["data"])
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """`synth-assets ui` on a home whose first stages the command line has run; ended, with its children, at the end."""
+    home = chain.make_home(tmp_path_factory.mktemp("service") / "home", rows=120)
+    calls = (["run", "configs/datasets/clinic.yaml", "--select", "raw,pii_classification,profile"], ["exchange"])
+    for call in calls:
+        where = ["--home", str(home)]
+        command = [str(BIN / "synth-assets"), *call, *where]
+        done = subprocess.run(command, check=False, cwd=home, env=environment(home), capture_output=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-2000:]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with (home.parent / "dev.log").open("w") as log:
+        started = subprocess.Popen(
+            [str(BIN / "synth-assets"), "ui", "--home", str(home), "--port", str(port)], cwd=home, env=environment(home),
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            url = f"http://127.0.0.1:{port}"
+            until(lambda: ask(url, "{ assetNodes { assetKey { path } } }")["assetNodes"], "answer of the webserver")
+            yield Service(url, home)
+        finally:
+            os.killpg(started.pid, signal.SIGINT)
+            try:
+                started.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(started.pid, signal.SIGKILL)
+                started.wait(timeout=30)
+
+
+def stored(home: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in home.rglob("*") if p.is_file())
+
+
+def test_the_ui_stands_on_the_history_of_the_command_line(service: Service) -> None:
+    nodes = ask(service.url, "{ assetNodes { assetKey { path } groupName staleStatus } }")["assetNodes"]
+    status = {"/".join(n["assetKey"]["path"]): n["staleStatus"] for n in nodes}
+    assert status["clinic/profile"] == "FRESH"
+    assert status["clinic/report"] == "MISSING"
+
+
+def test_a_clients_records_are_masked_and_no_value_of_them_is_kept(service: Service) -> None:
+    records = [{"email": f"{i}{CANARY}", "age": 20 + i % 60, "name": "Zofie Quillvex"} for i in range(60)]
+    job = service.client().mask(records, policy="dev_test")
+    seen: list[str] = []
+    again = service.client().resume(job.ticket())
+    outcome = again.wait(PATIENCE, seen.append)
+    assert isinstance(outcome.reply, MaskReply)
+    assert outcome.reply.row_count == 60
+    frame = outcome.frame()
+    assert len(frame) == 60
+    assert not frame["email"].str.contains(CANARY).any()
+    again.discard(outcome)
+    assert not list((service.home / "var" / "exchange").glob("*/*"))
+    assert CANARY.encode() not in stored(service.home)
+
+
+def test_a_failed_job_tells_the_client_why_in_the_words_of_the_service(service: Service, tmp_path: Path) -> None:
+    bad = tmp_path / "people.csv"
+    bad.write_text(f"a,b\n1,2\n3,4,{CANARY}\n")
+    with pytest.raises(JobFailedError, match="line 3|row 3"):
+        service.client().profile(bad).wait(PATIENCE)
+    assert CANARY.encode() not in stored(service.home)
+
+
+def test_a_request_that_the_service_does_not_know_is_refused_before_a_run_starts(service: Service) -> None:
+    with pytest.raises(InputError, match="no job 'other_chain'"):
+        service.client().run("other")
+    with pytest.raises(InputError, match="no such run"):
+        service.client().resume(
+            Client(service.url).resume(_ticket("00000000-0000-0000-0000-000000000000")).ticket()
+        ).status()
+
+
+def _ticket(run_id: str) -> str:
+    import base64
+    import json
+
+    return base64.urlsafe_b64encode(json.dumps({"run_id": run_id, "name": "x", "key": None}).encode()).decode()
+
+
+def test_requests_never_go_to_another_machine_in_clear() -> None:
+    with pytest.raises(ConfigError, match="in clear"):
+        Client("http://synth.example.org")
+    with pytest.raises(ConfigError, match="exchange area, and none is named"):
+        Client("http://127.0.0.1:1").mask([{"a": 1}])
+
+
+@pytest.mark.chromium
+def test_a_person_materialises_an_asset_by_clicking_and_sees_checks_and_pictures(service: Service) -> None:
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if binary is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1800, "height": 1200})
+        page.set_default_timeout(PATIENCE * 1000)
+        page.goto(f"{service.url}/locations/synth_assets/asset-groups/clinic/lineage")
+        page.wait_for_selector("text=pii_classification")
+
+        page.goto(f"{service.url}/assets/clinic/split?view=overview")
+        page.get_by_role("button", name="Materialize").first.click()
+        until(lambda: _materialised(service.url, "split"), "materialization")
+        page.goto(f"{service.url}/assets/clinic/raw_patients?view=checks")
+        page.wait_for_selector("text=Passed")
+
+        page.goto(f"{service.url}/assets/clinic/profile?view=overview")
+        page.get_by_text("Show Markdown").first.click()
+        picture = page.locator("img[src^='data:image']").first
+        picture.wait_for()
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
+        browser.close()
+
+
+def _materialised(url: str, name: str) -> bool:
+    found = ask(url, "{ assetNodes { assetKey { path } staleStatus } }")["assetNodes"]
+    return any(n["assetKey"]["path"][-1] == name and n["staleStatus"] == "FRESH" for n in found)
