@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,32 @@ def test_what_nobody_fetched_in_a_week_is_deleted_and_the_public_key_stays(area:
 def test_a_missing_public_key_names_the_command_that_puts_it_there(area: FolderArea, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="synth-assets exchange"):
         published_key(area, tmp_path)
+
+
+def test_an_area_in_s3_does_the_same(s3_bucket: Any, tmp_path: Path) -> None:
+    from synth_assets.storage.exchange_opening import open_area
+
+    area, request, source, target = (
+        open_area(f"s3://{s3_bucket.name}/shared"),
+        new_request(),
+        tmp_path / "source",
+        tmp_path / "target",
+    )
+    source.write_bytes(b"sealed")
+    for name in (f"{request}/table.csv", PUBLIC_KEY_FILE):
+        area.put(source, name)
+    assert area.get(f"{request}/table.csv", target)
+    assert target.read_bytes() == b"sealed"
+    assert [found for found, _ in area.requests()] == [request]
+    assert purge(area) == 0
+    assert purge(area, now=time.time() + KEEP_SECONDS + 5) == 1
+    assert not area.get(f"{request}/table.csv", target)
+    assert area.get(PUBLIC_KEY_FILE, target)
+
+
+@pytest.mark.parametrize("place", ["exchange", "https://example.org/x", "s3://"])
+def test_an_area_is_an_absolute_folder_or_a_prefix_in_s3(place: str) -> None:
+    from synth_assets.storage.exchange_opening import open_area
+
+    with pytest.raises(ConfigError, match="s3://bucket/prefix"):
+        open_area(place)
