@@ -12,7 +12,7 @@ from synth_assets.cli.app import app, run
 from synth_assets_tests.unit.cli.conftest import Command
 
 COMMANDS = {
-    "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
+    "demo", "exchange", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
     "detokenise", "sample", "schema", "recommend",
 }  # fmt: skip
 
