@@ -11,7 +11,7 @@ from synth_assets.config.runtime import Settings
 
 
 def exchange(home: HomeOption = None, as_json: JsonOption = False) -> int:
-    """Put the service's public key where clients find it, and show it."""
+    """Publish and show the key that clients seal for."""
     from synth_assets.automation.exchanged import area_of, service_key
     from synth_assets.storage.exchange import PUBLIC_KEY_FILE
 

@@ -76,7 +76,7 @@ def schema(
         str, typer.Argument(metavar="NAME", help="audit, audit-public, audit-request, mask-request, mask-reply ...")
     ],
 ) -> int:
-    """Print the JSON Schema of an audit, or of a request or a reply."""
+    """Print the JSON Schema of a request or a result."""
     from synth_assets.api import schemas
 
     emit_json(schemas.schema(name))

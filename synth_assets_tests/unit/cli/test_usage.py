@@ -12,8 +12,8 @@ from synth_assets.cli.app import app, run
 from synth_assets_tests.unit.cli.conftest import Command
 
 COMMANDS = {
-    "demo", "exchange", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
-    "detokenise", "sample", "schema", "recommend",
+    "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
+    "detokenise", "sample", "schema", "recommend", "exchange",
 }  # fmt: skip
 
 
