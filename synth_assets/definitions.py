@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.chain import build_dataset
+from synth_assets.automation.blocked import blocked_sensor
 from synth_assets.automation.jobs import chain_job, file_jobs
 from synth_assets.automation.schedules import nightly_schedule
 from synth_assets.automation.sensors import source_sensor
@@ -17,6 +18,7 @@ from synth_assets.config.runtime import LoadedDataset, Settings, check_engine, f
 from synth_assets.resources import (
     BudgetViewResource,
     EngineResource,
+    FormsResource,
     KeyResource,
     LedgerResource,
     StoreResource,
@@ -52,6 +54,7 @@ def build_defs(
         "engine": EngineResource(home=home),
         "ledger": LedgerResource(home=home),
         "budget_view": BudgetViewResource(home=home),
+        "forms": FormsResource(home=home),
         "key": KeyResource(home=home),
         "vault": VaultResource(home=home),
         **(resource_overrides or {}),
@@ -59,7 +62,10 @@ def build_defs(
     return dg.Definitions(
         assets=assets,
         jobs=[*jobs.values(), *file_jobs()],
-        sensors=[source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded],
+        sensors=[
+            *(source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded),
+            *([blocked_sensor(list(jobs))] if jobs else []),
+        ],
         schedules=[nightly_schedule(list(jobs))] if jobs else [],
         resources=resources,
         executor=dg.in_process_executor,

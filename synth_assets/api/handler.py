@@ -29,8 +29,9 @@ def handle(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer one request.
 
     Args:
-        request: `{"synthetic_data_url": ..., "real_data_url"?, "holdout_data_url"?, "protected_attributes"?, "target"?, "levels"?,
-            "weights"?, "seed"?}`.
+        request: `{"synthetic_data_url": ..., "real_data_url"?, "holdout_data_url"?, "protected_attributes"?, "target"?, "unit"?,
+            "primary_key"?, "foreign_keys"?, "sequence_order"?, "impossible"?, "contract"?, "columns"?, "levels"?, "weights"?,
+            "seed"?}`; `AuditRequest` describes every key.
 
     Returns:
         The public form of the audit's result, as JSON-able values. The full form, which tells more of the real rows, never leaves.
@@ -91,6 +92,7 @@ def _answered(request: AuditRequest) -> dict[str, Any]:
             request.synthetic_data_url,
             request.real_data_url,
             request.holdout_data_url,
+            declared=request.declared,
             protected=request.protected_attributes,
             target=request.target,
             settings=request.settings,

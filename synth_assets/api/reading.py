@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.config.audited import AuditedTable
 from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig, TextDetectorName
 from synth_assets.config.runtime import Settings, find_home
 from synth_assets.errors import InputError, SourceError, withhold_values
@@ -54,7 +55,12 @@ def engine_of(settings: Settings | None = None) -> Engine:
 
 @contextmanager
 def ingested(
-    table: Table, name: str | None = None, columns: Mapping[str, ColumnConfig] | None = None
+    table: Table,
+    name: str | None = None,
+    columns: Mapping[str, ColumnConfig] | None = None,
+    *,
+    declared: AuditedTable | None = None,
+    lenient: bool = False,
 ) -> Iterator[Ingested]:
     """Read a file or frame into canonical form; the folder is removed at the end.
 
@@ -62,6 +68,8 @@ def ingested(
         table: File, folder, address, frame, or a `TableConfig` (a database query, an encoding, texts that mean missing).
         name: Name of the table; the file's stem when None.
         columns: What is known about columns; declared kinds win over inferred ones.
+        declared: Keys, missing texts and time zone, where an audit knows them.
+        lenient: Pass over what is declared about columns that the table has not.
 
     Raises:
         SourceError: it is no table, or has no such column.
@@ -71,6 +79,9 @@ def ingested(
 
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         config = _config(table, Path(scratch), columns or {})
+        if declared is not None:
+            known = {k: getattr(declared, k) for k in ("primary_key", "foreign_keys")}
+            config = config.model_copy(update={**known, "null_values": (*config.null_values, *declared.null_values)})
         folder = Path(scratch) / "table"
         try:
             schema = ingest(
@@ -80,6 +91,8 @@ def ingested(
                 out=folder,
                 engine=engine_of(),
                 table=config,
+                timezone="UTC" if declared is None else declared.timezone,
+                lenient=lenient,
             )
         except SourceError as error:
             if error.file is None or not error.file.startswith(scratch):

@@ -11,12 +11,26 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from synth_assets.config.audited import AuditedTable
+from synth_assets.config.dataset import ColumnConfig, ExpectationConfig, Kind
+from synth_assets.config.sampling import Combination
 from synth_assets.config.thresholds import AuditConfig, AuditLevels, AuditWeights
 from synth_assets.errors import InputError
 
 Place = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 _ADDRESS = re.compile(r"(https?|s3|gs|gcs|abfss?)://")
+
+
+class DeclaredColumn(BaseModel):
+    """What is public about one column."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: Kind | None = Field(default=None, description="Meaning of the column.")
+    categories: tuple[str, ...] | None = Field(default=None, max_length=10_000, description="Public list of values.")
+    lower: float | str | None = Field(default=None, description="Public lower bound; a number, or an ISO date.")
+    upper: float | str | None = Field(default=None, description="Public upper bound.")
 
 
 class AuditRequest(BaseModel):
@@ -34,6 +48,33 @@ class AuditRequest(BaseModel):
         default=(), max_length=50, description="Columns whose groups are compared."
     )
     target: Name | None = Field(default=None, description="Outcome column.")
+    unit: Name | None = Field(
+        default=None, description="Column that says whose a row is: attacks then count people, not rows."
+    )
+    primary_key: tuple[Name, ...] = Field(
+        default=(), max_length=50, description="Columns that number the rows; never compared."
+    )
+    foreign_keys: dict[Name, Name] = Field(
+        default_factory=dict, max_length=50, description="column: parent_table.column; such columns are never compared."
+    )
+    sequence_order: Name | None = Field(
+        default=None, description="Column that orders the rows of one unit in time; needs `unit`."
+    )
+    impossible: tuple[Combination, ...] = Field(
+        default=(),
+        max_length=500,
+        description="Combinations of values that no row can have, each as column: value, range or list.",
+    )
+    contract: tuple[ExpectationConfig, ...] = Field(
+        default=(),
+        max_length=500,
+        description="Lines of a contract; those about several columns of one row are counted as rules.",
+    )
+    columns: dict[Name, DeclaredColumn] = Field(
+        default_factory=dict,
+        max_length=5_000,
+        description="Kinds, categories and bounds of columns, which win over what is inferred.",
+    )
     levels: AuditLevels = Field(default=AuditLevels(), description="Cut-offs of the levels, per kind of figure.")
     weights: AuditWeights = Field(default=AuditWeights(), description="Weights of the overall score.")
     seed: int = Field(default=7, ge=0, lt=2**62, description="Seed of samples and models.")
@@ -42,6 +83,19 @@ class AuditRequest(BaseModel):
     def settings(self) -> AuditConfig:
         """How to judge; sizes of samples are not the caller's to choose."""
         return AuditConfig(levels=self.levels, weights=self.weights)
+
+    @property
+    def declared(self) -> AuditedTable:
+        """What the request says about the table."""
+        return AuditedTable(
+            primary_key=self.primary_key,
+            foreign_keys=self.foreign_keys,
+            unit=self.unit,
+            sequence_order=self.sequence_order,
+            impossible=self.impossible,
+            contract=self.contract,
+            columns={name: ColumnConfig(**dict(column)) for name, column in self.columns.items()},
+        )
 
     @property
     def places(self) -> dict[str, str]:

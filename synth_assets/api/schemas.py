@@ -51,14 +51,14 @@ def _makers() -> dict[str, Callable[[], dict[str, Any]]]:
 
 
 def _request() -> dict[str, Any]:
-    from synth_assets.api.requests import AuditRequest
-    from synth_assets.config import thresholds
+    from synth_assets.api import requests
+    from synth_assets.config import dataset, thresholds
 
-    made = AuditRequest.model_json_schema()
+    made = requests.AuditRequest.model_json_schema()
     for part in _parts(made):
         part.pop("title", None)
     for name, part in made["$defs"].items():
-        _explain(part, _model(name, thresholds))
+        _explain(part, _model(name, thresholds, requests, dataset))
     return {**made, "title": "Request for an audit"}
 
 

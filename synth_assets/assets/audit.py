@@ -1,6 +1,6 @@
 """Stage 9: the audit of each synthesizer's tables and the leaderboard. Thresholds of the YAML are checks, blocking or warning."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,9 @@ import dagster as dg
 
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
+from synth_assets.assets.holdout import numbering
 from synth_assets.assets.models import zone_of
-from synth_assets.assets.release_spec import DOMAIN_KEYS, sequence_of
+from synth_assets.assets.release_spec import DOMAIN_KEYS
 from synth_assets.assets.split import roles_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.synthetic import table_schema
@@ -17,16 +18,17 @@ from synth_assets.assets.wiring import Wiring
 from synth_assets.audit.gates import gate_texts
 from synth_assets.audit.records import AuditResult, read_result
 from synth_assets.checks.thresholds import threshold_outcomes
+from synth_assets.config.audited import sequence_of
 from synth_assets.config.dataset import SynthesizerConfig
-from synth_assets.resources import EngineResource, StoreResource
+from synth_assets.resources import EngineResource, FormsResource, StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 from synth_assets.storage.hashing import hash_json
 
-VERSION = "5"
+VERSION = "6"
 DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
-LEADERBOARD_VERSION = "5"
+LEADERBOARD_VERSION = "6"
 RULE_KEYS = {"impossible", "contract", "sequence_order"}
 
 
@@ -61,7 +63,9 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
     ]
 
     @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec], check_specs=checks)
-    def audit(context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource) -> Iterator[Event]:
+    def audit(
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, forms: FormsResource
+    ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             split = stage.read(Zone.RESTRICTED, keys.split)
@@ -69,7 +73,9 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
             inputs = {t: r.content_hash for t, r in made_tables.items()} | {"split": split.content_hash}
             job = Job(
                 Zone.RESTRICTED, asset, inputs, section, VERSION,
-                lambda folder: _audit(wiring, stage.store, made_tables, split, engine, folder),
+                lambda folder: _audit(
+                    wiring, stage.store, made_tables, split, engine, folder, numbering(stage, split, asset, forms)
+                ),
                 lambda folder, _: threshold_outcomes(config.thresholds, read_audit(folder)),
                 publish_failed=True,
                 gates=gates,
@@ -92,6 +98,7 @@ def _audit(
     split: ArtifactRef,
     engine: EngineResource,
     folder: Path,
+    number: Callable[[AuditResult], AuditResult],
 ) -> dict[str, Any]:
     from synth_assets.audit.dataset import TableInput, audit_dataset
     from synth_assets.audit.pictures.counts import count_distributions
@@ -125,6 +132,7 @@ def _audit(
         limits=config.audit.limits,
         seed=child_seed(config.seed, "audit"),
     )
+    result = number(result)  # counted before anything is stored that a person may see
     write_text(folder / "result.json", result.model_dump_json(indent=1))
     write_text(folder / "public.json", result.public().model_dump_json(indent=1))
     counts = count_distributions(
@@ -151,6 +159,7 @@ def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
         "utility_gap": figures.utility_gap,
         "fairness_gap": figures.fairness_gap,
         "quality_score": figures.quality_score,
+        "holdout_forms": public.inputs.holdout_forms,
     }
     shown = [
         {"module": m, "level": f.risk_level, "message": f.message, "table": f.table or ""}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.assets.split import roles_of, schemas_of
 from synth_assets.assets.wiring import Wiring
-from synth_assets.config.dataset import DatasetConfig, SynthesizerConfig, TableConfig
+from synth_assets.config.dataset import SynthesizerConfig, TableConfig
 from synth_assets.storage.artifacts import ArtifactRef
 from synth_assets.tables.expectation_names import columns_of, full_name
 
@@ -47,16 +47,6 @@ def declared_orders(table: TableConfig) -> tuple[tuple[str, str], ...]:
         if full_name(expectation.expect) == ORDER and len(columns) == 2 and expectation.severity == "error":
             pairs.append((columns[1], columns[0]))
     return tuple(pairs)
-
-
-def sequence_of(config: DatasetConfig, name: str) -> tuple[str | None, tuple[str, ...]]:
-    """The column that orders the rows of a table, and the columns that say whose they are; nothing where no rows follow each other."""
-    table, unit = config.tables[name], config.locate(config.unit, "unit")[0] if config.unit else None
-    if config.sequence_link is not None and config.sequence_link[0] == name:
-        return table.sequence_order, (config.sequence_link[1],)
-    parents = {column: reference.partition(".")[0] for column, reference in table.foreign_keys.items()}
-    whose = [column for column, parent in parents.items() if parent == unit] or list(parents)
-    return (table.sequence_order, tuple(whose[:1])) if table.sequence_order and whose else (None, ())
 
 
 def release_spec(wiring: Wiring, split: ArtifactRef, folder: Path) -> ReleaseSpec:

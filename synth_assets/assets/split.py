@@ -18,11 +18,13 @@ from synth_assets.pii.roles import ColumnRoles, column_roles
 from synth_assets.resources import EngineResource, KeyResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.atomic import write_text
+from synth_assets.storage.hashing import hash_parts
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.schema import TableSchema
 
-VERSION = "1"
+VERSION = "2"
 TABLES_FILE = "tables.json"
+HOLDOUT = "holdout"  # key of the hash that says who is held out
 DECLARING_KEYS = ("categories", "lower", "upper")
 
 
@@ -133,6 +135,9 @@ def _split(
     write_text(folder / TABLES_FILE, json.dumps(fixed, indent=1))  # part of the content: what is modelled, and as what
     counts = split_tables(tables, folder, unit=unit, holdout=config.holdout, key=secret, engine=engine.open())
     return {
+        HOLDOUT: hash_parts("holdout", secret.fingerprint, config.unit or "")[
+            :32
+        ],  # who is held out, however many rows there are
         "roles": {t: json.loads(r.model_dump_json()) for t, r in roles.items()},
         "schemas": {t: json.loads(s.model_dump_json()) for t, s in schemas.items()},
         "rows": {c.table: {"train": c.train_rows, "holdout": c.holdout_rows} for c in counts},

@@ -1,6 +1,6 @@
 """Stage 6c: trials of dp_marginals over epsilon, all charged before the first one reads. Their scores are of real rows: restricted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,15 @@ import dagster as dg
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.assets.charged import charge_of
-from synth_assets.assets.release_spec import DOMAIN_KEYS, release_spec, section_of, sequence_of
+from synth_assets.assets.holdout import numbering
+from synth_assets.assets.release_spec import DOMAIN_KEYS, release_spec, section_of
 from synth_assets.assets.split import roles_of, schemas_of
 from synth_assets.assets.stage import Event, Job, Stage
 from synth_assets.assets.wiring import Wiring
+from synth_assets.config.audited import sequence_of
 from synth_assets.config.dataset import SynthesizerConfig
 from synth_assets.config.sweep import SweepConfig
-from synth_assets.resources import EngineResource, LedgerResource, StoreResource
+from synth_assets.resources import EngineResource, FormsResource, LedgerResource, StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
@@ -34,6 +36,7 @@ def build_sweep(wiring: Wiring, sweep: SweepConfig) -> dg.AssetsDefinition:
     """The asset `<dataset>/privacy_sweep`."""
     config, keys, asset = wiring.config, wiring.keys, wiring.keys.sweep
     method = next((s for s in config.synthesizers if s.name == "dp_marginals"), SynthesizerConfig(name="dp_marginals"))
+    # without `audit:`, by which it is judged: another one would measure every trial again, and charge it
     section = section_of(wiring, method) | {
         "population": config.population,
         "sweep": sweep.model_dump(mode="json"),
@@ -58,7 +61,11 @@ def build_sweep(wiring: Wiring, sweep: SweepConfig) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{config.name}__{asset}", pool=config.name, specs=[spec])
     def privacy_sweep(
-        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, ledger: LedgerResource
+        context: dg.AssetExecutionContext,
+        store: StoreResource,
+        engine: EngineResource,
+        ledger: LedgerResource,
+        forms: FormsResource,
     ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
@@ -66,7 +73,8 @@ def build_sweep(wiring: Wiring, sweep: SweepConfig) -> dg.AssetsDefinition:
             job = Job(
                 Zone.RESTRICTED, asset, {"split": split.content_hash}, section, VERSION,
                 lambda folder: _sweep(
-                    wiring, sweep, method.delta, stage, split, ledger.open().fenced(stage.hold.require), engine, folder
+                    wiring, sweep, method.delta, stage, split, ledger.open().fenced(stage.hold.require), engine, folder,
+                    numbering(stage, split, asset, forms),
                 ),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
@@ -84,6 +92,7 @@ def _sweep(
     budget: "BudgetLedger",
     engine: EngineResource,
     folder: Path,
+    number: Callable[["AuditResult"], "AuditResult"],
 ) -> dict[str, Any]:
     """Reserve, measure, fit, sample and audit every trial; write figures, picture and page."""
     from synth_assets.audit.sweep import SweepResult, SweepTrial, scored
@@ -94,6 +103,7 @@ def _sweep(
     config = wiring.config
     trials: list[SweepTrial] = []
     charged: list[tuple[ChargedEvent, ...]] = []
+    looks: int | None = None
     spec = release_spec(wiring, split, stage.store.path(split))
     charge = charge_of(wiring, stage, wiring.keys.sweep, split.content_hash)
     with stage.store.staging(config.name) as scratch:
@@ -103,6 +113,7 @@ def _sweep(
             progress=stage.context.log.info,
         ):  # fmt: skip
             audit = _judged(wiring, trial, split, stage.store.path(split), engine, scratch / f"trial-{len(trials)}")
+            looks = number(audit).inputs.holdout_forms  # each trial's scores are a look at the hold-out
             trials.append(scored(audit, epsilon=trial.epsilon, release=trial.release, spent=trial.report.spent.epsilon))
             charged.append(trial.planned)
     result = SweepResult(
@@ -113,7 +124,7 @@ def _sweep(
     write_text(folder / RESULT, result.model_dump_json(indent=1))
     write_bytes(folder / PICTURE, picture)
     write_text(folder / PAGE, sweep_page(result, picture))
-    return {"charged": result.charged, "trials": len(trials), "words": sweep_words(result)}
+    return {"charged": result.charged, "trials": len(trials), "holdout_forms": looks, "words": sweep_words(result)}
 
 
 def _judged(
@@ -150,6 +161,9 @@ def _judged(
         engine=engine.open(),
         target=config.locate(config.target, "target") if config.target else None,
         protected=tuple(config.locate(p, "protected") for p in config.protected),
+        levels=config.audit.levels,
+        weights=config.audit.weights,
+        limits=config.audit.limits,
         seed=child_seed(config.seed, "audit"),
     )
 
@@ -171,6 +185,7 @@ def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
     return {
         "epsilon_of_sweep": metadata.epsilon(ref.info["charged"]),
         "trials": ref.info["trials"],
+        **({"holdout_forms": ref.info["holdout_forms"]} if "holdout_forms" in ref.info else {}),
         "scores": metadata.rows(rows),
         "page": dg.MetadataValue.path(str(folder / PAGE)),
         **({"over_epsilon": shown} if shown is not None else {}),

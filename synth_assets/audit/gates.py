@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from synth_assets.audit.findings import MEMBERSHIP, OF_PEOPLE
 from synth_assets.audit.records import AuditResult, Finding, accepted, worst_level
-from synth_assets.config.gates import LevelGate, Severity, ShareGate, ThresholdConfig
+from synth_assets.config.gates import CountGate, LevelGate, Severity, ShareGate, ThresholdConfig
 from synth_assets.config.thresholds import Level
 
 INTEGRITY = "referential_integrity"
@@ -52,10 +52,11 @@ def gate_texts(thresholds: ThresholdConfig) -> dict[str, tuple[str, Severity]]:
         "fidelity": "The fidelity score is at least {}.",
         "domain_validity": "At least {} of the synthetic values are inside the domain.",
         "discriminator": "A classifier tells synthetic from real rows with a ROC AUC of at most {}.",
+        "holdout_forms": "At most {} public forms were made against this hold-out.",
     }
     named: dict[str, tuple[str, Severity]] = {}
     for name, text in texts.items():
-        gate: LevelGate | ShareGate | None = getattr(thresholds, name)
+        gate: LevelGate | ShareGate | CountGate | None = getattr(thresholds, name)
         if gate is not None:
             named[name] = (text.format(gate.limit), gate.severity)
     return {**named, INTEGRITY: ("Every foreign key of the synthetic tables points at a synthetic parent.", "error")}
@@ -90,7 +91,20 @@ def _outcomes(thresholds: ThresholdConfig, audit: AuditResult) -> Iterator[GateO
         gate: ShareGate | None = getattr(thresholds, name)
         if gate is not None:
             yield _share(name, gate, value, word, _missing(audit, module))
+    if thresholds.holdout_forms is not None:
+        yield _forms(thresholds.holdout_forms, audit)
     yield _integrity(audit)
+
+
+def _forms(gate: CountGate, audit: AuditResult) -> GateOutcome:
+    """How often the hold-out was looked at."""
+    number, held_out = audit.inputs.holdout_forms, audit.inputs.holdout_rows is not None
+    if number is None:
+        words = "public forms against this hold-out are not counted here" if held_out else "no hold-out was looked at"
+        return GateOutcome("holdout_forms", not held_out, words, gate.severity)
+    words = f"public form {number} against this hold-out, accepted up to {gate.limit}"
+    more = "" if number <= gate.limit else ": choosing by these figures fits the hold-out; hold other people out"
+    return GateOutcome("holdout_forms", number <= gate.limit, words + more, gate.severity, float(number))
 
 
 def _other_attacks(audit: AuditResult) -> list[Finding]:

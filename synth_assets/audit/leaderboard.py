@@ -2,23 +2,28 @@
 
 Order: what passed its gates, then the privacy level, then utility, then fidelity. Privacy is never bought with utility: a table at a
 worse level stands below every table at a better one, whatever it scores elsewhere. A score is called better only where the 95 %
-interval of the difference says so; what cannot be told apart is decided by the next criterion.
+interval of the difference says so (`pairing.py`); what cannot be told apart is decided by the next criterion.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import FiniteFloat
 
-from synth_assets.audit.findings import HEADLINE, MEMBERSHIP, clip, number
+from synth_assets.audit.findings import MEMBERSHIP, number
 from synth_assets.audit.records import AuditResult, Interval, ModuleScores
 from synth_assets.config.thresholds import Level
 from synth_assets.errors import InputError
 from synth_assets.tables.schema import Frozen
 
-MARGIN = 0.02  # a difference of scores without intervals that is smaller says nothing
+if TYPE_CHECKING:
+    from synth_assets.audit.pairing import Score
+
+    Scores = Mapping[str, Mapping[str, Score]]
+
 _ORDER: Mapping[Level | None, int] = {"low": 0, "medium": 1, "high": 2, None: 3}
 
 
@@ -114,26 +119,32 @@ def rank(
         failed_gates: Synthesizer to the blocking checks that it failed; nothing of it can be released or recommended.
 
     Returns:
-        The leaderboard. Two scores are told apart by the 95 % interval of their difference (half widths added as those of
-        independent figures: wider than it is, since both were tested on the same rows), scores without an interval by 0.02.
+        The leaderboard. Two scores are told apart by the 95 % interval of their difference: paired, where both audits were tested
+        on the same resamples of the same rows; see `pairing.difference` for all others.
 
     Raises:
         InputError: no result was given.
     """
     if not results:
         raise InputError("there is no audit to rank.", remedy="Audit at least one synthesizer.")
+    from synth_assets.audit.pairing import scores_of
+
     failed = failed_gates or {}
-    rows = [_row(name, results[name], costs.get(name), tuple(failed.get(name, ()))) for name in sorted(results)]
+    scores: Scores = {name: scores_of(result) for name, result in results.items()}
+    rows = [
+        _row(name, results[name], scores[name]["utility"].interval, costs.get(name), tuple(failed.get(name, ())))
+        for name in sorted(results)
+    ]
     ordered: list[LeaderboardRow] = []
     while rows:
-        best = _best(rows)
+        best = _best(rows, scores)
         rows.remove(best)
         ordered.append(best.model_copy(update={"rank": len(ordered) + 1}))
     best = ordered[0]
     refusal = _refusal(best)
     if refusal:
         return Leaderboard(rows=tuple(ordered), recommended=None, reasons=(refusal,))
-    return Leaderboard(rows=tuple(ordered), recommended=best.synthesizer, reasons=_reasons(best, ordered[1:]))
+    return Leaderboard(rows=tuple(ordered), recommended=best.synthesizer, reasons=_reasons(best, ordered[1:], scores))
 
 
 def _refusal(best: LeaderboardRow) -> str:
@@ -147,13 +158,13 @@ def _refusal(best: LeaderboardRow) -> str:
     return ""
 
 
-def _best(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
+def _best(rows: Sequence[LeaderboardRow], scores: Scores) -> LeaderboardRow:
     """The first of some rows: each criterion keeps those that cannot be told from its best."""
     gate = min((bool(r.failed_gates), _ORDER[r.privacy_level]) for r in rows)
     kept = [r for r in rows if (bool(r.failed_gates), _ORDER[r.privacy_level]) == gate]
     for name in ("utility", "fidelity"):
         top = max(kept, key=lambda r: _or_worst(getattr(r, name)))
-        kept = [r for r in kept if not _better(top, r, name)]
+        kept = [r for r in kept if not _better(scores, top, r, name)]
     return min(kept, key=lambda r: (_epsilon(r), -_or_worst(r.privacy), r.synthesizer))
 
 
@@ -165,22 +176,18 @@ def _or_worst(score: float | None) -> float:
     return -1.0 if score is None else score
 
 
-def _better(first: LeaderboardRow, second: LeaderboardRow, name: str) -> bool:
+def _better(scores: Scores, first: LeaderboardRow, second: LeaderboardRow, name: str) -> bool:
     """Whether a score of the first is larger than chance can explain."""
-    mine, theirs = getattr(first, name), getattr(second, name)
-    if mine is None or theirs is None:
-        return mine is not None
-    return bool(mine - theirs > _half_width(first, second, name))
+    from synth_assets.audit.pairing import difference
+
+    mine, theirs = (scores[row.synthesizer][name] for row in (first, second))
+    apart = difference(mine, theirs)
+    return mine.value is not None if apart is None else apart[0] > 0
 
 
-def _half_width(first: LeaderboardRow, second: LeaderboardRow, name: str) -> float:
-    """Half the 95 % interval of the difference of two scores."""
-    intervals = [row.utility_interval if name == "utility" else None for row in (first, second)]
-    halves = [(i[1] - i[0]) / 2 for i in intervals if i is not None]
-    return math.hypot(*halves) if len(halves) == 2 else MARGIN
-
-
-def _row(name: str, result: AuditResult, cost: FitCost | None, failed: tuple[str, ...]) -> LeaderboardRow:
+def _row(
+    name: str, result: AuditResult, interval: Interval | None, cost: FitCost | None, failed: tuple[str, ...]
+) -> LeaderboardRow:
     scores: ModuleScores = result.module_scores
     return LeaderboardRow(
         rank=1,
@@ -191,7 +198,7 @@ def _row(name: str, result: AuditResult, cost: FitCost | None, failed: tuple[str
         fidelity=scores.fidelity,
         fairness=scores.fairness,
         overall_score=result.overall_score,
-        utility_interval=_utility_interval(result),
+        utility_interval=interval,
         risk_interval=_risk_interval(result),
         epsilon=cost.epsilon if cost else None,
         fit_seconds=cost.fit_seconds if cost else None,
@@ -199,16 +206,6 @@ def _row(name: str, result: AuditResult, cost: FitCost | None, failed: tuple[str
         peak_bytes=cost.peak_bytes if cost else None,
         failed_gates=failed,
     )
-
-
-def _utility_interval(result: AuditResult) -> Interval | None:
-    """The interval of the headline figure on the scale of the score: 0 is chance, 1 is the model trained on real rows."""
-    for f in result.findings("utility", HEADLINE):
-        chance = float(f.naive or 0.0)
-        if f.interval is not None and f.baseline is not None and f.baseline > chance:
-            low, high = ((end - chance) / (f.baseline - chance) for end in f.interval)
-            return clip(low), clip(high)
-    return None
 
 
 def _risk_interval(result: AuditResult) -> Interval | None:
@@ -219,9 +216,9 @@ def _risk_interval(result: AuditResult) -> Interval | None:
     return max(attacks, key=lambda interval: interval[1], default=None)
 
 
-def _reasons(best: LeaderboardRow, others: Sequence[LeaderboardRow]) -> tuple[str, ...]:
+def _reasons(best: LeaderboardRow, others: Sequence[LeaderboardRow], scores: Scores) -> tuple[str, ...]:
     told = [f"{best.synthesizer} is recommended: its privacy risk is {best.privacy_level}."]
-    told += [f"{best.synthesizer} {_against(best, other)}." for other in others]
+    told += [f"{best.synthesizer} {_against(best, other, scores)}." for other in others]
     if best.epsilon is not None:
         told.append(f"It is differentially private: epsilon {best.epsilon:.2f} was spent.")
     else:
@@ -229,7 +226,7 @@ def _reasons(best: LeaderboardRow, others: Sequence[LeaderboardRow]) -> tuple[st
     return tuple(told)
 
 
-def _against(best: LeaderboardRow, other: LeaderboardRow) -> str:
+def _against(best: LeaderboardRow, other: LeaderboardRow, scores: Scores) -> str:
     """The first criterion at which the best one is ahead of another."""
     if other.failed_gates:
         return f"stands above {other.synthesizer}, which failed {' and '.join(other.failed_gates)}"
@@ -238,22 +235,26 @@ def _against(best: LeaderboardRow, other: LeaderboardRow) -> str:
     close = []
     for name in ("utility", "fidelity"):
         mine, theirs = getattr(best, name), getattr(other, name)
-        if _better(best, other, name):
+        if _better(scores, best, other, name):
             have = "not measured" if theirs is None else number(theirs)
-            told = f"{name} {number(mine)} against {have}{_within(best, other, name)}"
+            told = f"{name} {number(mine)} against {have}{_within(scores, best, other, name)}"
             return f"stands above {other.synthesizer} at the same privacy level: {told}"
         if mine is not None and theirs is not None:
-            close.append(f"{name} {number(mine)} against {number(theirs)}{_within(best, other, name)}")
+            close.append(f"{name} {number(mine)} against {number(theirs)}{_within(scores, best, other, name)}")
     told = f"and {other.synthesizer} cannot be told apart" + (f" ({'; '.join(close)})" if close else "")
     return f"{told}; {_tie(best, other)}"
 
 
-def _within(best: LeaderboardRow, other: LeaderboardRow, name: str) -> str:
-    """The interval of a difference in words."""
-    half, gap = _half_width(best, other, name), getattr(best, name) - (getattr(other, name) or 0.0)
-    if getattr(other, name) is None or name != "utility" or None in (best.utility_interval, other.utility_interval):
+def _within(scores: Scores, best: LeaderboardRow, other: LeaderboardRow, name: str) -> str:
+    """The interval of a difference in words; nothing where it is only a margin."""
+    from synth_assets.audit.pairing import difference, is_paired
+
+    mine, theirs = (scores[row.synthesizer][name] for row in (best, other))
+    apart = difference(mine, theirs)
+    if apart is None or None in (mine.interval, theirs.interval):
         return ""
-    return f", difference {number(gap - half)} to {number(gap + half)}"
+    how = " on the same people" if is_paired(mine, theirs) else ""
+    return f", difference{how} {number(apart[0])} to {number(apart[1])}"
 
 
 def _tie(best: LeaderboardRow, other: LeaderboardRow) -> str:

@@ -107,6 +107,8 @@ class Finding(Frozen):
         column: Column, where the figure is of one column.
         groups: Figures per group (fairness).
         details: Further numbers; restricted form only.
+        draws: `value` of every resample of the rows it was tested on, null where one has none; restricted form only.
+        drawn_on: A hash of those rows and resamples: draws of two audits that share it are paired; restricted form only.
     """
 
     metric: str
@@ -125,9 +127,11 @@ class Finding(Frozen):
     column: str | None = None
     groups: tuple[GroupFigure, ...] = ()
     details: Mapping[str, FiniteFloat | int | str | None] = Field(default_factory=dict)
+    draws: tuple[FiniteFloat | None, ...] = ()
+    drawn_on: str | None = None
 
     def public(self) -> Finding:
-        """Scores to 0.01, sizes to two digits, no group below 11 rows, no details."""
+        """Scores to 0.01, sizes to two digits, no group below 11 rows, no details, no draws."""
         update = {name: _rounded(getattr(self, name)) for name in ("value", "baseline", "naive", "excess")}
         shown = [group.public() for group in self.groups]
         return self.model_copy(
@@ -139,6 +143,8 @@ class Finding(Frozen):
                 "control_size": coarse(self.control_size),
                 "groups": tuple(group for group in shown if group is not None),
                 "details": {},
+                "draws": (),
+                "drawn_on": None,
             }
         )
 
@@ -208,6 +214,7 @@ class AuditInputs(Frozen):
         synthetic_rows: Rows, over all tables.
         train_rows: Rows of the real table that the synthesizer saw; None where it was not given.
         holdout_rows: Rows of the real table that it did not see.
+        holdout_forms: Public forms that had been made against these held-out rows, this one included; None where nobody counts.
         columns: Columns that were compared (table.column where there are several tables).
         left_out: Columns that were not compared, with the reason.
         samples: Rows and draws used where a part of the audit works on a sample.
@@ -222,6 +229,7 @@ class AuditInputs(Frozen):
     synthetic_rows: int = 0
     train_rows: int | None = None
     holdout_rows: int | None = None
+    holdout_forms: int | None = None
     columns: tuple[str, ...] = ()
     left_out: Mapping[str, str] = Field(default_factory=dict)
     samples: Mapping[str, int] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ What belongs here: which module runs on what, and why one could not run. What do
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 
 from synth_assets.audit.clock import Clock
@@ -61,6 +62,7 @@ class Request:
         contract: Lines of the contract; those about several columns of one row are counted as rules.
         order: Column that orders the rows of one unit in time, where the table is a sequence.
         units: Columns that say whose a row is, for `order`; the token of the unit of privacy where a table lacks them.
+        unit: Column of the real tables that says whose a row is, where they do not have the token of the unit of privacy.
     """
 
     target: str | None = None
@@ -77,6 +79,7 @@ class Request:
     contract: tuple[ExpectationConfig, ...] = ()
     order: str | None = None
     units: tuple[str, ...] = ()
+    unit: str | None = None
 
 
 def audit_tables(
@@ -86,16 +89,8 @@ def audit_tables(
     *,
     schema: TableSchema | None,
     engine: Engine,
-    target: str | None = None,
-    protected: Sequence[str] = (),
-    identifiers: Collection[str] = (),
-    declared: Mapping[str, ColumnConfig] | None = None,
-    quasi: Sequence[str] = (),
-    levels: AuditLevels = LEVELS,
-    weights: AuditWeights = WEIGHTS,
-    limits: AuditLimits = LIMITS,
-    shadows: ShadowModels | None = None,
-    seed: int,
+    request: Request | None = None,
+    **settings: Any,
 ) -> AuditResult:
     """Audit one synthetic table, with or without the real one.
 
@@ -105,16 +100,8 @@ def audit_tables(
         holdout: Real rows that it did not see: the control group of privacy, the test rows of utility.
         schema: Kinds and keys; None: taken from the Parquet types.
         engine: The table engine.
-        target: Outcome column.
-        protected: Columns whose groups are compared.
-        identifiers: Columns that are made anew; they are not compared.
-        declared: The declared domain per column; wins over what the real table shows.
-        quasi: Quasi-identifiers for k-anonymity.
-        levels: Cut-offs.
-        weights: Weights of the overall score.
-        limits: Sizes of samples.
-        shadows: How to train shadow models of the synthesizer; None: that attack is not run.
-        seed: Seed of every sample.
+        request: What to judge and how.
+        **settings: Fields of `Request`, in place of those of `request`.
 
     Returns:
         The full result, for the restricted zone; `.public()` is the form that may leave it.
@@ -123,20 +110,9 @@ def audit_tables(
         MissingArtifactError: a folder is not there.
         InputError: a table is empty, a named column does not exist, or the tables have no column in common.
     """
-    request = Request(
-        target,
-        tuple(protected),
-        frozenset(identifiers),
-        declared or {},
-        tuple(quasi),
-        levels,
-        weights,
-        limits,
-        seed,
-        shadows,
-    )
+    asked = replace(request or Request(), **settings)
     with opened({"synthetic": synthetic, "train": train, "holdout": holdout}, engine) as tables:
-        return audit_opened(tables, schema or infer_schema(tables), request)
+        return audit_opened(tables, schema or infer_schema(tables), asked)
 
 
 def audit_frames(
@@ -158,7 +134,7 @@ def audit_frames(
         schema: Kinds and keys; None: taken from the frames' types.
         engine: The table engine; a default one when None.
         request: What to judge and how.
-        **settings: Fields of `Request`, in place of `request`.
+        **settings: Fields of `Request`, in place of those of `request`.
 
     Raises:
         InputError: a frame is empty or cannot be read as a table, or a named column does not exist.
@@ -248,6 +224,9 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
         InputError: a table is empty, a named column does not exist, or the tables have no column in common.
     """
     _check_names(tables, schema, request)
+    if request.unit is not None:
+        tables = _by_unit(tables, request.unit)
+        request = replace(request, identifiers=request.identifiers | {request.unit})
     columns, left_out = compared_columns(schema, tables.present(), request.identifiers)
     report = _Report()
     with report.clock.step("reading"):
@@ -275,12 +254,27 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
     )
 
 
+def _by_unit(tables: Tables, unit: str) -> Tables:
+    """The real tables with the token of the unit of privacy; a row that names no unit is one by itself."""
+
+    def marked(table: ir.Table | None) -> ir.Table | None:
+        if table is None or UNIT_COLUMN in table.columns:
+            return table
+        alone = ibis.literal("\x1f") + ibis.row_number().cast("string")
+        return table.mutate(**{UNIT_COLUMN: ibis.coalesce(table[unit].cast("string"), alone)})
+
+    return replace(tables, train=marked(tables.train), holdout=marked(tables.holdout))
+
+
 def _check_names(tables: Tables, schema: TableSchema, request: Request) -> None:
     for name in (*((request.target,) if request.target else ()), *request.protected, *request.quasi):
         if name not in schema.names:
             raise InputError(
                 "the table has no such column.", column=name, remedy=f"Its columns: {', '.join(schema.names)}."
             )
+    for side, table in (("real", tables.train), ("held-out", tables.holdout)):
+        if request.unit is not None and table is not None and not {request.unit, UNIT_COLUMN} & set(table.columns):
+            raise InputError(f"the {side} table lacks the column of the unit of privacy.", column=request.unit)
     shared = set(tables.synthetic.columns)
     for side, table in tables.present().items():
         shared &= set(table.columns)

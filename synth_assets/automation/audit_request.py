@@ -5,6 +5,7 @@ a signed link belongs into a variable: `{env: NAME}` in place of the address.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,11 @@ from synth_assets import api
 from synth_assets.api.requests import AuditRequest, read_request
 from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
+from synth_assets.audit.gates import GateOutcome, gate_outcomes
 from synth_assets.audit.records import AuditResult
+from synth_assets.config.audited import AuditedTable, AuditPlan, read_plan
+from synth_assets.config.gates import AuditFile
+from synth_assets.errors import InputError
 from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.atomic import write_text
@@ -39,6 +44,28 @@ class AuditRequestRun(dg.Config):
     )
     protected_attributes: list[str] = Field(default=[], description="Columns whose groups are compared.")
     target: str | None = Field(default=None, description="Outcome column.")
+    config: str | None = Field(
+        default=None,
+        description="YAML of a dataset, relative to the home folder: keys, unit, domain, rules, outcome, cut-offs are taken from it.",
+    )
+    table: str | None = Field(default=None, description="Which table of that dataset, where it has several.")
+    unit: str | None = Field(
+        default=None, description="Column that says whose a row is: attacks then count people, not rows."
+    )
+    primary_key: list[str] = Field(default=[], description="Columns that number the rows; never compared.")
+    foreign_keys: dict[str, str] = Field(
+        default={}, description="column: parent_table.column; such columns are never compared."
+    )
+    sequence_order: str | None = Field(
+        default=None, description="Column that orders the rows of one unit in time; needs `unit`."
+    )
+    impossible: list[dict[str, Any]] = Field(default=[], description="Combinations of values that no row can have.")
+    contract: list[dict[str, Any]] = Field(
+        default=[], description="Lines of a contract; those about several columns of one row are counted as rules."
+    )
+    columns: dict[str, dict[str, Any]] = Field(
+        default={}, description="Kinds, categories and bounds of columns, which win over what is inferred."
+    )
     levels: dict[str, dict[str, float]] = Field(
         default={},
         description="Cut-offs other than the default ones, such as {membership: {medium: 0.05, high: 0.15}}.",
@@ -52,21 +79,51 @@ class AuditRequestRun(dg.Config):
 @dg.op(name=f"{NAME}_op", description=DESCRIPTION)
 def _audit(context: dg.OpExecutionContext, config: AuditRequestRun, store: StoreResource) -> None:
     with stage_boundary(NAME):
-        request = read_request(config.model_dump())
-        result = api.audit(
-            request.synthetic_data_url,
-            request.real_data_url,
-            request.holdout_data_url,
-            protected=request.protected_attributes,
-            target=request.target,
-            settings=request.settings,
-            seed=request.seed,
-        )
+        request, result, gates = _result(config, Path(store.home))
         opened = store.open()
         with opened.writing(Zone.RESTRICTED, FOLDER, context.run_id) as out:
             write_text(out.folder / "result.json", result.model_dump_json(indent=1))
             write_text(out.folder / "public.json", result.public().model_dump_json(indent=1))
-        context.add_output_metadata(_shown(request, result.public(), out.done(), opened.location(out.done())))
+        context.add_output_metadata(
+            _shown(request, result.public(), out.done(), opened.location(out.done())) | _gates(gates)
+        )
+
+
+def _result(config: AuditRequestRun, home: Path) -> tuple[AuditRequest, AuditResult, tuple[GateOutcome, ...]]:
+    """Audit what the run config asks for.
+
+    Raises:
+        ConfigError: the dataset's YAML has a mistake.
+        InputError: a key is wrong, or both a dataset and what it would say are given.
+    """
+    given = config.model_dump()
+    file, table = given.pop("config"), given.pop("table")
+    if file is None and table is not None:
+        raise InputError("a table is named, and no dataset.", key="table", remedy="Give its YAML as `config`.")
+    said = [key for key in (*AuditedTable.model_fields, "levels", "weights") if given.get(key)]
+    request = read_request(given)
+    if file is not None and said:
+        raise InputError("the dataset says this already.", key=said[0], remedy="Leave it out, or leave `config` out.")
+    plan = AuditPlan(judge=AuditFile(**dict(request.settings))) if file is None else read_plan(Path(file), table)
+    result = api.audit(
+        request.synthetic_data_url,
+        request.real_data_url,
+        request.holdout_data_url,
+        dataset=plan,
+        declared=request.declared if file is None else None,
+        protected=request.protected_attributes or None,
+        target=request.target,
+        seed=request.seed,
+        home=home,
+    )
+    gates = plan.judge.thresholds
+    return request, result, () if gates is None else gate_outcomes(gates, result)
+
+
+def _gates(gates: tuple[GateOutcome, ...]) -> dict[str, Any]:
+    """The gates of the configuration; they stop nothing here, since nothing stands downstream."""
+    rows = [{"gate": g.name, "passed": "yes" if g.passed else "no", "message": g.message} for g in gates]
+    return {"gates_passed": all(g.passed for g in gates), "gates": metadata.rows(rows)} if gates else {}
 
 
 def _shown(request: AuditRequest, public: AuditResult, ref: ArtifactRef, path: str) -> dict[str, Any]:
@@ -77,6 +134,8 @@ def _shown(request: AuditRequest, public: AuditResult, ref: ArtifactRef, path: s
         for module, found in public.detailed_findings.items()
     ]
     shown: dict[str, Any] = {f"{name}_score": value for name, value in scores.items() if value is not None}
+    forms = public.inputs.holdout_forms
+    shown |= {} if forms is None else {"holdout_forms": forms}
     shown |= {
         "verdicts": metadata.rows(verdicts),
         "result": dg.MetadataValue.json(json.loads(public.model_dump_json())),

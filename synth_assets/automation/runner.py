@@ -16,13 +16,13 @@ import dagster as dg
 
 from synth_assets.asset_keys import STAGES
 from synth_assets.assets.stage import COMMAND_LINE, FRESH_TAG, ORIGIN_TAG
+from synth_assets.automation.blocked import TELLING, Ended
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
 from synth_assets.instance_storage import storage_answers
 from synth_assets.storage.lease import WriterLease
 
 LOCATION = {".dagster/repository": "__repository__@synth_assets"}  # Overview and Jobs show runs of this location only
-TELLING = ("leaderboard", "report")  # they say what failed and hand out no row (docs/adr/0006)
 NOT_RETRIED = {"dagster/max_retries": "0"}  # who sits at the terminal runs it again, or does not
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -135,7 +135,7 @@ def run_chain(
 
         try:
             done = execute(result.run_id, keys, {})
-            telling = _blocked_readers(defs, keys, result)
+            telling = _blocked_readers(keys, result)
             if telling:
                 execute(str(uuid.uuid4()), telling, {"dagster/parent_run_id": result.run_id})
         finally:
@@ -150,14 +150,16 @@ def run_chain(
     return result
 
 
-def _blocked_readers(defs: dg.Definitions, keys: Sequence[dg.AssetKey], result: ChainRun) -> list[dg.AssetKey]:
-    """The leaderboard and the report, where audits alone have failed: Dagster skips them, and a reader needs them most then."""
-    blocking = {c.asset for c in result.failed_checks if c.blocking}
-    audits = {name for name in blocking if name.startswith("audit_") and result.assets[name].state == "done"}
-    if result.error is not None or not blocking or audits != blocking:
-        return []
-    graph = defs.resolve_asset_graph()
-    return [k for k in keys if graph.get(k).tags.get("stage") in TELLING and result.assets[k.path[-1]].state != "done"]
+def _blocked_readers(keys: Sequence[dg.AssetKey], result: ChainRun) -> list[dg.AssetKey]:
+    """The leaderboard and the report, where audits alone have failed."""
+    ended = Ended(
+        planned={k.path[-1] for k in keys},
+        made={name for name, asset in result.assets.items() if asset.state == "done"},
+        blocking={c.asset for c in result.failed_checks if c.blocking},
+        failed=result.error is not None,
+    )
+    left = ended.left_out(TELLING)
+    return [k for k in keys if k.path[-1] in left]
 
 
 def release_lease(dataset: str) -> None:

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synth_assets.cli.options import JsonOption
+from synth_assets.cli.options import HomeOption, JsonOption, home_of, nearest_home
 from synth_assets.cli.output import emit_json, line, show, steps, table
+from synth_assets.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from synth_assets.audit.gates import GateOutcome
     from synth_assets.audit.records import AuditResult
+    from synth_assets.config.audited import AuditPlan
     from synth_assets.config.thresholds import Level
 
-
 BLOCKED = 3
+UnitOption = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column that says whose a row is: attacks count people, not rows.")
+]
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COL", help="A column that numbers the rows: never compared; may be repeated."),
+]
+OrderOption = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column that orders the rows of one unit in time.")
+]
 
 
 def audit(
@@ -37,31 +48,39 @@ def audit(
         ),
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="COL", help="Outcome column.")] = None,
+    unit: UnitOption = None,
+    primary_key: KeyOption = None,
+    sequence_order: OrderOption = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="YAML with levels, weights, limits and thresholds (default: those of the docs)."
+            metavar="FILE", help="YAML of a dataset, from which all is taken; or levels, weights, limits, thresholds."
         ),
+    ] = None,
+    dataset_table: Annotated[
+        str | None, typer.Option("--table", metavar="NAME", help="Which table of that dataset, where it has several.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Seed of samples and models.", min=0)] = 7,
     full: Annotated[
         bool, typer.Option("--full", help="Exact figures and all details, for the restricted zone only.")
     ] = False,
+    home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Audit a table: fidelity, utility, privacy and fairness."""
     from synth_assets import api
     from synth_assets.audit.gates import gate_outcomes
-    from synth_assets.config.gates import AuditFile
-    from synth_assets.config.load import load_model
 
-    settings = AuditFile() if config is None else load_model(config, AuditFile)
+    plan = _plan(config, dataset_table)
+    own: dict[str, Any] = {"unit": unit, "primary_key": tuple(primary_key or ()), "sequence_order": sequence_order}
+    said = {key: value for key, value in own.items() if value}
     with steps(quiet=as_json) as progress:
         result = api.audit(
-            synthetic, real, holdout, protected=tuple(protected or ()), target=target, settings=settings, seed=seed,
-            progress=progress,
+            synthetic, real, holdout, dataset=plan, declared=plan.table.model_copy(update=said) if said else None,
+            protected=protected or None, target=target, seed=seed, home=_counting(home), progress=progress,
         )  # fmt: skip
-    gates = () if settings.thresholds is None else gate_outcomes(settings.thresholds, result)
+    thresholds = plan.judge.thresholds
+    gates = () if thresholds is None else gate_outcomes(thresholds, result)
     shown = result if full else result.public()
     if as_json:
         emit_json({**shown.model_dump(mode="json"), **({"gates": [_gate(g) for g in gates]} if gates else {})})
@@ -69,6 +88,23 @@ def audit(
         _print_audit(shown)
         _print_gates(gates)
     return BLOCKED if any(g.blocks for g in gates) else 0
+
+
+def _counting(home: Path | None) -> Path | None:
+    """The home that counts public forms: the named one, or the nearest one where there is any; an audit makes none."""
+    found = nearest_home(home)
+    return home_of(home) if home is not None or found.exists() else None
+
+
+def _plan(config: Path | None, dataset_table: str | None) -> AuditPlan:
+    """What the file of `--config` says."""
+    from synth_assets.config.audited import AuditPlan, read_plan
+
+    if config is not None:
+        return read_plan(config, dataset_table)
+    if dataset_table is not None:
+        raise InputError("a table is named, and no dataset.", key="--table", remedy="Give its YAML with --config.")
+    return AuditPlan()
 
 
 def schema(

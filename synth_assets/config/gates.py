@@ -34,6 +34,14 @@ class ShareGate(Config):
     severity: Severity = "error"
 
 
+class CountGate(Config):
+    """The largest accepted number."""
+
+    limit: int = Field(ge=1)
+    severity: Severity = "warn"
+
+
+OptionalCount = Annotated[CountGate | None, BeforeValidator(_in_full)]
 OptionalLevel = Annotated[LevelGate | None, BeforeValidator(_in_full)]
 OptionalShare = Annotated[ShareGate | None, BeforeValidator(_in_full)]
 
@@ -61,6 +69,9 @@ class ThresholdConfig(Config):
     )
     discriminator: OptionalShare = Field(
         default=None, description="Highest accepted ROC AUC of a classifier that tells synthetic from real rows."
+    )
+    holdout_forms: OptionalCount = Field(
+        default=CountGate(limit=20), description="Most public forms of audits that may be made against one hold-out."
     )
 
 

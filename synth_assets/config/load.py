@@ -89,6 +89,16 @@ def load_model(path: Path, model: type[Model]) -> Model:
         raise _config_error(path, node, error, model) from None
 
 
+def top_level_keys(path: Path) -> frozenset[str]:
+    """Keys at the top of a YAML file, which tell what kind of file it is; none where it holds no mapping.
+
+    Raises:
+        ConfigError: the file is missing or no YAML.
+    """
+    node = compose(path)
+    return frozenset(str(key.value) for key, _ in node.value) if isinstance(node, yaml.MappingNode) else frozenset()
+
+
 def compose(path: Path) -> yaml.Node:
     """The YAML node tree of a file, which knows the line of each key."""
     try:

@@ -35,7 +35,12 @@ def _terms(value: Any) -> Any:
     return tuple(_term(v) for v in value) if isinstance(value, list | tuple) else (_term(value),)
 
 
-Terms = Annotated[tuple[str | None, ...], BeforeValidator(_terms), Field(min_length=1)]
+Cell = str | float | bool | None
+Terms = Annotated[
+    tuple[str | None, ...],
+    BeforeValidator(_terms, json_schema_input_type=Cell | Annotated[list[Cell], Field(min_length=1)]),
+    Field(min_length=1),
+]
 
 
 def _two_columns(value: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def _two_columns(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Combination = Annotated[dict[str, Terms], AfterValidator(_two_columns)]
+Combination = Annotated[dict[str, Terms], AfterValidator(_two_columns), Field(json_schema_extra={"minProperties": 2})]
 
 
 class BalanceConfig(Config):

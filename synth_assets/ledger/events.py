@@ -31,6 +31,7 @@ class Action(StrEnum):
     CHECKED = "check"
     RELEASED = "release"
     EXPORTED = "export"
+    AUDITED = "audit"
     BUDGET_DECLARED = "budget.declare"
     BUDGET_RESERVED = "budget.reserve"
     BUDGET_READ = "budget.read"

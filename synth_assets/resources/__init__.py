@@ -3,10 +3,19 @@
 from synth_assets.resources.home import (
     BudgetViewResource,
     EngineResource,
+    FormsResource,
     KeyResource,
     LedgerResource,
     StoreResource,
     VaultResource,
 )
 
-__all__ = ["BudgetViewResource", "EngineResource", "KeyResource", "LedgerResource", "StoreResource", "VaultResource"]
+__all__ = [
+    "BudgetViewResource",
+    "EngineResource",
+    "FormsResource",
+    "KeyResource",
+    "LedgerResource",
+    "StoreResource",
+    "VaultResource",
+]

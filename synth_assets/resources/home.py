@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synth_assets.masking.vault import TokenVault
     from synth_assets.privacy.budget import BudgetLedger
     from synth_assets.privacy.budget_view import BudgetView
+    from synth_assets.privacy.public_forms import PublicForms
     from synth_assets.tables.engine import Engine
 
 
@@ -65,6 +66,17 @@ class LedgerResource(_HomeResource):
             from synth_assets.privacy.budget import BudgetLedger
 
             return BudgetLedger(open_ledger_store(self.settings().ledger_location))
+
+
+class FormsResource(_HomeResource):
+    """The count of public forms of audits, by hold-out."""
+
+    def open(self) -> PublicForms:
+        """The count, made on first use."""
+        with withhold_values("opening the count of public forms"):
+            from synth_assets.privacy.public_forms import open_public_forms
+
+            return open_public_forms(self.settings())
 
 
 class BudgetViewResource(_HomeResource):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def write_canonical(
     table: TableConfig | None,
     null_values: Sequence[str],
     timezone: str,
+    lenient: bool = False,
 ) -> TableSchema:
     """Type a staged source and write it into a folder that nobody else uses.
 
@@ -59,11 +60,14 @@ def write_canonical(
         table: What the configuration declares about the table.
         null_values: Texts that mean missing, besides the empty cell.
         timezone: IANA zone of times without one.
+        lenient: Pass over what is declared about columns that the source has not.
 
     Raises:
         SourceError: a declared column is missing or a cell does not have its declared kind.
     """
     named = column_names(staged.names)
+    if table is not None and lenient:
+        table = declared_of(table, frozenset(named.names))
     declared = table.columns if table else {}
     label = staged.parts[0].origin
     require_columns(named.names, wanted_columns(table), source=label, ambiguous=named.ambiguous)
@@ -124,6 +128,17 @@ def wanted_columns(table: TableConfig | None) -> dict[str, str]:
         if expectation.column is not None:
             wanted.setdefault(expectation.column, "contract")
     return wanted
+
+
+def declared_of(table: TableConfig, names: Collection[str]) -> TableConfig:
+    """What a configuration declares about some columns only; a primary key stays where all its columns are among them."""
+    kept = {
+        "primary_key": table.primary_key if set(table.primary_key) <= set(names) else (),
+        "foreign_keys": {c: reference for c, reference in table.foreign_keys.items() if c in names},
+        "columns": {c: config for c, config in table.columns.items() if c in names},
+        "contract": tuple(line for line in table.contract if line.column is None or line.column in names),
+    }
+    return table.model_copy(update=kept)
 
 
 def _missing(null_values: Sequence[str], config: ColumnConfig | None) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def ingest(
     null_values: tuple[str, ...] = (),
     timezone: str = "UTC",
     limits: Limits | None = None,
+    lenient: bool = False,
 ) -> TableSchema:
     """Read any source into a canonical folder: `part-*.parquet`, `schema.json`, `reading.json`.
 
@@ -79,6 +80,7 @@ def ingest(
         null_values: Texts that mean missing, besides the empty cell and those of `table`.
         timezone: IANA zone of times without one; times are stored in UTC.
         limits: Bounds on downloads, expansion, columns and hosts; those of the environment when None.
+        lenient: Pass over what is declared about columns that the source has not, where it is somebody else's table.
 
     Returns:
         The schema, with the number of rows.
@@ -110,7 +112,14 @@ def ingest(
                 read = _ReadFile(source, tuple(wanted_columns(table)), bounds)
                 staged = together(tasks.each(read, files))
             schema = write_canonical(
-                staged, folder, name=name, tasks=tasks, table=table, null_values=missing, timezone=timezone
+                staged,
+                folder,
+                name=name,
+                tasks=tasks,
+                table=table,
+                null_values=missing,
+                timezone=timezone,
+                lenient=lenient,
             )
         notes = read_notes(folder)
         move_into_place(folder, out)

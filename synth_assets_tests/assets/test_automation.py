@@ -248,12 +248,47 @@ def test_a_request_that_makes_no_sense_fails_with_its_key(files: Path) -> None:
     assert not (files / "var" / "restricted" / "_audit_requests").exists()
 
 
+JUDGED = """
+name: people
+source: {path: people.csv}
+target: ill
+impossible: [{age: 18..40, sex: F}]
+audit: {limits: {draws: 20, queries: 20}}
+thresholds: {fidelity: 0.99}
+"""
+
+
+def test_a_request_takes_everything_from_the_yaml_of_a_dataset(files: Path) -> None:
+    (files / "data" / "people.yaml").write_text(JUDGED)
+    tables = {"synthetic_data_url": "data/holdout.csv", "real_data_url": "data/people.csv"}
+    shown = told(run_job(files, "audit_request", {**tables, "config": "data/people.yaml"}), "audit_request")
+    found = [f["metric"] for f in shown["result"]["detailed_findings"]["fidelity"]["findings"]]
+    assert "inconsistency.declared" in found
+    assert shown["result"]["inputs"]["target"] == "ill"
+    assert shown["gates_passed"] is False
+    assert "fidelity" in str(shown["gates"])
+    typed = {
+        "unit": "sex",
+        "contract": [],
+        "impossible": [{"age": "18..40", "sex": "F"}],
+        "columns": {"age": {"upper": 5}},
+    }
+    shown = told(run_job(files, "audit_request", {**tables, **typed}), "audit_request")
+    assert shown["result"]["inputs"]["left_out"]["sex"] == "identifier"
+    assert "gates_passed" not in shown
+    for wrong, key in (({"config": "data/people.yaml", "unit": "sex"}, "unit"), ({"table": "people"}, "table")):
+        result = run_job(files, "audit_request", {**tables, **wrong})
+        (failure,) = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+        assert failure.step_failure_data.user_failure_data.metadata["error"].value["key"] == key
+
+
 def test_the_launchpad_shows_what_a_request_is(files: Path) -> None:
     job = chain.definitions(files).resolve_job_def("audit_request")
     assert "signed link" in job.description
     fields = job.get_node_named("audit_request_op").definition.config_schema.config_type.fields
     assert set(fields) == {
-        "synthetic_data_url", "real_data_url", "holdout_data_url", "protected_attributes", "target", "levels", "weights", "seed"
+        "synthetic_data_url", "real_data_url", "holdout_data_url", "protected_attributes", "target", "config", "table", "unit",
+        "primary_key", "foreign_keys", "sequence_order", "impossible", "contract", "columns", "levels", "weights", "seed",
     }  # fmt: skip
     assert [name for name, field in fields.items() if field.is_required] == ["synthetic_data_url"]
     assert all(field.description for field in fields.values())

@@ -124,6 +124,8 @@ def test_the_guards_of_the_chain_are_blocking_checks(clinic) -> None:
         ("raw_claims", "patient_id_not_null"),
         ("audit_dp_marginals", "disclosure_risk"),  # unless the dataset sets it
         ("audit_gaussian_copula", "disclosure_risk"),
+        ("audit_dp_marginals", "holdout_forms"),
+        ("audit_gaussian_copula", "holdout_forms"),
     }
     assert checks["raw_patients", "patient_id_unique"]
     assert checks["raw_patients", "zip_match_regex"]

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from synth_assets.assets.release_spec import section_of, sequence_of
+from synth_assets.assets.release_spec import section_of
 from synth_assets.assets.wiring import Wiring
+from synth_assets.config.audited import sequence_of
 from synth_assets.config.dataset import DatasetConfig, SynthesizerConfig
 from synth_assets.errors import ConfigError
 from synth_assets.storage.artifacts import Zone

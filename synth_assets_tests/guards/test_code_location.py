@@ -178,7 +178,8 @@ def test_an_empty_home_loads(tmp_path: Path) -> None:
 def test_schedules_and_sensors_are_off_until_somebody_turns_them_on() -> None:
     found = chain.definitions(chain.ROOT)
     repository = found.get_repository_def()
-    assert {s.default_status.value for s in repository.sensor_defs} == {"STOPPED"}
+    running = {s.name for s in repository.sensor_defs if s.default_status.value != "STOPPED"}
+    assert running == {"blocked_reports"}  # goes on with a person's own run; reads no data and spends nothing
     assert {s.default_status.value for s in repository.schedule_defs} == {"STOPPED"}
-    assert [s.name for s in repository.sensor_defs] == ["clinic_source"]
+    assert [s.name for s in repository.sensor_defs] == ["blocked_reports", "clinic_source"]
     assert [s.name for s in repository.schedule_defs] == ["nightly"]

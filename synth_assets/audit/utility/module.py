@@ -22,6 +22,7 @@ from synth_assets.audit.utility.models import FAMILIES, Model, Outcome, Task, fe
 from synth_assets.audit.utility.scores import ERRORS, TITLES, Weights, evident, measure, naive, percentiles, resamples
 from synth_assets.config.thresholds import AuditLevels, AuditLimits
 from synth_assets.seeds import child_seed
+from synth_assets.storage.hashing import hash_parts
 
 MINIMUM_ROWS = 30
 IMPORTANCE_ROWS = 3_000
@@ -221,7 +222,15 @@ def _headline(bench: Bench, trial: Trial, levels: AuditLevels) -> Finding:
         sample_size=rows,
         control_size=rows,
         details={"training_rows": learnt, **_bounds("baseline", percentiles(real))},
+        draws=tuple(float(d) if np.isfinite(d) else None for d in synthetic[1:]),
+        drawn_on=_drawn_on(bench),
     )
+
+
+def _drawn_on(bench: Bench) -> str:
+    """A hash of the outcomes that are predicted and of their resamples: the same for every synthesizer of a dataset."""
+    parts = (bench.truth["holdout"], bench.weights["holdout"])
+    return hash_parts(bench.task.headline, *(np.ascontiguousarray(part).tobytes() for part in parts))[:32]
 
 
 def _shown(bench: Bench, trial: Trial, levels: AuditLevels) -> list[Finding]:

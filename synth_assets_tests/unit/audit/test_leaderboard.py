@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import pandas as pd
 import pytest
 
+from synth_assets.audit import audit_frames
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.leaderboard import FitCost, Leaderboard, rank
-from synth_assets.audit.records import AuditInputs, Finding, ModuleScores
-from synth_assets.config.thresholds import AuditLevels, AuditWeights
+from synth_assets.audit.pairing import Score, difference, is_paired, scores_of
+from synth_assets.audit.records import AuditInputs, AuditResult, Finding, ModuleFindings, ModuleScores
+from synth_assets.config.thresholds import AuditLevels, AuditLimits, AuditWeights
 from synth_assets.errors import InputError
+from synth_assets_tests.unit.audit.worlds import SCHEMA, people
 
 
 def audit(level, utility=None, fidelity=None, privacy=0.9, around=None):
@@ -131,3 +138,71 @@ def test_without_a_guarantee_the_reasons_say_so():
 def test_no_audit_is_an_error():
     with pytest.raises(InputError, match="no audit"):
         rank({}, {})
+
+
+def drawn(name: str, utility: float, draws: list[float | None], on: str = "people") -> AuditResult:
+    """An audit whose headline figure has resamples, on the scale of the utility score; each alone varies by 0.2."""
+    headline = Finding(
+        metric="predictive_score", message=name, risk_level="low", value=0.5 + 0.4 * utility, baseline=0.9, naive=0.5,
+        interval=(0.5 + 0.4 * (utility - 0.2), 0.5 + 0.4 * (utility + 0.2)), drawn_on=on,
+        draws=tuple(None if d is None else 0.5 + 0.4 * d for d in draws),
+    )  # fmt: skip
+    result = audit("low", utility, 0.5)
+    found = {**result.detailed_findings, "utility": ModuleFindings(message="w", findings=(headline,))}
+    return result.model_copy(update={"detailed_findings": found})
+
+
+WAVES = [0.2 * math.sin(i) for i in range(200)]
+
+
+def test_a_small_difference_that_every_resample_shows_is_told_apart_on_the_same_people():
+    better = drawn("b", 0.65, [0.65 + w for w in WAVES])
+    worse = drawn("a", 0.60, [0.60 + w for w in WAVES])
+    board = rank({"a": worse, "b": better}, {})
+    assert board.recommended == "b"
+    assert any("utility 0.65 against 0.60, difference on the same people 0.05 to 0.05" in r for r in board.reasons)
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        drawn("a", 0.60, [0.60 + w for w in WAVES], on="other people"),
+        drawn("a", 0.60, [0.60 + w for w in WAVES[:150]]),
+        drawn("a", 0.60, [None] * 200),
+        drawn("a", 0.60, [0.60 - w for w in WAVES]),
+    ],
+    ids=["other rows", "other draws", "no draw has a score", "the difference itself varies"],
+)
+def test_without_shared_resamples_or_with_a_difference_that_varies_nothing_is_told_apart(worse):
+    better = drawn("b", 0.65, [0.65 + w for w in WAVES])
+    board = rank({"a": worse, "b": better}, {})
+    assert board.recommended == "a"  # the name decides
+    assert any("cannot be told apart" in reason for reason in board.reasons)
+
+
+def test_the_paired_interval_is_the_percentiles_of_the_differences_and_the_other_rule_adds_half_widths():
+    draws = np.arange(41) / 100
+    first, second = Score(0.6, (0.5, 0.7), "x", draws), Score(0.4, (0.3, 0.5), "x", np.zeros(41))
+    assert difference(first, second) == pytest.approx((0.01, 0.39))
+    apart = difference(first, Score(0.4, (0.3, 0.5), "y", np.zeros(41)))
+    assert apart == pytest.approx((0.2 - math.hypot(0.1, 0.1), 0.2 + math.hypot(0.1, 0.1)))
+    assert difference(first, Score(0.4)) == pytest.approx((0.18, 0.22))
+    assert difference(first, Score(None)) is None
+
+
+def test_audits_of_two_tables_on_one_hold_out_are_paired_and_the_public_form_keeps_no_draw():
+    limits = AuditLimits(attack_rows=100, predicates=100, secrets=1, draws=60, queries=20)
+    real, holdout, made = people(600, 1), people(600, 2), people(600, 5)
+    results = [
+        audit_frames(made, real, holdout, schema=SCHEMA, target="good", limits=limits, seed=3)
+        for made in (made, pd.concat([made[:560], people(40, 6)], ignore_index=True))
+    ]
+    scores = [scores_of(result)["utility"] for result in results]
+    assert is_paired(*scores)
+    assert scores[0].interval is not None
+    assert scores[1].interval is not None
+    low, high = difference(*scores)
+    apart = math.hypot(*((s.interval[1] - s.interval[0]) for s in scores))
+    assert high - low < 0.9 * apart
+    (kept,) = results[0].public().findings("utility", "predictive_score")
+    assert (kept.draws, kept.drawn_on) == ((), None)

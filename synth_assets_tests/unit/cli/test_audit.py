@@ -119,3 +119,45 @@ def test_a_schema_that_is_not_there_is_refused(cli: Command) -> None:
     answer = cli("schema", "report")
     assert (answer.code, answer.out) == (2, "")
     assert "no schema 'report'. Schemas: audit, audit-public, audit-request." in answer.err
+
+
+DATASET = """
+name: people
+source: {path: nobody_reads_this.csv}
+primary_key: person_id
+target: readmitted
+protected: sex
+columns: {age: {kind: number, lower: 18, upper: 60}}
+impossible: [{age: 18..30, sex: F}]
+audit: {weights: {privacy: 0, fairness: 0, fidelity: 1}, limits: {draws: 20, queries: 20, predicates: 100, secrets: 1}}
+thresholds: {privacy_risk: null, disclosure_risk: null, domain_validity: 0.99}
+"""
+
+
+def test_the_yaml_of_a_dataset_brings_keys_domain_rules_outcome_weights_and_gates(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text(DATASET)
+    told = cli(*SYNTHETIC, "--real", "people.csv", "--holdout", "holdout.csv", "--config", "people.yaml", "--json")
+    inputs = told.json["inputs"]
+    assert (inputs["target"], inputs["protected"], inputs["left_out"]["person_id"]) == ("readmitted", ["sex"], "key")
+    rules = [
+        f for f in told.json["detailed_findings"]["fidelity"]["findings"] if f["metric"] == "inconsistency.declared"
+    ]
+    assert rules
+    assert told.json["overall_score"] == told.json["module_scores"]["fidelity"]
+    gate = {g["name"]: g for g in told.json["gates"]}["domain_validity"]
+    assert (told.code, gate["passed"]) == (3, False)
+
+
+def test_options_win_over_the_yaml_and_a_column_that_is_not_there_is_named(cli: Command, tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text(DATASET.replace("primary_key: person_id", ""))
+    given = ("--real", "people.csv", "--config", "people.yaml", "--target", "sex", "--unit", "person_id", "--json")
+    told = cli(*SYNTHETIC, *given).json["inputs"]
+    assert (told["target"], told["left_out"]["person_id"]) == ("sex", "identifier")
+    for option in ("--unit", "--sequence-order", "--primary-key"):
+        refused = cli(*SYNTHETIC, option, "ward", "--json")
+        assert (refused.code, refused.error["column"]) == (2, "ward")
+
+
+def test_a_table_is_named_of_a_dataset_only(cli: Command) -> None:
+    refused = cli(*SYNTHETIC, "--table", "people", "--json")
+    assert (refused.code, refused.error["key"]) == (2, "--table")

@@ -32,6 +32,7 @@ def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "columns": {"age": {"lower": 18, "upper": 90}, "ill": {"kind": "category", "categories": ["yes", "no"]}},
         "synthesizers": [{"name": "dp_marginals"}],
         "sweep": [1, 3],
+        "audit": {"limits": {"compare_rows": 8}},
     }
     file = tmp_path / "ward.yaml"
     file.write_text(yaml.safe_dump(config))
@@ -67,7 +68,8 @@ def test_a_sweep_is_refused_or_charged_as_a_whole_and_free_when_asked_for_again(
     assert told.returncode == 0, told.stderr
     made = json.loads(told.stdout)
     assert [(t["epsilon"], t["release"]) for t in made["trials"]] == [(1.0, 1), (3.0, 1)]
-    assert all(0 < t["fidelity"] <= 1 and t["utility"] is not None for t in made["trials"])
+    assert all(0 < t["fidelity"] <= 1 for t in made["trials"])
+    assert all(t["utility"] is None and t["attack"] is None for t in made["trials"])  # of 8 rows, as the YAML asks
     budget = cli("budget", "ward", "--json").json
     assert budget["spent"] == pytest.approx(made["charged"])
     assert [r["label"] for r in budget["releases"]] == ["ward/privacy_sweep"] * 2
@@ -83,6 +85,12 @@ def test_a_sweep_is_refused_or_charged_as_a_whole_and_free_when_asked_for_again(
     assert again.returncode == 0
     assert "was charged before" in again.stdout
     assert "Restricted" in again.stdout
+    assert cli("budget", "ward", "--json").json["spent"] == budget["spent"]
+
+    judged = yaml.safe_load(ward.read_text())
+    judged["audit"]["limits"]["compare_rows"] = 50_000
+    ward.write_text(yaml.safe_dump(judged))
+    assert "was charged before" in swept(ward).stdout  # other cut-offs and limits are no reason to pay again
     assert cli("budget", "ward", "--json").json["spent"] == budget["spent"]
 
 
@@ -105,4 +113,4 @@ def test_a_sweep_in_the_yaml_is_an_asset_that_spends_and_stays_restricted(ward: 
     assert sweep.tags["zone"] == "restricted"
     assert {k.path[-1] for k in sweep.parent_keys} == {"split"}
     assert {k.path[-1] for k in sweep.child_keys} == {"privacy_budget"}
-    assert sweep.assets_def.op.required_resource_keys == {"store", "engine", "ledger"}
+    assert sweep.assets_def.op.required_resource_keys == {"store", "engine", "ledger", "forms"}
