@@ -21,10 +21,9 @@ def open_budget(home: Path | None = None) -> BudgetLedger:
     Raises:
         ServiceUnavailableError: the database does not answer.
     """
-    from synth_assets.ledger.backends import open_ledger_store
-    from synth_assets.privacy.budget import BudgetLedger
+    from synth_assets.privacy.opening import open_budget_ledger
 
-    return BudgetLedger(open_ledger_store(settings_of(home).ledger_location))
+    return open_budget_ledger(settings_of(home))
 
 
 @dataclass(frozen=True)

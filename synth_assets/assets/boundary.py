@@ -5,12 +5,20 @@ Dagster stores exceptions, warnings and prints; libraries quote cell values in a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 import dagster as dg
 
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
+
+_told: ContextVar[Callable[[SynthAssetsError], None] | None] = ContextVar("told", default=None)
+
+
+def tell_failures(told: Callable[[SynthAssetsError], None]) -> None:
+    """Have the error that ends the step of this boundary told as well, such as to the audit ledger."""
+    _told.set(told)
 
 
 @contextmanager
@@ -21,11 +29,22 @@ def stage_boundary(step: str) -> Iterator[None]:
         dg.Failure: in place of every exception; it is never retried, since a retry cannot help against bad input, a failed check
             or a spent budget.
     """
+    _told.set(None)
     try:
         with withhold_values(step), libraries_silenced():
             yield
     except SynthAssetsError as error:
+        told = _told.get()
+        if told is not None:
+            with (
+                suppress(SynthAssetsError),
+                withhold_values(step),
+                libraries_silenced(),
+            ):  # the step's own error is the news
+                told(error)
         raise failure_of(error) from None
+    finally:
+        _told.set(None)
 
 
 def failure_of(error: SynthAssetsError) -> dg.Failure:

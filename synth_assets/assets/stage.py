@@ -15,7 +15,10 @@ from typing import Any
 
 import dagster as dg
 
+from synth_assets.assets.boundary import tell_failures
+from synth_assets.assets.recording import Recorder
 from synth_assets.config.dataset import DatasetConfig
+from synth_assets.ledger.heads import Head
 from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.hashing import hash_json, hash_parts
@@ -56,6 +59,7 @@ class Produced:
     reused: bool
     reuse_count: int
     checks: tuple[CheckOutcome, ...]
+    head: Head
     published: bool = True
 
 
@@ -115,6 +119,9 @@ class Stage:
         if self.hold.before and not _succeeded(context.instance, self.hold.before):
             self.store.clear_partial(config.name)
             _bury(context.instance, self.hold.before)
+        self.records = Recorder(store.settings(), context, config)
+        step = context.assets_def.op.name.removeprefix(f"{config.name}__")
+        tell_failures(lambda error: self.records.failed(step, error))
 
     @property
     def fresh(self) -> bool:
@@ -151,6 +158,7 @@ class Stage:
             "reused": made.reused,
             "reuse_count": made.reuse_count,
             "path": dg.MetadataValue.path(self.store.location(made.ref)),
+            **self.records.anchor(self.store, made.ref, made.head),
         }
         shown = {**describe(made.ref), **common}
         data_version = dg.DataVersion(version[:32])
@@ -168,20 +176,22 @@ class Stage:
             out.info.update(job.build(out.folder))
             out.info["seconds"] = round(time.perf_counter() - started, 3)
             out.info["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            out.info["input_hash"] = job.input_hash
+            out.info["input_hash"], out.info["run_id"] = job.input_hash, self.context.run_id
             checks = _judge(job, out.folder, out.info)
             out.publish = _passed(checks) or job.publish_failed
         ref = out.done()
         if out.publish:
             self._remember(job, ref)
+        head = self.records.produced(ref, checks, published=out.publish, made_by=self.context.run_id)
         self._write_verdict(job, ref, checks)
         count = self._count_reuse(job, reset=True)
-        return Produced(ref, reused=False, reuse_count=count, checks=checks, published=out.publish)
+        return Produced(ref, reused=False, reuse_count=count, checks=checks, head=head, published=out.publish)
 
     def _judged_again(self, job: Job, found: ArtifactRef) -> Produced:
         """An artifact that is used again, with its old check results, or new ones where the gates have changed."""
         info, published = dict(found.info), True
-        if job.check is not None and info.get("gates") != hash_json(job.gates):
+        judged = job.check is not None and info.get("gates") != hash_json(job.gates)
+        if judged:
             checks = _judge(job, self.store.path(found), info)
             published = _passed(checks) or job.publish_failed
             if published:
@@ -190,9 +200,10 @@ class Stage:
                 self._remember(job, found)
         else:
             checks = tuple(CheckOutcome(**c) for c in info["checks"])
+        head = self.records.reused(found, checks, judged=judged, published=published)
         self._write_verdict(job, found, checks)
         count = self._count_reuse(job)
-        return Produced(found, reused=True, reuse_count=count, checks=checks, published=published)
+        return Produced(found, reused=True, reuse_count=count, checks=checks, head=head, published=published)
 
     def _remember(self, job: Job, ref: ArtifactRef) -> None:
         made = {"content_hash": ref.content_hash, "info": dict(ref.info)}

@@ -16,6 +16,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from synth_assets.errors import BudgetExceededError, CheckFailedError, InputError, ReleaseRefusedError, SupersededError
+from synth_assets.ledger.audit import AuditLedger
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.privacy import budget_rows as rows
 from synth_assets.privacy.accounting import compose, covers
@@ -29,6 +30,7 @@ from synth_assets.privacy.budget_rules import (
     settlement_of,
     together,
 )
+from synth_assets.privacy.budget_told import event_of, refusals_told
 from synth_assets.privacy.budget_view import BudgetView, declared
 from synth_assets.privacy.records import (
     Event,
@@ -49,12 +51,16 @@ class BudgetLedger(BudgetView):
 
     Args:
         store: Where the ledger lives; an older format is brought to the newest.
+        audit: The audit ledger of the same database: what is written here is written there in the same transaction. None keeps no
+            record, for a ledger that belongs to no installation; `open_budget_ledger` always gives one.
         guard: Asked inside every transaction that writes, and raises where a newer attempt has taken over.
     """
 
-    def __init__(self, store: LedgerStore, guard: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, store: LedgerStore, audit: AuditLedger | None = None, *, guard: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(store)
-        self._guard = guard
+        self._audit, self._guard = audit, guard
 
     def fenced(self, guard: Callable[[], None]) -> BudgetLedger:
         """The same ledger for the holder of a lease: once `guard` raises, this holder writes nothing more.
@@ -62,7 +68,7 @@ class BudgetLedger(BudgetView):
         The newer attempt takes the lease before it writes here, and writers of a population wait for each other: what an old attempt
         writes is either there when the newer one looks (`supersede`), or refused.
         """
-        return BudgetLedger(self._store, guard)
+        return BudgetLedger(self._store, self._audit, guard=guard)
 
     @contextmanager
     def _writing(self, population: str) -> Iterator[Connection]:
@@ -167,7 +173,7 @@ class BudgetLedger(BudgetView):
         check_names(population=population, label=label, run_id=run_id)
         if not planned or not all(planned.values()) or not all(map(_KEY.fullmatch, planned)) or attempt < 0:
             raise InputError("a reservation needs events, a measurement key of 64 hex digits and an attempt from 0.")
-        with self._writing(population) as connection:
+        with refusals_told(self._audit, population, label, run_id), self._writing(population) as connection:
             budget = declared(connection, population)
             for found in (h for key in planned for h in rows.by_key(connection, key)):
                 if found.run_id == run_id and found.attempt > attempt:
@@ -200,7 +206,9 @@ class BudgetLedger(BudgetView):
     def _append(self, connection: Connection, step: str, population: str, said: rows.Declaration | rows.Held) -> None:
         """Write a row; writers of other populations wait only here."""
         self._store.lock(connection, LOG)
-        rows.append(connection, step, population, said)
+        head = rows.append(connection, step, population, said)
+        if self._audit is not None:
+            self._audit.record(event_of(step, population, said, head), connection)
 
     def _move(self, connection: Connection, step: str, held: rows.Held, **changes: object) -> rows.Held:
         """Write what a reservation is after a step."""

@@ -105,8 +105,8 @@ def digest(row: Mapping[str, Any]) -> str:
 
 def append(
     connection: Connection, step: str, population: str, said: Declaration | Held, *, at: str | None = None
-) -> None:
-    """Write a row behind the last one. The caller holds the lock of the log (`BudgetLedger`)."""
+) -> Head:
+    """Write a row behind the last one, which is returned. The caller holds the lock of the log (`BudgetLedger`)."""
     last = head(connection)
     held = said if isinstance(said, Held) else None
     row: dict[str, Any] = {
@@ -123,6 +123,7 @@ def append(
     names = ", ".join(f":{name}" for name in COLUMNS)
     connection.execute(text(f"INSERT INTO budget_log ({', '.join(COLUMNS)}) VALUES ({names})"), row)
     connection.execute(text("UPDATE budget_head SET position = :position, hash = :hash"), row)
+    return Head(last.position + 1, row["hash"])
 
 
 def head(connection: Connection) -> Head:

@@ -62,10 +62,9 @@ class LedgerResource(_HomeResource):
     def open(self) -> BudgetLedger:
         """The ledger, made on first use."""
         with withhold_values("opening the budget ledger"):
-            from synth_assets.ledger.backends import open_ledger_store
-            from synth_assets.privacy.budget import BudgetLedger
+            from synth_assets.privacy.opening import open_budget_ledger
 
-            return BudgetLedger(open_ledger_store(self.settings().ledger_location))
+            return open_budget_ledger(self.settings())
 
 
 class FormsResource(_HomeResource):
