@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from synth_assets.api.reading import settings_of
+from synth_assets.api.recording import record_read
 from synth_assets.api.spending import has_ledger, open_budget
 from synth_assets.privacy.records import BudgetPreview, Event
 from synth_assets.synthesis.planning import ReleaseForecast
@@ -114,6 +115,7 @@ def recorded_columns(
     ref = store.find(Zone.RESTRICTED, config.name, SPLIT)
     if ref is None or set(ref.info["schemas"]) != set(config.tables):
         return None, None
+    record_read(settings, ref, "record")
     roles = {t: ColumnRoles.model_validate(r) for t, r in ref.info["roles"].items()}
     return (
         {t: TableSchema.model_validate(s) for t, s in ref.info["schemas"].items()},

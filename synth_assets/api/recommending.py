@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.api.planning import preview_budget, recorded_columns
 from synth_assets.api.reading import settings_of
+from synth_assets.api.recording import record_read
 from synth_assets.synthesis.advice import Facts, Recommendation, advise
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def _profiled(dataset: DatasetConfig, settings: Settings) -> dict[str, Any]:
         return {}
     store = store_of(settings)
     ref = store.find(Zone.RESTRICTED, dataset.name, PROFILE)
-    found: dict[str, Any] = {} if ref is None else json.loads((store.path(ref) / "public.json").read_text())
+    if ref is None:
+        return {}
+    record_read(settings, ref, "public.json")
+    found: dict[str, Any] = json.loads((store.path(ref) / "public.json").read_text())
     return found
 
 

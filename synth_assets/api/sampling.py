@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.api.reading import Progress, engine_of, frame_of, ingested, settings_of, silent
+from synth_assets.api.recording import record_output, record_read
 from synth_assets.config.sampling import Asked, checked_asked
 from synth_assets.config.stores import store_of
 from synth_assets.errors import InputError, ReleaseRefusedError
@@ -105,7 +106,8 @@ def sample(
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
         work = Path(scratch)
         if augment is not None:
-            return _augmented(augment, stored, strata, asked, paths, work, seed, settings, progress)
+            found = _augmented(augment, stored, strata, asked, paths, work, seed, settings, progress)
+            return _recorded(found, stored, settings)
         if top_up:
             from synth_assets.synthesis.marginals.strata import topped_up
 
@@ -114,7 +116,9 @@ def sample(
         made = stored.complete(strata, rows, seed, work, progress)
         told = _provenance(stored, asked)
         tables = {n: _written(work / "complete" / n, paths.get(n), s, settings, told) for n, s in made.items()}
-        return Sample(tables, {n: s.row_count for n, s in made.items()}, classes, root.rows)
+        return _recorded(
+            Sample(tables, {n: s.row_count for n, s in made.items()}, classes, root.rows), stored, settings
+        )
 
 
 def _require_consistent(asked: Asked, rows: int | None, *, top_up: bool, augment: Table | None) -> None:
@@ -149,6 +153,7 @@ class _Stored:
     model: ReleaseModel
     schemas: Mapping[str, TableSchema]
     identifiers: Mapping[str, Mapping[str, str]]
+    dataset: str | None = None
 
     def complete(
         self, strata: tuple[Stratum, ...], rows: int | None, seed: int, work: Path, progress: Progress
@@ -189,10 +194,11 @@ def _stored(model: Path | str, settings: Settings) -> _Stored:
     split = store.find(Zone.RESTRICTED, name, SPLIT)
     schemas = {t.table.name: t.table for t in loaded.links.tables}
     if split is None:  # a home that holds releases only
-        return _Stored(name, loaded, schemas, {})
+        return _Stored(name, loaded, schemas, {}, dataset=name)
     from synth_assets.pii.roles import ColumnRoles
     from synth_assets.tables.schema import TableSchema
 
+    record_read(settings, split, "record")
     roles = {t: ColumnRoles.model_validate(r) for t, r in split.info["roles"].items()}
     if sorted(f"{t}.{c}" for t, r in roles.items() for c in (*r.keys, *r.modelled)) != sorted(ref.info["columns"]):
         raise ReleaseRefusedError(
@@ -200,7 +206,8 @@ def _stored(model: Path | str, settings: Settings) -> _Stored:
             remedy=f"Run the chain of {name} again.",
         )
     known = {t: TableSchema.model_validate(s) for t, s in split.info["schemas"].items()}
-    return _Stored(name, loaded, {n: known[n] for n in schemas}, {t: r.identifiers for t, r in roles.items()})
+    identifiers = {t: r.identifiers for t, r in roles.items()}
+    return _Stored(name, loaded, {n: known[n] for n in schemas}, identifiers, dataset=name)
 
 
 def _destinations(out: Path | str | None, names: list[str]) -> dict[str, Path]:
@@ -256,6 +263,15 @@ def _written(
         return frame_of(folder)
     write_table(folder, path, schema=schema, engine=engine_of(settings), provenance=provenance)
     return path
+
+
+def _recorded(found: Sample, stored: _Stored, settings: Settings) -> Sample:
+    """What was made of a model of this home is in its audit ledger; a model in a folder belongs to no home."""
+    if stored.dataset is not None:
+        for made in found.tables.values():
+            file = made if isinstance(made, Path) else None
+            record_output(settings, "sample", file, dataset=stored.dataset, real_rows=found.real_rows > 0)
+    return found
 
 
 def _augmented(

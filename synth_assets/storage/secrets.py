@@ -22,6 +22,7 @@ FILE_VARIABLE = "SYNTH_ASSETS_MASTER_KEY_FILE"
 SECRET_VARIABLE = "SYNTH_ASSETS_MASTER_KEY_SECRET"  # noqa: S105  the name of a variable
 PLACES = (KEY_VARIABLE, FILE_VARIABLE, SECRET_VARIABLE)
 SIGNING_PLACES = ("SYNTH_ASSETS_LEDGER_KEY", "SYNTH_ASSETS_LEDGER_KEY_FILE", "SYNTH_ASSETS_LEDGER_KEY_SECRET")
+EARLIER_VARIABLE = "SYNTH_ASSETS_LEDGER_KEY_BEFORE"
 _MOST_BYTES = 4096
 UNREAD = "unread"
 
@@ -69,7 +70,7 @@ def master_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
     return _read_key(PLACES, keys_folder / "master.key", "master key", make=make)
 
 
-def signing_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
+def signing_key(keys_folder: Path, *, make: bool = True, own: str | None = None) -> SecretKey:
     """The key that signs the audit ledger: from the one place that the environment names, else `keys_folder/ledger.key`.
 
     It is not derived from the master key, so that who may make pseudonyms cannot sign, and each is rotated by itself. The places are
@@ -78,11 +79,20 @@ def signing_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
     Args:
         keys_folder: Folder of key files.
         make: Whether to make one where there is none.
+        own: Name of a file in the folder that is read in any case: a key that is to come.
 
     Raises:
         As `master_key`.
     """
+    if own is not None:
+        return SecretKey(_from_file(keys_folder / own))
     return _read_key(SIGNING_PLACES, keys_folder / "ledger.key", "key of the audit ledger", make=make)
+
+
+def earlier_signing_key() -> SecretKey | None:
+    """The key that signed before, where the environment holds it: the signing key is rotated there."""
+    value = os.environ.get(EARLIER_VARIABLE)
+    return None if value is None else SecretKey(_from_hex(value, EARLIER_VARIABLE))
 
 
 def _read_key(places: tuple[str, str, str], own: Path, noun: str, *, make: bool) -> SecretKey:
@@ -132,11 +142,11 @@ def _own_key(path: Path, noun: str, variable: str, *, make: bool) -> SecretKey:
             remedy=f"Set {variable}, or name the home folder that has the key with --home.",
         )
     if not path.exists():
-        _make_key(path)
+        make_key(path)
     return SecretKey(_from_file(path), development=True)
 
 
-def _make_key(path: Path) -> None:
+def make_key(path: Path) -> None:
     """Write a fresh key unless somebody else was faster (the file is linked into place, so exactly one wins)."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with atomic.staging_folder(path.parent) as folder:
