@@ -24,7 +24,7 @@ from synth_assets.api.recording import record_output
 from synth_assets.config.base import LocaleName
 from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 from synth_assets.errors import CheckFailedError
-from synth_assets.ledger.events import identifier
+from synth_assets.ledger.events import Detail, identifier
 from synth_assets.storage.secrets import master_key
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ def mask(
         progress("searching for leaks")
         _check(data, verdicts, folder, done, settings)
         _check_anonymity(folder, plan, done, settings)
-        told = {"policy": identifier(done.policy), "key": done.key_fingerprint}
+        told: dict[str, Detail] = {"policy": identifier(done.policy), "key": done.key_fingerprint}
         if target is None:
-            record_output(settings, "masked", None, **told)
+            record_output(settings, "masked", None, told)
             return texts_kept(frame_of(folder), table), done
         progress(f"writing {target.name}")
         provenance = {"masked": True, "policy": done.policy, "key": done.key_fingerprint}
         write_table(folder, target, schema=done.output_schema, engine=engine_of(settings), provenance=provenance)
-        record_output(settings, "masked", target, **told)
+        record_output(settings, "masked", target, told)
         return target, done
 
 

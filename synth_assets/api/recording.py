@@ -1,7 +1,8 @@
-"""What commands and library calls tell the audit ledger of a home: files and frames that leave it, and reads of its restricted artifacts."""
+"""What commands and library calls tell the audit ledger: files and frames that leave a home, and reads of its restricted artifacts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,10 @@ def record_output(
     settings: Settings,
     kind: str,
     file: Path | None,
+    details: Mapping[str, Detail],
     *,
     dataset: str | None = None,
     run_id: str | None = None,
-    **details: Detail,
 ) -> None:
     """Record a table that was handed out. A file is named by its content: its name may tell of a person.
 
@@ -31,15 +32,15 @@ def record_output(
         settings: Of the home whose keys, budget or model made it.
         kind: What it is: masked, synthetic, sample, values.
         file: The file; None of a frame.
+        details: Numbers, booleans, identifiers.
         dataset: The dataset of the home that it comes from.
         run_id: The run that the budget knows.
-        details: Numbers, booleans, identifiers.
     """
     from synth_assets.ledger.opening import open_audit_ledger
 
     content = None if file is None else hash_file(file)
     resource = f"{kind}/{FRAME if content is None else content[:16]}"
-    about = {**details, **({} if content is None else {"sha256": content})}
+    about = {**details} if content is None else {**details, "sha256": content}
     event = AuditEvent(
         Action.EXPORTED,
         resource,

@@ -270,7 +270,7 @@ def _recorded(found: Sample, stored: _Stored, settings: Settings) -> Sample:
     if stored.dataset is not None:
         for made in found.tables.values():
             file = made if isinstance(made, Path) else None
-            record_output(settings, "sample", file, dataset=stored.dataset, real_rows=found.real_rows > 0)
+            record_output(settings, "sample", file, {"real_rows": found.real_rows > 0}, dataset=stored.dataset)
     return found
 
 

@@ -28,7 +28,7 @@ from synth_assets.config.plain import NETWORKS, RELATED
 from synth_assets.config.sampling import Asked, Combination, checked_asked
 from synth_assets.config.stores import store_of
 from synth_assets.errors import InputError
-from synth_assets.ledger.events import identifier
+from synth_assets.ledger.events import Detail, identifier
 from synth_assets.seeds import child_seed
 
 if TYPE_CHECKING:
@@ -143,15 +143,18 @@ def synthesize(
             job, folder, ledger=lambda: open_budget(settings.home), engine=engine_of(settings), progress=progress
         )
         privacy = made.privacy
-        about = {"synthesizer": identifier(synthesizer), "epsilon": None if privacy is None else privacy.spent.epsilon}
+        about: dict[str, Detail] = {
+            "synthesizer": identifier(synthesizer),
+            "epsilon": None if privacy is None else privacy.spent.epsilon,
+        }
         if path is None:
-            record_output(settings, "synthetic", None, run_id=job.run_id, **about)
+            record_output(settings, "synthetic", None, about, run_id=job.run_id)
             frame = texts_kept(frame_of(folder), table)
             return Synthesis(frame, len(frame), privacy, made.spent, warnings)
         progress(f"writing {path.name}")
         told = _provenance(synthesizer, privacy, asked)
         write_table(folder, path, schema=made.schema, engine=engine_of(settings), provenance=told)
-        record_output(settings, "synthetic", path, run_id=job.run_id, **about)
+        record_output(settings, "synthetic", path, about, run_id=job.run_id)
         return Synthesis(path, made.schema.row_count, privacy, made.spent, warnings)
 
 
