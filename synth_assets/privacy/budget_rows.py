@@ -281,6 +281,12 @@ def hashes(connection: Connection, wanted: Sequence[str]) -> frozenset[str]:
     return frozenset(wanted) & {START, *found}
 
 
+def hashes_by_row(connection: Connection) -> dict[int, str]:
+    """Number and hash of every row."""
+    found = connection.execute(text("SELECT position, hash FROM budget_log"))
+    return {row.position: row.hash for row in found}
+
+
 def counted_events(held: Held) -> tuple[Event, ...]:
     """What a reservation costs: nothing if released unread, the real events once it is done, what was planned in every other case."""
     if held.state == "released":

@@ -124,6 +124,11 @@ class BudgetView:
             heads_missing=missing,
         )
 
+    def row_hashes(self) -> dict[int, str]:
+        """Number and hash of every row, as the log has them."""
+        with self._store.reading() as connection:
+            return rows.hashes_by_row(connection)
+
     def audit(self, reports: Mapping[str, PrivacyReport]) -> tuple[ReleaseVerdict, ...]:
         """Every counted release again, from its recorded events, by both accountants and beside its report's claim.
 

@@ -1,0 +1,231 @@
+"""Whether the ledgers of a home are what was written: the audit ledger, the budget ledger it vouches for, and what was never recorded.
+
+What belongs here: putting the checks together. What does not: the check of a chain (ledger/verify.py, privacy/budget_rows.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synth_assets.api.reading import settings_of
+from synth_assets.api.spending import has_ledger, reports_of_releases
+from synth_assets.config.runtime import Settings
+from synth_assets.errors import ConfigError, InputError, SynthAssetsError
+from synth_assets.ledger.audit import Action, AuditLedger
+from synth_assets.ledger.chain import Stored
+from synth_assets.ledger.signing import Signer
+from synth_assets.ledger.verify import MOST_TOLD, ChainCheck, heads_in
+from synth_assets.privacy.records import LedgerVerdict
+from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.secrets import signing_key
+from synth_assets.tables.schema import Frozen
+
+HEAD_NOTE = "audit_head.json"
+CURRENT = "current.json"
+
+
+class FaultRecord(Frozen):
+    """What is wrong with one entry."""
+
+    position: int
+    reason: str
+
+
+class ChainVerdict(Frozen):
+    """The check of one chained log.
+
+    Attributes:
+        ledger: Where it lives.
+        whole: Whether it is what was written, as far as it can be told.
+        entries: How many there are.
+        head: Hash of the last one.
+        key: Public key in force; None of a log without signatures.
+        kept_heads: Kept heads that were checked.
+        outside_heads: Heads kept outside that were compared.
+        faults: What is wrong, the first hundred.
+        fault_count: How much is wrong.
+        remarks: What a person should know.
+    """
+
+    ledger: str
+    whole: bool
+    entries: int
+    head: str
+    key: str | None
+    kept_heads: int
+    outside_heads: int
+    faults: tuple[FaultRecord, ...]
+    fault_count: int
+    remarks: tuple[str, ...]
+
+
+class HomeVerdict(Frozen):
+    """The check of all ledgers of a home.
+
+    Attributes:
+        whole: Whether all of them are what was written.
+        audit: The audit ledger.
+        budget: The budget ledger; None where no budget was declared.
+        budget_faults: What the two say differently.
+        access: The older record of access; None where there is none.
+        unrecorded: Current artifacts that no entry tells of, `zone/dataset/asset`; the next run of their dataset records them.
+    """
+
+    whole: bool
+    audit: ChainVerdict
+    budget: LedgerVerdict | None
+    budget_faults: tuple[str, ...]
+    access: ChainVerdict | None
+    unrecorded: tuple[str, ...]
+
+
+def given_heads(given: Iterable[str]) -> list[tuple[int | None, str]]:
+    """Heads as a person gives them: hashes, or files that hold heads.
+
+    Raises:
+        InputError: there is no head in one of them.
+    """
+    found: list[tuple[int | None, str]] = []
+    for text in given:
+        path = Path(text)
+        heads = heads_in(path.read_text(encoding="utf-8", errors="replace") if path.is_file() else text)
+        if not heads:
+            raise InputError(
+                "this is neither a head nor a file that holds one.",
+                key="--head",
+                remedy="Give 64 hex digits, or a file with them.",
+            )
+        found += heads
+    return found
+
+
+def verify_ledgers(home: Path, heads: Iterable[str] = ()) -> HomeVerdict | None:
+    """Check every ledger of a home; None where nothing was recorded in it yet.
+
+    Args:
+        home: The home folder.
+        heads: Heads that were kept elsewhere: hashes, or files. Those beside releases are compared without being asked for.
+
+    Raises:
+        ConfigError: heads are known, and there is no ledger.
+        InputError: a given head is none.
+    """
+    from synth_assets.ledger.opening import open_audit_ledger
+    from synth_assets.ledger.verifying import check_ledger
+
+    settings = settings_of(home)
+    outside = given_heads(heads) + _heads_of_releases(settings)
+    if not has_ledger(home):
+        if outside:
+            raise ConfigError(
+                "heads of an audit ledger are known, and there is no ledger.", file=str(home), key="ledger",
+                remedy="Bring back the ledger (var/ledger or the database) from a backup.",
+            )  # fmt: skip
+        return None
+    ledger = open_audit_ledger(settings)
+    seen = _Seen(_current(settings))
+    check = check_ledger(ledger, outside, _public(settings), seen.look)
+    audit = _verdict(ledger.store.name, check, len(outside))
+    budget, budget_faults = _budget(ledger, home, seen)
+    access = _access(settings, ledger)
+    whole = audit.whole and not budget_faults and all(v is None or v.whole for v in (budget, access))
+    return HomeVerdict(
+        whole=whole,
+        audit=audit,
+        budget=budget,
+        budget_faults=budget_faults,
+        access=access,
+        unrecorded=tuple(sorted(seen.artifacts.values())),
+    )
+
+
+@dataclass
+class _Seen:
+    """What the entries of the audit ledger tell of: rows of the budget ledger, and artifacts, which are struck off."""
+
+    artifacts: dict[tuple[str, str], str]
+    budget: dict[int, tuple[str, int]] = field(default_factory=dict)
+
+    def look(self, row: Stored) -> None:
+        """Look at one entry."""
+        if '"budget_row"' in row.record:
+            details = json.loads(row.record)["details"]
+            self.budget[int(details["budget_row"])] = (str(details["budget_hash"]), row.position)
+        elif self.artifacts and '"content_hash"' in row.record:
+            said = json.loads(row.record)
+            if said["action"] == Action.MATERIALISED:
+                self.artifacts.pop((said["resource"], said["details"]["content_hash"]), None)
+
+
+def _verdict(ledger: str, check: ChainCheck, outside: int) -> ChainVerdict:
+    return ChainVerdict(
+        ledger=ledger,
+        whole=not check.faults,
+        entries=check.entries,
+        head=check.last,
+        key=check.keys[-1][1] if check.keys else None,
+        kept_heads=len(check.marks),
+        outside_heads=outside,
+        faults=tuple(FaultRecord(position=f.position, reason=f.reason) for f in check.faults[:MOST_TOLD]),
+        fault_count=len(check.faults),
+        remarks=tuple(check.remarks),
+    )
+
+
+def _public(settings: Settings) -> str | None:
+    """The public key of this installation, where it has one: who only looks may have none."""
+    try:
+        return Signer(signing_key(settings.keys_folder, make=False)).public
+    except SynthAssetsError:
+        return None
+
+
+def _heads_of_releases(settings: Settings) -> list[tuple[int | None, str]]:
+    """Heads beside the releases on this disk; those of a release zone on S3 are given by hand."""
+    notes = sorted((settings.var / Zone.RELEASE).glob(f"*/*/{HEAD_NOTE}"))
+    return [(said["position"], said["hash"]) for said in (json.loads(note.read_text()) for note in notes)]
+
+
+def _current(settings: Settings) -> dict[tuple[str, str], str]:
+    """Resource and content hash -> `zone/dataset/asset` of every artifact on this disk that is current."""
+    found: dict[tuple[str, str], str] = {}
+    for zone in Zone:
+        for path in (settings.var / zone).glob(f"*/*/{CURRENT}"):
+            dataset, asset = path.parts[-3:-1]
+            record: dict[str, Any] = json.loads(path.read_text())
+            if "input_hash" in record["info"]:  # of a step of a chain; other jobs keep their own results
+                found[f"{dataset}/{asset}", record["content_hash"]] = f"{zone.value}/{dataset}/{asset}"
+    return found
+
+
+def _budget(ledger: AuditLedger, home: Path, seen: _Seen) -> tuple[LedgerVerdict | None, tuple[str, ...]]:
+    """The budget ledger by itself, and against the rows that the audit ledger tells of."""
+    from synth_assets.privacy.budget_view import BudgetView
+
+    view = BudgetView(ledger.store)
+    if view.is_new and not seen.budget:
+        return None, ()
+    rows = view.row_hashes()
+    wrong = [
+        f"row {row} of the budget ledger is not the one that entry {position} of the audit ledger tells of"
+        for row, (hashed, position) in sorted(seen.budget.items())
+        if rows.get(row) != hashed
+    ]
+    untold = sorted(row for row in rows if seen.budget and row > min(seen.budget) and row not in seen.budget)
+    wrong += [f"row {row} of the budget ledger is in no entry of the audit ledger" for row in untold]
+    return view.verify(reports_of_releases(home).heads), tuple(wrong)
+
+
+def _access(settings: Settings, ledger: AuditLedger) -> ChainVerdict | None:
+    from synth_assets.ledger.backends import open_ledger_store
+    from synth_assets.ledger.verifying import check_access
+
+    if settings.postgres_url is None and not (settings.var / "ledger" / "access.db").is_file():
+        return None
+    store = ledger.store if settings.postgres_url is not None else open_ledger_store(settings.access_location)
+    check = check_access(store)
+    return _verdict(store.name, check, 0) if check.entries else None
