@@ -15,7 +15,7 @@ from synth_assets.errors import CheckFailedError, ConfigError
 from synth_assets.ledger import heads
 from synth_assets.ledger.actors import Actors, process_user
 from synth_assets.ledger.backends import LedgerStore
-from synth_assets.ledger.chain import HashChain, Stored
+from synth_assets.ledger.chain import START, HashChain, Stored
 from synth_assets.ledger.events import Action, AuditEvent, Outcome, identifier
 from synth_assets.ledger.heads import Head
 from synth_assets.ledger.signing import Signer
@@ -69,7 +69,7 @@ class AuditLedger:
             for event in events:
                 found = self._found(own, _once(event)) if event.once else None
                 if found is None:
-                    head = self._append(own, event, actor, signer)
+                    head = self._append(own, event, actor, signer, head)
             return head
 
     def record_changes(self, events: Iterable[AuditEvent]) -> None:
@@ -81,10 +81,10 @@ class AuditLedger:
         if self._changed(told):
             actor = self.actors.id_of(process_user())
             with self._transaction(None) as own:
-                _, signer = self._end(own, actor)
+                head, signer = self._end(own, actor)
                 for event in told:
                     if self._differs(own, event):
-                        head = self._append(own, event, actor, signer)
+                        head = self._append(own, event, actor, signer, head)
                         self._note(own, _state(event), head.position)
 
     def head(self) -> Head | None:
@@ -104,7 +104,7 @@ class AuditLedger:
             end, _ = self._end(own, actor, before or new, lost=before is None)
             consent = "" if before is None else before.sign(rotation(end, new.public))
             details = {"key": "ledger", "public": new.public, "replaces": end.key_id, "consent": consent or None}
-            return self._append(own, AuditEvent(Action.KEY_ROTATED, "key/ledger", details=details), actor, new)
+            return self._append(own, AuditEvent(Action.KEY_ROTATED, "key/ledger", details=details), actor, new, end)
 
     def _transaction(self, connection: Connection | None) -> AbstractContextManager[Connection]:
         if connection is None:
@@ -125,7 +125,7 @@ class AuditLedger:
         signer = given or self._signer(None if head is None else head.key_id)
         if head is None and last is None:
             first = AuditEvent(Action.LEDGER_STARTED, "key/ledger", details={"key": "ledger", "public": signer.public})
-            return self._append(connection, first, actor, signer), signer
+            return self._append(connection, first, actor, signer, None), signer
         if head is None or last is None or (head.position, head.hash) != (last.position, last.hash):
             raise _broken(self.store.name)
         if lost:
@@ -140,8 +140,9 @@ class AuditLedger:
             raise _broken(self.store.name)
         return head, signer
 
-    def _append(self, connection: Connection, event: AuditEvent, actor: str, signer: Signer) -> Head:
-        entry = self.chain.append(connection, event.record(self.project, actor))
+    def _append(self, connection: Connection, event: AuditEvent, actor: str, signer: Signer, end: Head | None) -> Head:
+        position, previous = (1, START) if end is None else (end.position + 1, end.hash)
+        entry = self.chain.append(connection, event.record(self.project, actor), position, previous)
         head = heads.signed(self.chain.name, entry.position, entry.hash, signer)
         heads.write(connection, self.chain, head)
         if event.once:

@@ -54,6 +54,10 @@ def _format_2(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+_INSERT = text("INSERT INTO chain_entries VALUES (:chain, :position, :at, :record, :previous, :hash)")
+_LAST = text(
+    "SELECT position, at, record, previous, hash FROM chain_entries WHERE chain = :chain ORDER BY position DESC LIMIT 1"
+)
 MIGRATIONS = (_format_1, _format_2)
 
 
@@ -111,26 +115,25 @@ class HashChain:
         self.name = name
         store.prepare("chain", MIGRATIONS)
 
-    def append(self, connection: Connection, record: Mapping[str, Any]) -> Entry:
+    def append(self, connection: Connection, record: Mapping[str, Any], position: int, previous: str) -> Entry:
         """Add an entry behind the last one.
 
         Args:
             connection: Of a transaction that holds the lock of the log.
             record: JSON-able, without data values.
+            position: That of the last entry, and one.
+            previous: Hash of the last entry; `START` where there is none.
         """
-        last = self.last(connection)
-        position, previous = (last.position + 1, last.hash) if last else (1, START)
         at, written = now(), canonical(record)
         values = {"chain": self.name, "position": position, "at": at, "record": written, "previous": previous}
         values["hash"] = digest(self.name, position, at, written, previous)
-        connection.execute(
-            text("INSERT INTO chain_entries VALUES (:chain, :position, :at, :record, :previous, :hash)"), values
-        )
+        connection.execute(_INSERT, values)
         return Entry(position, at, record, previous, str(values["hash"]))
 
     def last(self, connection: Connection) -> Stored | None:
         """The last row."""
-        return self._one(connection, "ORDER BY position DESC LIMIT 1")
+        row = connection.execute(_LAST, {"chain": self.name}).one_or_none()
+        return None if row is None else Stored(*row)
 
     def at(self, connection: Connection, position: int) -> Stored | None:
         """The row of a position."""

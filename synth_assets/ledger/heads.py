@@ -19,6 +19,12 @@ from synth_assets.ledger.signing import Signer, is_signed
 KEPT_EVERY = 1_000
 CURRENT = 0
 _COLUMNS = "position, hash, key_id, signature"
+_CURRENT = text(f"SELECT {_COLUMNS} FROM chain_heads WHERE chain = :chain AND slot = :slot")
+_REPLACE = text(
+    f"INSERT INTO chain_heads (chain, slot, {_COLUMNS}) VALUES (:chain, :slot, :position, :hash, :key_id, :signature) "
+    "ON CONFLICT (chain, slot) DO UPDATE SET position = excluded.position, hash = excluded.hash, "
+    "key_id = excluded.key_id, signature = excluded.signature"
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,7 @@ def signed(chain: str, position: int, hashed: str, signer: Signer) -> Head:
 
 def current(connection: Connection, chain: HashChain) -> Head | None:
     """The head of the last entry, as somebody left it."""
-    statement = f"SELECT {_COLUMNS} FROM chain_heads WHERE chain = :chain AND slot = :slot"
-    row = connection.execute(text(statement), {"chain": chain.name, "slot": CURRENT}).one_or_none()
+    row = connection.execute(_CURRENT, {"chain": chain.name, "slot": CURRENT}).one_or_none()
     return None if row is None else Head(*row)
 
 
@@ -73,11 +78,4 @@ def kept(connection: Connection, chain: HashChain) -> Iterator[tuple[int, Head]]
 def write(connection: Connection, chain: HashChain, head: Head) -> None:
     """Replace the current head; keep it as well where it is one of those."""
     for slot in (CURRENT, head.position) if head.position % KEPT_EVERY == 0 else (CURRENT,):
-        connection.execute(
-            text(
-                f"INSERT INTO chain_heads (chain, slot, {_COLUMNS}) VALUES (:chain, :slot, :position, :hash, :key_id, :signature) "
-                "ON CONFLICT (chain, slot) DO UPDATE SET position = excluded.position, hash = excluded.hash, "
-                "key_id = excluded.key_id, signature = excluded.signature"
-            ),
-            {"chain": chain.name, "slot": slot, **asdict(head)},
-        )
+        connection.execute(_REPLACE, {"chain": chain.name, "slot": slot, **head.__dict__})
