@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synth_assets.ledger.audit import Action, AuditEvent, identifier
+from synth_assets.ledger.events import Action, AuditEvent, identifier
 from synth_assets.storage.hashing import hash_file
 
 if TYPE_CHECKING:

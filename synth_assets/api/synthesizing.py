@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.api.reading import Table
+    from synth_assets.config.runtime import Settings
     from synth_assets.privacy.report import PrivacyReport
+    from synth_assets.tables.schema import TableSchema
 
 DEFAULT_BUDGET = (10.0, 1e-5)
 MOST_EPSILON, MOST_DELTA = 100.0, 1e-2
@@ -111,7 +113,6 @@ def synthesize(
         InputError: an unknown synthesizer, no network to train from scratch, epsilon or delta out of range, a place that cannot be
             written.
     """
-    from synth_assets.exports.formats import write_table
     from synth_assets.synthesis.single import TableRelease, release_table
 
     path, settings = destination(out, table), settings_of(home)
@@ -142,20 +143,26 @@ def synthesize(
         made = release_table(
             job, folder, ledger=lambda: open_budget(settings.home), engine=engine_of(settings), progress=progress
         )
-        privacy = made.privacy
-        about: dict[str, Detail] = {
-            "synthesizer": identifier(synthesizer),
-            "epsilon": None if privacy is None else privacy.spent.epsilon,
-        }
-        if path is None:
-            record_output(settings, "synthetic", None, about, run_id=job.run_id)
-            frame = texts_kept(frame_of(folder), table)
-            return Synthesis(frame, len(frame), privacy, made.spent, warnings)
-        progress(f"writing {path.name}")
-        told = _provenance(synthesizer, privacy, asked)
-        write_table(folder, path, schema=made.schema, engine=engine_of(settings), provenance=told)
+        progress("handing out")
+        told = _provenance(synthesizer, made.privacy, asked)
+        made_table, count = _handed_out(table, folder, path, made.schema, settings, told)
+        spent = None if made.privacy is None else made.privacy.spent.epsilon
+        about: dict[str, Detail] = {"synthesizer": identifier(synthesizer), "epsilon": spent}
         record_output(settings, "synthetic", path, about, run_id=job.run_id)
-        return Synthesis(path, made.schema.row_count, privacy, made.spent, warnings)
+        return Synthesis(made_table, count, made.privacy, made.spent, warnings)
+
+
+def _handed_out(
+    given: Table, folder: Path, path: Path | None, schema: TableSchema, settings: Settings, provenance: dict[str, Any]
+) -> tuple[Path | pd.DataFrame, int]:
+    """The synthetic table as a file or a frame, and its rows."""
+    from synth_assets.exports.formats import write_table
+
+    if path is None:
+        frame = texts_kept(frame_of(folder), given)
+        return frame, len(frame)
+    write_table(folder, path, schema=schema, engine=engine_of(settings), provenance=provenance)
+    return path, schema.row_count
 
 
 def _asked(where: Mapping[str, Any] | Asked | None, balance: str | Mapping[str, Any] | None, synthesizer: str) -> Asked:

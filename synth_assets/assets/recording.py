@@ -2,7 +2,7 @@
 
 What belongs here: events of assets, made in one place for all of them. What does not: the ledger (ledger/audit.py) and the life of a
 step (stage.py). An artifact is recorded after it has become current and before its verdict: nobody may read it between the two, and the
-next run records what a crash kept out (docs/adr/0012).
+next run records what a crash kept out (docs/adr/0013).
 """
 
 from __future__ import annotations

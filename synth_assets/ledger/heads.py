@@ -1,7 +1,7 @@
 """Signed heads of the audit ledger: how many entries there are, and the hash of the last.
 
 What belongs here: the form of a head, its text, and the rows that keep heads. What does not: keys (signing.py) and the check of a whole
-ledger (verifying.py). One head is replaced by every entry, and every 1,000th is kept (docs/adr/0012).
+ledger (verifying.py). One head is replaced by every entry, and every 1,000th is kept (docs/adr/0013).
 """
 
 from __future__ import annotations
