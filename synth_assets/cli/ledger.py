@@ -31,7 +31,7 @@ def verify(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Check that the ledgers are what was written: every entry, signature and kept head."""
+    """Check that the ledgers are what was written."""
     from synth_assets.api.verifying import verify_ledgers
 
     base = nearest_home(home)
@@ -116,7 +116,7 @@ def ledger(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show or export the audit ledger: what happened, when, by whom, with which outcome."""
+    """Show or export the record of what was done."""
     from synth_assets.api.ledgers import Filter
 
     base = nearest_home(home)
