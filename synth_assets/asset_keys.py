@@ -41,11 +41,16 @@ def slug(name: str) -> str:
 class DatasetKeys:
     """Asset names of one dataset. `key(name)` makes the Dagster key.
 
+    Attributes:
+        config: The dataset.
+        chain: First part of the keys where it is not the dataset's name: all uploads share one chain.
+
     Raises:
         ConfigError: two table names have the same slug.
     """
 
     config: DatasetConfig
+    chain: str = ""
 
     def __post_init__(self) -> None:
         seen: dict[str, str] = {}
@@ -62,7 +67,7 @@ class DatasetKeys:
 
     def key(self, name: str) -> dg.AssetKey:
         """The Dagster key of an asset name of this dataset."""
-        return dg.AssetKey([self.config.name, name])
+        return dg.AssetKey([self.chain or self.config.name, name])
 
     def raw(self, table: str) -> str:
         """The canonical table."""

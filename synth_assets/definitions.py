@@ -10,15 +10,19 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.chain import build_dataset
+from synth_assets.assets.uploads import build_uploads
 from synth_assets.automation.blocked import blocked_sensor
+from synth_assets.automation.inbox import inbox_sensor, uploads_job
 from synth_assets.automation.jobs import chain_job, file_jobs
 from synth_assets.automation.schedules import nightly_schedule
 from synth_assets.automation.sensors import source_sensor
 from synth_assets.config.runtime import LoadedDataset, Settings, check_engine, find_home, load_datasets
+from synth_assets.config.uploads import load_uploads
 from synth_assets.resources import (
     BudgetViewResource,
     EngineResource,
     FormsResource,
+    InboxResource,
     KeyResource,
     LedgerResource,
     StoreResource,
@@ -45,13 +49,14 @@ def build_defs(
     """
     loaded = load_datasets(settings) if datasets is None else tuple(datasets)
     check_engine(settings, loaded)
-    fingerprint = key_fingerprint(settings.keys_folder) if loaded else ""
+    fingerprint = key_fingerprint(settings.keys_folder)
     assets = [asset for dataset in loaded for asset in build_dataset(dataset, settings.configs_folder, fingerprint)]
     jobs = {dataset.config.name: chain_job(dataset.config.name) for dataset in loaded}
     home = str(settings.home)
     resources: dict[str, Any] = {
         "store": StoreResource(home=home),
         "engine": EngineResource(home=home),
+        "inbox": InboxResource(home=home),
         "ledger": LedgerResource(home=home),
         "budget_view": BudgetViewResource(home=home),
         "forms": FormsResource(home=home),
@@ -59,10 +64,13 @@ def build_defs(
         "vault": VaultResource(home=home),
         **(resource_overrides or {}),
     }
+    uploads = load_uploads(settings.configs_folder)
+    taking = uploads_job(uploads)
     return dg.Definitions(
-        assets=assets,
-        jobs=[*jobs.values(), *file_jobs()],
+        assets=[*assets, *build_uploads(uploads, settings.configs_folder, fingerprint)],
+        jobs=[*jobs.values(), taking, *file_jobs()],
         sensors=[
+            inbox_sensor(uploads, taking),
             *(source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded),
             *([blocked_sensor(list(jobs))] if jobs else []),
         ],

@@ -27,12 +27,18 @@ from synth_assets.assets.variants import build_variant
 from synth_assets.assets.wiring import Wiring
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import ConfigError
+from synth_assets.uploads.upload import Upload
 
 BUILT_IN = frozenset({"dp_marginals", "dp_tvae", "dp_ctgan"})
 
 
 def build_dataset(
-    dataset: LoadedDataset, configs_folder: Path | None = None, key_fingerprint: str = ""
+    dataset: LoadedDataset,
+    configs_folder: Path | None = None,
+    key_fingerprint: str = "",
+    *,
+    chain: str = "",
+    upload: Upload | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Every asset of one dataset; the same function for every YAML.
 
@@ -40,11 +46,13 @@ def build_dataset(
         dataset: The dataset.
         configs_folder: The project's `configs` folder.
         key_fingerprint: Of the master key, see `storage.secrets.key_fingerprint`.
+        chain: First part of the asset keys, where it is not the dataset's name.
+        upload: The dropped file behind the dataset, while a run works on it.
 
     Raises:
         ConfigError: the dataset names no synthesizer whose package is installed.
     """
-    return list(_assets(Wiring(_installed(dataset), configs_folder, key_fingerprint)))
+    return list(_assets(Wiring(_installed(dataset), configs_folder, key_fingerprint, chain, upload)))
 
 
 def _installed(dataset: LoadedDataset) -> LoadedDataset:

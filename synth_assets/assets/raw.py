@@ -90,20 +90,15 @@ def _job(
     stage: Stage,
     engine: EngineResource,
 ) -> Job:
-    from synth_assets.tables.sources import ingest, require_columns, source_fingerprint
+    from synth_assets.tables.sources import ingest, require_columns
 
     config = wiring.config.tables[table]
     base = wiring.dataset.folder
 
     def build(folder: Path) -> dict[str, Any]:
         with stage.store.staging(wiring.config.name) as scratch:
-            source = (
-                _generated(config.source, base, table, wiring.config.seed, scratch)
-                if config.source.generate
-                else config.source
-            )
             schema = ingest(
-                source, name=table, base_dir=base, out=folder, engine=engine.open(), table=config,
+                _source(wiring, table, scratch), name=table, base_dir=base, out=folder, engine=engine.open(), table=config,
                 null_values=_nulls(wiring, table), timezone=wiring.config.timezone,
             )  # fmt: skip
         require_columns(schema.names, _named_elsewhere(wiring, table), source=table)
@@ -115,13 +110,8 @@ def _job(
         info["data_quality"] = quality_score(outcomes)
         return [_outcome(o.public()) for o in outcomes]
 
-    fingerprint = (
-        hash_parts(Path(base, config.source.generate).read_bytes())
-        if config.source.generate
-        else source_fingerprint(config.source, base)
-    )
     return Job(
-        Zone.RESTRICTED, wiring.keys.raw(table), {"source": fingerprint}, section, VERSION, build, check,
+        Zone.RESTRICTED, wiring.keys.raw(table), {"source": _fingerprint(wiring, table)}, section, VERSION, build, check,
         reusable=config.source.url is None, gates=gates,
     )  # fmt: skip
 
@@ -146,6 +136,26 @@ def _outcome(found: ExpectationOutcome) -> CheckOutcome:
 
 def _nulls(wiring: Wiring, table: str) -> tuple[str, ...]:
     return (*wiring.config.null_values, *wiring.config.tables[table].null_values)
+
+
+def _source(wiring: Wiring, table: str, scratch: Path) -> SourceConfig:
+    """Where the rows are: a dropped file and generated tables lie in the scratch folder."""
+    source = wiring.config.tables[table].source
+    if wiring.upload is not None:
+        return SourceConfig(path=str(wiring.upload.fetch(scratch).resolve()))
+    if source.generate:
+        return _generated(source, wiring.dataset.folder, table, wiring.config.seed, scratch)
+    return source
+
+
+def _fingerprint(wiring: Wiring, table: str) -> str:
+    """Of the content of the source, or of what it is made from."""
+    from synth_assets.tables.sources import source_fingerprint
+
+    source, base = wiring.config.tables[table].source, wiring.dataset.folder
+    if wiring.upload is not None:
+        return wiring.upload.fingerprint
+    return hash_parts((base / source.generate).read_bytes()) if source.generate else source_fingerprint(source, base)
 
 
 def _generated(source: SourceConfig, base: Path, table: str, seed: int, scratch: Path) -> SourceConfig:

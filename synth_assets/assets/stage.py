@@ -149,7 +149,7 @@ class Stage:
     def deliver(self, job: Job, describe: Callable[[ArtifactRef], Mapping[str, Any]]) -> list[Event]:
         """Produce and say it to Dagster: the materialization, or only the check results where a blocking check has failed."""
         made = self.produce(job)
-        key = dg.AssetKey([self.config.name, job.asset])
+        key = next(k for k in self.context.assets_def.keys if k.path[-1] == job.asset)
         checks = [c.as_dagster(key) for c in made.checks]
         if not made.published:
             return list(checks)

@@ -15,6 +15,7 @@ from synth_assets.assets.stage import code_version
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.storage.artifacts import Zone
+from synth_assets.uploads.upload import Upload
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,15 @@ class Wiring:
         dataset: The dataset.
         configs_folder: The project's `configs` folder, whose policies win over the shipped ones.
         key_fingerprint: Of the master key; part of the code version of what is made with a key.
+        chain: First part of the asset keys and group, where it is not the dataset's name.
+        upload: The dropped file behind the dataset, while a run works on it.
     """
 
     dataset: LoadedDataset
     configs_folder: Path | None = None
     key_fingerprint: str = ""
+    chain: str = ""
+    upload: Upload | None = None
 
     @property
     def config(self) -> DatasetConfig:
@@ -39,7 +44,7 @@ class Wiring:
     @cached_property
     def keys(self) -> DatasetKeys:
         """Its asset names."""
-        return DatasetKeys(self.config)
+        return DatasetKeys(self.config, self.chain)
 
     def declared(self, table: str, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """What the YAML says about the columns of a table under some keys; columns and keys without a word of it are left out."""
@@ -68,7 +73,7 @@ class Wiring:
         return dg.AssetSpec(
             key=self.keys.key(asset),
             deps=[self.keys.key(name) for name in deps],
-            group_name=self.config.name,
+            group_name=self.chain or self.config.name,
             owners=list(self.config.owners),
             tags={"zone": zone.value, "stage": stage},
             kinds=kinds,

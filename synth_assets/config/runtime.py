@@ -44,6 +44,7 @@ class Settings:
         project: Name of this installation in the audit ledger.
         exchange: Where clients and the service hand each other sealed files: a folder or s3://bucket/prefix; None for one below var/.
         audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
+        inbox: Folder or place in S3 where files are dropped; the folder `inbox` of the home when None.
     """
 
     home: Path
@@ -58,6 +59,7 @@ class Settings:
     exchange: str | None = None
     audit_repetitions: int = 1_000_000
     project: str = "default"
+    inbox: Path | ObjectFolder | None = None
 
     @classmethod
     def from_environment(cls, home: Path) -> Settings:
@@ -90,6 +92,7 @@ class Settings:
             exchange=_exchange(),
             audit_repetitions=int(repetitions),
             project=_project(),
+            inbox=_inbox(),
         )
 
     @property
@@ -163,6 +166,17 @@ def _project() -> str:
             "the environment variable SYNTH_ASSETS_PROJECT is no name of lower-case letters, digits, _ and -."
         )
     return name
+
+
+def _inbox() -> Path | ObjectFolder | None:
+    place = os.environ.get("SYNTH_ASSETS_INBOX")
+    if place is None or place.startswith("s3://"):
+        return folder_of("SYNTH_ASSETS_INBOX")
+    if not Path(place).is_absolute():
+        raise ConfigError(
+            "the environment variable SYNTH_ASSETS_INBOX is neither an absolute path nor of the form s3://bucket/prefix."
+        )
+    return Path(place)
 
 
 def _spark_conf() -> tuple[tuple[str, str], ...]:

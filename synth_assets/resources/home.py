@@ -13,9 +13,13 @@ import dagster as dg
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import store_of
 from synth_assets.errors import withhold_values
+from synth_assets.ledger.audit import AuditLedger
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage.artifacts import ArtifactStore
 from synth_assets.storage.lease import WriterLease
 from synth_assets.storage.secrets import SecretKey, master_key
+from synth_assets.uploads.inbox import Inbox
+from synth_assets.uploads.opening import open_inbox
 
 if TYPE_CHECKING:
     from synth_assets.masking.vault import TokenVault
@@ -44,6 +48,18 @@ class StoreResource(_HomeResource):
     def lease(self) -> WriterLease:
         """The leases."""
         return WriterLease(self.settings().var / "leases")
+
+
+class InboxResource(_HomeResource):
+    """The inbox: the power to take and to move what people drop."""
+
+    def open(self) -> Inbox:
+        """The folder, made when absent, or the prefix in S3."""
+        return open_inbox(self.settings())
+
+    def ledger(self) -> AuditLedger:
+        """The audit ledger, for what was taken, refused and deleted."""
+        return open_audit_ledger(self.settings())
 
 
 class EngineResource(_HomeResource):

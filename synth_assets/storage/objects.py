@@ -81,13 +81,17 @@ class ObjectFolder:
         """URL of an object, to show to a person; it opens nothing."""
         return f"s3://{self.bucket}/{self._key(key)}"
 
-    def listing(self, below: str = "") -> Iterator[StoredObject]:
+    def listing(self, below: str = "", *, below_only: bool = False) -> Iterator[StoredObject]:
         """The objects whose key begins with `below`, in order of their keys.
+
+        Args:
+            below: Beginning of the keys.
+            below_only: Leave out what lies further below, behind another `/`.
 
         Raises:
             ServiceUnavailableError: the bucket does not answer as expected.
         """
-        token: dict[str, Any] = {}
+        token: dict[str, Any] = {"Delimiter": "/"} if below_only else {}
         base = self._key("")
         while True:
             page = self._call("list_objects_v2", Prefix=self._key(below), MaxKeys=PAGE_KEYS, **token)
@@ -97,7 +101,7 @@ class ObjectFolder:
                     yield StoredObject(key, int(item["Size"]), str(item["ETag"]).strip('"'), item["LastModified"])
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            token["ContinuationToken"] = page["NextContinuationToken"]
 
     def find(self, key: str) -> StoredObject | None:
         """One object without its content, or None."""
@@ -216,11 +220,19 @@ class ObjectFolder:
         Raises:
             ServiceUnavailableError: there is no such object, or the service does not answer.
         """
+        self.copy(key, to)
+        self.delete(key)
+
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object within the prefix on the server.
+
+        Raises:
+            ServiceUnavailableError: there is no such object, or the service does not answer.
+        """
         source = {"Bucket": self.bucket, "Key": self._key(key)}
         with self._faults():
             extra = self.options.upload_arguments
             self.options.client().copy(source, self.bucket, self._key(to), ExtraArgs=extra or None)
-        self.delete(key)
 
     def delete(self, key: str) -> None:
         """Delete an object; nothing happens where there is none."""

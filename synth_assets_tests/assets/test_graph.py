@@ -25,6 +25,10 @@ def key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["clinic", name])
 
 
+def of_clinic(graph) -> list[dg.AssetKey]:
+    return [k for k in graph.get_all_asset_keys() if k.path[0] == "clinic"]
+
+
 def parents(graph, name: str) -> set[str]:
     return {k.path[-1] for k in graph.get(key(name)).parent_keys}
 
@@ -72,7 +76,7 @@ def test_fitting_and_sampling_get_no_power_but_the_store(graph) -> None:
 
 
 def test_only_the_measurements_can_spend_and_only_masking_split_and_release_see_the_key(graph) -> None:
-    names = [k.path[-1] for k in graph.get_all_asset_keys()]
+    names = [k.path[-1] for k in of_clinic(graph)]
     assert {n for n in names if "ledger" in resources(graph, n)} == {"dp_measurements"}
     assert {n for n in names if "budget_view" in resources(graph, n)} == {"privacy_budget"}
     assert resources(graph, "privacy_budget") == {"budget_view", "store"}
@@ -81,7 +85,7 @@ def test_only_the_measurements_can_spend_and_only_masking_split_and_release_see_
 
 
 def test_every_asset_says_who_owns_it_what_it_is_and_where_it_lives(graph) -> None:
-    for k in graph.get_all_asset_keys():
+    for k in of_clinic(graph):
         node = graph.get(k)
         assert node.owners == ["team:privacy"], k
         assert node.group_name == "clinic"
@@ -92,13 +96,13 @@ def test_every_asset_says_who_owns_it_what_it_is_and_where_it_lives(graph) -> No
 
 
 def test_the_last_part_of_a_key_names_the_stage(graph) -> None:
-    for k in graph.get_all_asset_keys():
+    for k in of_clinic(graph):
         stage = graph.get(k).tags["stage"]
         assert k.path[-1].startswith(stage), k
 
 
 def test_zones_follow_the_design(graph) -> None:
-    zones = {k.path[-1]: graph.get(k).tags["zone"] for k in graph.get_all_asset_keys()}
+    zones = {k.path[-1]: graph.get(k).tags["zone"] for k in of_clinic(graph)}
     assert zones["model_dp_marginals"] == zones["dp_measurements"] == "release"
     assert zones["model_gaussian_copula"] == "restricted"
     assert {z for n, z in zones.items() if n.startswith("masked_")} == {"masked"}
@@ -111,6 +115,7 @@ def test_the_guards_of_the_chain_are_blocking_checks(clinic) -> None:
         (c.asset_key.path[-1], c.name): c.blocking
         for a in clinic.resolve_asset_graph().assets_defs
         for c in a.check_specs
+        if c.asset_key.path[0] == "clinic"
     }
     expected = [("masked_patients", "leak"), ("masked_patients", "keys")]
     expected += [("dp_measurements", "budget"), ("dp_measurements", "accountant")]
@@ -165,3 +170,10 @@ def imported(file: Path) -> list[str]:
 
 def _only_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def test_the_chain_of_uploads_has_the_powers_of_a_dataset_and_its_first_step_alone_has_the_inbox(graph) -> None:
+    uploads = {k.path[-1]: graph.get(k).assets_def for k in graph.get_all_asset_keys() if k.path[0] == "uploads"}
+    assert {n for n, a in uploads.items() if "inbox" in a.op.required_resource_keys} == {"raw_upload"}
+    assert {n for n, a in uploads.items() if "ledger" in a.op.required_resource_keys} == {"dp_measurements"}
+    assert {a.partitions_def.name for a in uploads.values()} == {"uploads"}

@@ -66,6 +66,7 @@ def ask(url: str, query: str) -> dict:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """`synth-assets ui` on a home whose first stages the command line has run; ended, with its children, at the end."""
     home = chain.make_home(tmp_path_factory.mktemp("service") / "home", rows=120)
+    (home / "configs" / "uploads.yaml").write_text("spend: false\n")
     calls = (["run", "configs/datasets/clinic.yaml", "--select", "raw,pii_classification,profile"], ["exchange"])
     for call in calls:
         where = ["--home", str(home)]
@@ -102,6 +103,29 @@ def test_the_ui_stands_on_the_history_of_the_command_line(service: Service) -> N
     status = {"/".join(n["assetKey"]["path"]): n["staleStatus"] for n in nodes}
     assert status["clinic/profile"] == "FRESH"
     assert status["clinic/report"] == "MISSING"
+
+
+RUNS = '{ runsOrError(filter: {pipelineName: "uploads_chain"}) { ... on Runs { results { status startTime tags { key value } } } } }'
+
+
+def test_a_dropped_file_is_run_by_the_daemon(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    def runs() -> list[dict]:
+        return ask(service.url, RUNS)["runsOrError"]["results"]
+
+    making = service.home / "inbox" / ".Jane Roe 1961.csv.tmp"
+    making.parent.mkdir(exist_ok=True)
+    making.write_text("person_id,age\n" + "".join(f"{i},{20 + i % 50}\n" for i in range(200)))
+    making.rename(making.with_name("Jane Roe 1961.csv"))
+    dropped = time.time()
+    until(lambda: [r for r in runs() if r["startTime"]], "start of a run")
+    with capsys.disabled():
+        sys.stdout.write(f"\nfile dropped to run started: {runs()[0]['startTime'] - dropped:.1f} s\n")
+    (done,) = until(lambda: [r for r in runs() if r["status"] in {"SUCCESS", "FAILURE"}], "end of a run")
+    assert done["status"] == "SUCCESS"
+    partition = next(tag["value"] for tag in done["tags"] if tag["key"] == "dagster/partition")
+    assert (service.home / "inbox" / "taken" / partition / "Jane Roe 1961.csv").is_file()
+    told = [p for p in (service.home / "var" / "dagster").rglob("*") if p.is_file() and b"Jane Roe" in p.read_bytes()]
+    assert told == []
 
 
 def test_a_clients_records_are_masked_and_no_value_of_them_is_kept(service: Service) -> None:

@@ -156,9 +156,10 @@ def test_a_dataset_that_was_run_from_elsewhere_shows_up(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(PEOPLE))
     register(Settings.from_environment(home), file)
     groups = {n.group_name for n in chain.definitions(home).resolve_asset_graph().asset_nodes}
-    assert groups == {"people"}
+    assert groups == {"people", "uploads"}
     file.unlink()
-    assert not list(chain.definitions(home).resolve_asset_graph().asset_nodes)
+    groups = {n.group_name for n in chain.definitions(home).resolve_asset_graph().asset_nodes}
+    assert groups == {"uploads"}
 
 
 def test_a_second_dataset_of_the_same_name_is_refused_before_it_runs(tmp_path: Path) -> None:
@@ -172,14 +173,15 @@ def test_a_second_dataset_of_the_same_name_is_refused_before_it_runs(tmp_path: P
 
 
 def test_an_empty_home_loads(tmp_path: Path) -> None:
-    assert not list(chain.definitions(tmp_path).resolve_asset_graph().asset_nodes)
+    groups = {n.group_name for n in chain.definitions(tmp_path).resolve_asset_graph().asset_nodes}
+    assert groups == {"uploads"}
 
 
 def test_schedules_and_sensors_are_off_until_somebody_turns_them_on() -> None:
     found = chain.definitions(chain.ROOT)
     repository = found.get_repository_def()
     running = {s.name for s in repository.sensor_defs if s.default_status.value != "STOPPED"}
-    assert running == {"blocked_reports"}  # goes on with a person's own run; reads no data and spends nothing
+    assert running == {"blocked_reports", "inbox"}  # each goes on with what a person has asked for
     assert {s.default_status.value for s in repository.schedule_defs} == {"STOPPED"}
-    assert [s.name for s in repository.sensor_defs] == ["blocked_reports", "clinic_source"]
+    assert {s.name for s in repository.sensor_defs} == {"blocked_reports", "clinic_source", "inbox"}
     assert [s.name for s in repository.schedule_defs] == ["nightly"]

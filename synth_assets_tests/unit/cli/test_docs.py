@@ -23,6 +23,7 @@ from synth_assets.config.gates import ThresholdConfig
 from synth_assets.config.policy import PolicyConfig
 from synth_assets.config.rules import Rule
 from synth_assets.config.sweep import SweepConfig
+from synth_assets.config.uploads import UploadsConfig
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 GROUP: Any = typer.main.get_command(app)
@@ -70,6 +71,7 @@ def test_the_reference_has_no_other_command() -> None:
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Dataset", config.DatasetConfig),
+    ("Uploads", UploadsConfig),
     ("Budget", config.BudgetConfig),
     ("Table", config.TableConfig),
     ("Source", config.SourceConfig),
