@@ -29,6 +29,7 @@ STAGES = (
     "leaderboard",
     "report",
     "export",
+    "delivery",
 )
 
 
@@ -105,6 +106,10 @@ class DatasetKeys:
     def export(self, fmt: str) -> str:
         """The release in one file format."""
         return f"export_{fmt}"
+
+    def delivery(self, name: str) -> str:
+        """The release in a database or at a place in S3."""
+        return f"delivery_{name}"
 
     profile = "profile"
     classification = "pii_classification"

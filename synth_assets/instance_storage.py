@@ -82,7 +82,7 @@ def _s3_logs(place: ObjectFolder, local: str, inst_data: ConfigurableClassData |
         prefix=place.prefix,
         local_dir=local,
         inst_data=inst_data,
-        skip_empty_files=True,
+        skip_empty_files=False,  # the UI shows an empty log, not a missing one
         upload_interval=_UPLOAD_SECONDS,
         upload_extra_args=place.options.upload_arguments,
         region="us-east-1",  # only for links into AWS's console, which are off

@@ -12,6 +12,7 @@ import dagster as dg
 
 from synth_assets.assets.audit import build_audit, build_leaderboard
 from synth_assets.assets.classification import build_classification
+from synth_assets.assets.delivery import build_delivery
 from synth_assets.assets.masked import build_masked
 from synth_assets.assets.masked_audit import build_masked_audit
 from synth_assets.assets.measurements import build_measurements
@@ -97,3 +98,5 @@ def _assets(wiring: Wiring) -> Iterator[dg.AssetsDefinition]:
     yield build_report(wiring)
     for fmt in config.exports:
         yield build_export(wiring, fmt)
+    for delivery in config.deliveries:
+        yield build_delivery(wiring, delivery)

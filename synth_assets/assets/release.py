@@ -179,7 +179,7 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
             released: dict[str, Mapping[str, ArtifactRef]] = {
-                s.name: _proven(stage, wiring, s) for s in config.synthesizers
+                s.name: proven_tables(stage, wiring, s) for s in config.synthesizers
             }
             released |= {f"variant_{v}": proven_variant(stage, wiring, v, released["dp_marginals"]) for v in variants}
             development = key.open().development
@@ -194,7 +194,7 @@ def build_export(wiring: Wiring, fmt: str) -> dg.AssetsDefinition:
     return export
 
 
-def _proven(stage: Stage, wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, ArtifactRef]:
+def proven_tables(stage: Stage, wiring: Wiring, synthesizer: SynthesizerConfig) -> dict[str, ArtifactRef]:
     """The tables of one synthesizer, if a passing audit speaks of exactly this content.
 
     Raises:

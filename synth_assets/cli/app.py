@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from synth_assets import __version__
-from synth_assets.cli import budget, chain, exchange, files, home, judge, ledger, people, privacy, synthesis, unmask
+from synth_assets.cli import budget, chain, exchange, files, home, judge, ledger, links, people, privacy, synthesis, unmask
 from synth_assets.cli.output import bind, emit_error, errors
 from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced, withhold_values
 
@@ -42,7 +42,7 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, synthesis, judge, budget, ledger, exchange, home):
+for group in (chain, files, people, unmask, synthesis, judge, budget, ledger, exchange, links, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 

@@ -93,6 +93,10 @@ def materialise(
     """
     config = dataset.file
     settings = Settings.from_environment(base)
+    from synth_assets.exports.variables import check_variables
+
+    with _naming(config):
+        check_variables(dataset.config, stages)
     from synth_assets.automation.runner import prepare_home, run_chain
     from synth_assets.definitions import build_defs
 

@@ -7,7 +7,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from synth_assets.config.runtime import Settings
+from synth_assets.config.runtime import Settings, load_datasets
 from synth_assets.config.stores import store_of
 from synth_assets.storage.artifacts import Zone
 
@@ -15,15 +15,22 @@ REPORT = "report.html"
 
 
 def current_reports(settings: Settings) -> dict[str, Path]:
-    """The current report of each dataset of the local release zone."""
+    """The current report of each dataset of the release zone."""
     store = store_of(settings)
     found = {}
-    root = settings.var / Zone.RELEASE
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        ref = store.find(Zone.RELEASE, folder.name, "report")
+    for name in _datasets(settings):
+        ref = store.find(Zone.RELEASE, name, "report")
         if ref is not None:
-            found[folder.name] = store.path(ref) / REPORT
+            found[name] = store.path(ref) / REPORT
     return found
+
+
+def _datasets(settings: Settings) -> list[str]:
+    """Datasets with a folder in the local release zone; those of the home's YAMLs where the zone is in S3."""
+    if Zone.RELEASE.value in settings.s3_zones:
+        return [dataset.config.name for dataset in load_datasets(settings)]
+    root = settings.var / Zone.RELEASE
+    return sorted(folder.name for folder in root.iterdir()) if root.is_dir() else []
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
+from synth_assets.config.deliveries import DeliveryConfig, check_deliveries
 from synth_assets.config.gates import ThresholdConfig
 from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
@@ -270,6 +271,9 @@ class DatasetConfig(Config):
     audit: AuditConfig = AuditConfig()
     thresholds: ThresholdConfig = ThresholdConfig()
     exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
+    deliveries: dict[str, DeliveryConfig] = Field(
+        default_factory=dict, description="Databases and S3 prefixes that get the released tables."
+    )
 
     @field_validator("name")
     @classmethod
@@ -365,6 +369,7 @@ class DatasetConfig(Config):
     def _delta_and_variants(self) -> DatasetConfig:
         check_deltas(self.unit_count, {s.name: s.delta for s in self.synthesizers if s.differentially_private})
         check_variants(self.variants, [s.name for s in self.synthesizers], len(self.tables))
+        check_deliveries(self.deliveries, {s.name for s in self.synthesizers})
         return self
 
     @property

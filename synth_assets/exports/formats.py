@@ -101,7 +101,7 @@ def _csv(
     provenance: dict[str, Any],
     delimiter: str = ",",
 ) -> None:
-    shown = _spelled(_safe(table, schema), schema)
+    shown = spelled(_safe(table, schema), schema, days=True)
     armed = [n for n in schema.names if re.match(_PYTHON_START, n) and not re.match(PLAIN_NUMBER, n)]
     session.write_csv(shown.rename({f"'{n}": n for n in armed}), out, delimiter=delimiter)
     escaped = _escaped_cells(table, schema)
@@ -206,14 +206,20 @@ def _printf(form: str, value: float) -> str:  # type: ignore[empty-body]
     """DuckDB's printf."""
 
 
-def _spelled(table: ir.Table, schema: TableSchema) -> ir.Table:
-    """Decimals and days as the source shows them; columns in the order of the schema."""
+def spelled(table: ir.Table, schema: TableSchema, *, days: bool = False) -> ir.Table:
+    """Decimals as the source shows them, as text; columns in the order of the schema.
+
+    Args:
+        table: The table.
+        schema: Its columns.
+        days: Also days in the form of the source.
+    """
     changed = {
         c.name: _printf(ibis.literal(f"%.{c.decimals}f"), table[c.name].cast("float64"))
         for c in schema.columns
         if c.dtype == "double" and c.decimals
     }
-    changed |= {c.name: table[c.name].strftime(c.date_form) for c in schema.columns if c.date_form}
+    changed |= {c.name: table[c.name].strftime(c.date_form) for c in schema.columns if days and c.date_form}
     return (table.mutate(**changed) if changed else table).select(*schema.names)
 
 

@@ -10,6 +10,7 @@ from synth_assets.storage.objects import ObjectFolder
 from synth_assets.storage.s3 import S3Backend
 
 SCRATCH = ".scratch"  # inside the restricted zone: files in the making may hold raw values; no dataset has this name
+CACHE = ".cache"  # inside its zone: what was read from S3 is as restricted as there
 
 
 def open_store(var: Path, s3_zones: Mapping[str, ObjectFolder] | None = None) -> ArtifactStore:
@@ -22,5 +23,5 @@ def open_store(var: Path, s3_zones: Mapping[str, ObjectFolder] | None = None) ->
     backends: dict[Zone, Backend] = {}
     for zone in Zone:
         objects = (s3_zones or {}).get(zone.value)
-        backends[zone] = LocalBackend(var / zone) if objects is None else S3Backend(objects, var / "cache" / zone)
+        backends[zone] = LocalBackend(var / zone) if objects is None else S3Backend(objects, var / zone / CACHE)
     return ArtifactStore(backends, var / Zone.RESTRICTED / SCRATCH)

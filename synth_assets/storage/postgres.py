@@ -80,6 +80,20 @@ def url_of(variable: str) -> str | None:
     return postgres_url(text, f"the environment variable {variable}").render_as_string(hide_password=False)
 
 
+def required_url(variable: str) -> URL:
+    """The URL in an environment variable that a configuration names.
+
+    Raises:
+        ConfigError: the variable is not set, or cannot be used; names it.
+    """
+    if (text := os.environ.get(variable)) is None:
+        raise ConfigError(
+            f"the environment variable {variable} is not set.",
+            remedy=f"Set it: export {variable}=postgresql://user:password@host:5432/database",
+        )
+    return postgres_url(text, f"the environment variable {variable}")
+
+
 def connected(connect: Callable[[], Connected], faults: tuple[type[Exception], ...]) -> Connected:
     """Open a connection; where that fails, once more after half a second: nothing was done yet, so trying again is safe.
 

@@ -47,6 +47,17 @@ def _expand(text: str, *, as_login: bool = False) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def check_url(url: str) -> None:
+    """Raise where a source's URL cannot be used, without a connection.
+
+    Raises:
+        ConfigError: a variable in it is not set, it is malformed, or it leads to another machine without TLS.
+    """
+    expanded = expand_environment(url)
+    if _parsed(expanded).get_backend_name() != "sqlite":
+        postgres_url(expanded, "the URL of the source")
+
+
 def database_label(url: str) -> str:
     """How messages name a database: dialect, host and name; never user, password or options."""
     parsed = _parsed(url)

@@ -18,6 +18,7 @@ from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
 from synth_assets.config import sampling, thresholds
 from synth_assets.config.anonymity import AnonymityConfig, HierarchyConfig, TableAnonymity
+from synth_assets.config.deliveries import DeliveryConfig
 from synth_assets.config.domain import Domain
 from synth_assets.config.gates import ThresholdConfig
 from synth_assets.config.policy import PolicyConfig
@@ -81,6 +82,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Variant", sampling.VariantConfig),
     ("Class shares", sampling.BalanceConfig),
     ("Sweep", SweepConfig),
+    ("Delivery", DeliveryConfig),
     ("Training", config.TrainingConfig),
     ("Audit", thresholds.AuditConfig),
     ("Levels", thresholds.AuditLevels),
