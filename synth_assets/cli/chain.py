@@ -198,6 +198,7 @@ def _print_closing(result: ChainRun, seconds: float) -> None:
         show(table("Scores (1 is best; privacy risk: 0 is best)", ["synthesizer", *SCORES.values()], scores), "")
     show(facts("Run", _run_facts(result, told, seconds)))
     exported = [(a.name, a.metadata.get("path")) for a in result.assets.values() if a.name.startswith("export_")]
+    exported += [(a.name, a.metadata.get("target")) for a in result.assets.values() if a.name.startswith("delivery_")]
     for name, path in (*exported, ("report", told["report"])):
         if path:
             show(path_line(name, path))

@@ -27,7 +27,7 @@ def links(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Sign links to released files in S3; whoever has one can read the file until it ends."""
+    """Sign links to released files in S3 that expire."""
     from synth_assets.exports.links import link_hours
 
     settings = Settings.from_environment(nearest_home(home))
