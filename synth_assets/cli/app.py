@@ -16,7 +16,20 @@ import typer
 from typer.core import TyperCommand
 
 from synth_assets import __version__
-from synth_assets.cli import budget, chain, exchange, files, home, judge, ledger, links, people, privacy, synthesis, unmask
+from synth_assets.cli import (
+    budget,
+    chain,
+    exchange,
+    files,
+    home,
+    judge,
+    ledger,
+    links,
+    people,
+    privacy,
+    synthesis,
+    unmask,
+)
 from synth_assets.cli.output import bind, emit_error, errors
 from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced, withhold_values
 
