@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from synth_assets.errors import CheckFailedError, ConfigError, InputError, ServiceUnavailableError
-from synth_assets.ledger import heads
+from synth_assets.ledger import audit, heads
 from synth_assets.ledger.actors import process_user
 from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger, Head, Outcome, identifier
 from synth_assets.ledger.chain import Stored
@@ -227,3 +227,18 @@ def test_writers_at_once_make_one_chain(opened: Opened) -> None:
     assert [row.position for row in rows] == list(range(1, 18))
     assert all(row.is_intact("audit") for row in rows)
     assert all(later.previous == row.hash for row, later in itertools.pairwise(rows))
+
+
+def test_every_budget_ledger_of_the_package_tells_the_audit_ledger() -> None:
+    """The one place that opens it gives it the audit ledger; without, it would keep no record."""
+    package = Path(audit.__file__).parents[1]
+    found = {
+        file.relative_to(package).as_posix(): line.strip()
+        for file in package.rglob("*.py")
+        for line in file.read_text().splitlines()
+        if re.search(r"\bBudgetLedger\(", line) and not line.startswith("class ")
+    }
+    assert found == {
+        "privacy/opening.py": "return BudgetLedger(store, open_audit_ledger(settings, store))",
+        "privacy/budget.py": "return BudgetLedger(self._store, self._audit, guard=guard)",
+    }
