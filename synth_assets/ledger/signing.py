@@ -7,9 +7,11 @@ signature says (heads.py).
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from synth_assets.ledger.verify import SIGNATURE
 from synth_assets.storage.secrets import SecretKey
 
 if TYPE_CHECKING:
@@ -55,10 +57,12 @@ def key_id(public: str) -> str:
 
 
 def is_signed(public: str, message: bytes, signature: str) -> bool:
-    """Whether a signature (hex digits) under a message is of the holder of a public key (hex digits)."""
+    """Whether a signature (lower-case hex digits) under a message is of the holder of a public key (hex digits)."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    if not re.fullmatch(SIGNATURE, signature):  # one spelling only: any other byte is a changed one
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
     except (InvalidSignature, ValueError, TypeError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 START = "0" * 64
+SIGNATURE = "[0-9a-f]{128}"
 KEPT_EVERY = 1_000
 MOST_TOLD = 100
 NOT_WRITTEN = "its content is not what was written"
@@ -261,14 +262,16 @@ _BASE = _decoded((4 * pow(5, -1, _P) % _P).to_bytes(32, "little"))
 
 
 def is_signed(public: str, message: bytes, signature: str) -> bool:
-    """Whether an Ed25519 signature (hex digits) under a message is of the holder of a public key (hex digits)."""
+    """Whether an Ed25519 signature (lower-case hex digits) under a message is of the holder of a public key (hex digits)."""
+    if not re.fullmatch(SIGNATURE, signature):  # one spelling only: any other byte is a changed one
+        return False
     try:
         key, given = bytes.fromhex(public), bytes.fromhex(signature)
     except ValueError:
         return False
     a, r = _decoded(key), _decoded(given[:32])
     s = int.from_bytes(given[32:], "little")
-    if len(given) != 64 or a is None or r is None or s >= _Q or _BASE is None:
+    if a is None or r is None or s >= _Q or _BASE is None:
         return False
     h = int.from_bytes(hashlib.sha512(given[:32] + key + message).digest(), "little") % _Q
     left, right = _times(s, _BASE), _add(r, _times(h, a))

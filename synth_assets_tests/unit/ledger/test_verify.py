@@ -320,6 +320,7 @@ def test_the_signatures_of_the_standard_are_accepted_and_no_others(public: str, 
         assert not accepts(VECTORS[0][0] if public != VECTORS[0][0] else VECTORS[1][0], text, signature)
         assert not accepts(public, text, signature[:-2])
         assert not accepts("zz", text, signature)
+        assert not accepts(public, text, signature.upper())  # a flipped byte that leaves the number as it is
         s = int.from_bytes(bytes.fromhex(signature)[32:], "little") + 2**252 + 27742317777372353535851937790883648493
         assert not accepts(
             public, text, signature[:64] + s.to_bytes(32, "little").hex()
