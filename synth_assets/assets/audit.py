@@ -26,7 +26,7 @@ from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 from synth_assets.storage.hashing import hash_json
 
-VERSION = "6"
+VERSION = "7"
 DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
 LEADERBOARD_VERSION = "6"
 RULE_KEYS = {"impossible", "contract", "sequence_order"}
@@ -167,7 +167,8 @@ def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
         for f in found.findings
         if f.decides and f.column is None
     ]
-    drawn = metadata.picture((folder / PICTURE).read_bytes(), ref.info["words"])
+    blocked = any(c["blocking"] and not c["passed"] for c in ref.info["checks"])  # then no table names these groups
+    drawn = None if blocked else metadata.picture((folder / PICTURE).read_bytes(), ref.info["words"])
     told = {k: v for k, v in numbers.items() if v is not None}
     return {**told, "findings": metadata.rows(shown), **({"distributions": drawn} if drawn is not None else {})}
 

@@ -26,7 +26,7 @@ from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_json
 
 VERSION = "1"
-REPORT_VERSION = "2"
+REPORT_VERSION = "3"
 REPORT_FILE = "report.html"
 
 
@@ -123,13 +123,24 @@ def _render(
                 for s in config.synthesizers
             },
             "leaderboard": read(keys.leaderboard),
-            "pictures": {s.name: read(keys.audit(s.name), PICTURES) for s in config.synthesizers},
+            "pictures": {name: read(keys.audit(name), PICTURES) for name in _drawn(wiring, refs)},
             "lineage": _lineage(wiring, refs),
         }
     )
     html = render(data)
     write_text(folder / REPORT_FILE, html)
     return {"bytes": len(html.encode())}
+
+
+def _drawn(wiring: Wiring, refs: Mapping[str, ArtifactRef]) -> list[str]:
+    """Synthesizers whose tables may be released: only beside these may a picture name groups of real people (docs/adr/0011)."""
+    blocked = {
+        s.name
+        for s in wiring.config.synthesizers
+        for asset in (wiring.keys.audit(s.name), *((wiring.keys.model(s.name),) if s.differentially_private else ()))
+        if any(c["blocking"] and not c["passed"] for c in refs[asset].info["checks"])
+    }
+    return [s.name for s in wiring.config.synthesizers if s.name not in blocked]
 
 
 def _lineage(wiring: Wiring, refs: Mapping[str, ArtifactRef]) -> list[dict[str, Any]]:

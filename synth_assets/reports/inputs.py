@@ -131,6 +131,7 @@ class ReportInput(BaseModel):
                     remedy="Hand in the result of `.public()`.",
                 )
         self._same_names()
+        self._no_pictures_of_what_is_blocked()
         _check_claims(self.privacy, self.leaderboard)
         return self
 
@@ -149,6 +150,15 @@ class ReportInput(BaseModel):
             masked.form != "public" or masked != masked.public()
         )
         return {**found, "leaderboard": self.leaderboard != self.leaderboard.public()}
+
+    def _no_pictures_of_what_is_blocked(self) -> None:
+        """A picture names groups of real people only since a table that is released names them too."""
+        for name in self.pictures:
+            if any(line.blocking and not line.passed for line in self.gates.get(name, ())):
+                raise ReleaseRefusedError(
+                    f"the tables of {name} are not released, so no picture of them may stand beside real rows.",
+                    remedy="Leave its pictures out of the report; they lie with the audit in the restricted zone.",
+                )
 
     def _same_names(self) -> None:
         for part in ("contracts", "verdicts", "masks", "mask_checks"):

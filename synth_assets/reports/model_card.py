@@ -106,6 +106,11 @@ class ModelCard:
     left_out: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
 
+    @property
+    def blocked(self) -> bool:
+        """Whether a blocking gate failed, so that its tables are not released."""
+        return any(line.blocking and not line.passed for line in self.gates)
+
 
 def model_card(data: ReportInput, name: str) -> ModelCard:
     """What the report shows of one synthesizer."""

@@ -205,8 +205,20 @@ def _values(column: ColumnCounts, groups: Sequence[Sequence[int]]) -> set[str]:
     return {column.names[g[0]] for g in groups if len(g) == 1 and g[0] < len(column.names)}
 
 
-def _to_step(share: float) -> float:
-    return round(round(share / STEP) * STEP, 4)
+def step_of(rows: int) -> float:
+    """The grid of shares of so many rows: half a per cent, doubled until a step holds 11 rows.
+
+    Otherwise two reports on a small table, before and after a few people came in, would tell them by the difference.
+    """
+    step = STEP
+    while step * rows < SMALLEST_CELL and step < 1:
+        step *= 2
+    return step
+
+
+def _to_step(count: int, rows: int) -> float:
+    step = step_of(rows)
+    return round(round(count / rows / step) * step, 4)
 
 
 def _shares(column: ColumnCounts, groups: Sequence[Sequence[int]]) -> ColumnShares:
@@ -218,7 +230,7 @@ def _shares(column: ColumnCounts, groups: Sequence[Sequence[int]]) -> ColumnShar
         counts = column.sides[side]
         total = sum(counts.rows)
         shown = [None if side == "synthetic" and _rows(counts, g) < SMALLEST_CELL else _rows(counts, g) for g in groups]
-        shares[side] = tuple(None if n is None or not total else _to_step(n / total) for n in shown)
+        shares[side] = tuple(None if n is None or not total else _to_step(n, total) for n in shown)
         missing[side] = _missing(counts, total)
     named = [column.names[g[0]] if len(g) == 1 and g[0] < len(column.names) else None for g in groups]
     return ColumnShares(
@@ -242,7 +254,7 @@ def _missing(counts: SideCounts, present: int) -> float | None:
     few = min(counts.missing, counts.missing_persons) < SMALLEST_CELL
     if not present + counts.missing or (counts.missing and few) or present < SMALLEST_CELL:
         return None
-    return _to_step(counts.missing / (present + counts.missing))
+    return _to_step(counts.missing, present + counts.missing)
 
 
 def _shades(pair: PairCounts, first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]) -> PairShades:

@@ -2,8 +2,8 @@
 
 What belongs here: the records, and refusing what is finer than they may be. What does not: counting, and the way from counts to here
 (`distributions.py`). Of real rows a picture shows: shares of cells that hold at least 11 rows and persons and half a per cent of the
-rows, in steps of half a per cent; round edges and open outer cells, so no extreme; names of categories with as many that the
-synthetic table has too; densities of pairs in nine shades; quantiles with 11 persons beyond them, on a round grid.
+rows, in steps of half a per cent and of 11 rows; round edges and open outer cells, so no extreme; names of categories with as many
+that the synthetic table has too; densities of pairs in nine shades; quantiles with 11 persons beyond them, on a round grid.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synth_assets.tables.schema import Frozen
 Kind = Literal["number", "date", "datetime", "category"]
 Side = Literal["real", "holdout", "synthetic"]
 REAL: tuple[Side, ...] = ("real", "holdout")
-STEP = 0.005  # of a share; a cell of real rows holds at least one step
+STEP = 0.005  # of a share, at the finest; a cell of real rows holds at least one step
 SHADES = 9
 
 

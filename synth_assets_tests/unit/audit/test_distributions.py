@@ -18,6 +18,7 @@ from synth_assets.audit.pictures.distributions import (
     PairCounts,
     SideCounts,
     merge,
+    step_of,
 )
 from synth_assets.audit.pictures.public import STEP, ColumnShares, Matrix, PairShades, Pictures
 from synth_assets.audit.records import SMALLEST_CELL
@@ -87,7 +88,8 @@ def test_every_cell_of_real_rows_that_is_shown_holds_eleven_rows_and_persons(col
             persons = max(column.sides[drawn].persons[c] for c in cells)
             empty_rest = column.kind == "category" and public.names[-1] is None and rows == 0 and share == 0
             assert empty_rest or (rows >= SMALLEST_CELL and persons >= SMALLEST_CELL and rows >= STEP * total)
-            assert abs(share - rows / total) <= STEP / 2 + 1e-9
+            assert abs(share - rows / total) <= step_of(total) / 2 + 1e-9
+            assert step_of(total) * total >= SMALLEST_CELL
 
 
 @given(columns())
@@ -232,3 +234,18 @@ def test_figures_finer_than_a_public_form_are_refused(parts):
 def test_counts_do_not_pass_for_pictures():
     with pytest.raises(ValidationError):
         Pictures.model_validate(Distributions(columns=(numbers([500, 500]),)).model_dump())
+
+
+def test_a_step_of_a_share_holds_eleven_rows_at_least():
+    assert [step_of(n) for n in (10_000, 2_200, 2_199, 1_100, 1_099, 400)] == [0.005, 0.005, 0.01, 0.01, 0.02, 0.04]
+
+
+def test_a_few_people_more_do_not_show_in_a_small_table():
+    def shares(of_one: int) -> tuple[float | None, ...]:
+        side = SideCounts(rows=(of_one, 200, 0), persons=(of_one, 200, 0))
+        made = ColumnCounts(
+            table="t", column="c", kind="category", names=("a", "b"), sides={"real": side, "synthetic": side}
+        )
+        return Distributions(columns=(made,)).public().columns[0].shares["real"]
+
+    assert shares(206) == shares(209)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from synth_assets.audit.leaderboard import rank
+from synth_assets.errors import ReleaseRefusedError
 from synth_assets.reports.dataset_report import ReportInput, render
 from synth_assets.reports.verdict import verdict
-from synth_assets_tests.unit.reports.builders import parts, report_input
+from synth_assets_tests.unit.reports.builders import as_json, parts, report_input
 
 FAILED = {"name": "privacy_risk", "passed": False, "description": "privacy risk high (0.91), accepted up to medium", "blocking": True}  # fmt: skip
 
@@ -15,6 +18,7 @@ FAILED = {"name": "privacy_risk", "passed": False, "description": "privacy risk 
 def blocked(*names: str) -> ReportInput:
     made: dict[str, Any] = parts()
     made["gates"] |= {name: [*made["gates"][name], FAILED] for name in names}
+    made["pictures"] = {name: shown for name, shown in made["pictures"].items() if name not in names}
     made["leaderboard"] = rank(made["audits"], {}, dict.fromkeys(names, ("privacy_risk",))).public()
     return ReportInput.model_validate(made | {"privacy": []})
 
@@ -52,3 +56,13 @@ def test_a_warning_does_not_block():
 def test_a_module_that_was_not_measured_is_called_so():
     found = verdict(report_input(modules=("membership", "fidelity")))
     assert "utility not measured and fairness not measured" in found.each[0].text
+
+
+def test_a_picture_of_what_is_blocked_is_refused_and_its_absence_is_explained() -> None:
+    made = as_json(parts())
+    assert "dp_marginals" in made["pictures"]
+    made["gates"] |= {"dp_marginals": [*made["gates"]["dp_marginals"], FAILED]}
+    with pytest.raises(ReleaseRefusedError, match="no picture of them"):
+        ReportInput.model_validate(made)
+    html = render(blocked("dp_marginals"))
+    assert "Not drawn: the tables of dp_marginals are not released" in html
