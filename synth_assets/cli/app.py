@@ -21,6 +21,7 @@ from synth_assets.cli import (
     chain,
     exchange,
     files,
+    history,
     home,
     judge,
     ledger,
@@ -63,6 +64,12 @@ _privacy = typer.Typer(name="privacy", help="Plan differential privacy, or try e
 for command in privacy.COMMANDS:
     _privacy.command(cls=_Command)(command)
 app.add_typer(_privacy)
+
+for group_name, (told, group_commands) in history.GROUPS.items():
+    _group = typer.Typer(name=group_name, help=told)
+    for command_name, body in group_commands.items():
+        _group.command(name=command_name, cls=_Command)(body)
+    app.add_typer(_group)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,181 @@
+"""Commands that look: `datasets`, `models` and `runs`, each with `list` and `show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synth_assets.cli.options import HomeOption, JsonOption, nearest_home
+from synth_assets.cli.output import emit_json, facts, line, show, table
+from synth_assets.config.runtime import LoadedDataset, Settings, load_datasets
+from synth_assets.errors import InputError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset.")]
+SHORT = 8
+
+
+def datasets_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
+    """List the datasets of this home and their last runs."""
+    from synth_assets.automation.history import runs_of
+
+    with _opened(home) as (instance, _, loaded):
+        last = {r.dataset: r for r in reversed(runs_of(instance, None, 10_000))}
+    told = [
+        {
+            "name": d.config.name,
+            "tables": len(d.config.tables),
+            "synthesizers": [s.name for s in d.config.synthesizers],
+            "policy": str(d.config.policy),
+            "last_run": None if d.config.name not in last else last[d.config.name].__dict__,
+            "file": str(d.file),
+        }
+        for d in loaded
+    ]
+    if as_json:
+        emit_json(told)
+        return 0
+    rows = [
+        [t["name"], t["tables"], ", ".join(t["synthesizers"]), t["policy"], *_last(t["last_run"])] for t in told
+    ]
+    show(table("Datasets", ["name", "tables", "synthesizers", "policy", "last run (UTC)", "state"], rows), "")
+    return 0
+
+
+def datasets_show(dataset: DatasetArgument, home: HomeOption = None, as_json: JsonOption = False) -> int:
+    """Show the assets of a dataset: when each was made, by which run, with how many rows."""
+    from synth_assets.automation.history import assets_of
+
+    with _opened(home, dataset) as (instance, defs, _):
+        found = assets_of(instance, defs, dataset)
+    if as_json:
+        emit_json([a.__dict__ for a in found])
+        return 0
+    rows = [[a.name, a.stage, a.zone, a.made_at or "-", a.rows, (a.run_id or "-")[:SHORT]] for a in found]
+    show(table(f"Dataset {dataset}", ["asset", "stage", "zone", "made at (UTC)", "rows", "run"], rows), "")
+    return 0
+
+
+def models_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
+    """List the trained models with their epsilon and their scores."""
+    from synth_assets.automation.history import models_of
+
+    with _opened(home) as (instance, defs, loaded):
+        found = models_of(instance, defs, loaded)
+    if as_json:
+        emit_json(found)
+        return 0
+    figures = ("epsilon_spent", "privacy_score", "fidelity_score", "utility_score")
+    rows = [[m["name"], "yes" if m["private"] else "no", m["made_at"] or "-", *(m.get(f) for f in figures)] for m in found]
+    show(table("Models", ["name", "private", "made at (UTC)", "epsilon", "privacy", "fidelity", "utility"], rows), "")
+    return 0
+
+
+def models_show(
+    model: Annotated[str, typer.Argument(metavar="DATASET/SYNTHESIZER", help="Name of a model, as in the list.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show one model: where it lies, what it cost, how its tables were judged."""
+    from synth_assets.automation.history import models_of
+
+    with _opened(home, model.partition("/")[0]) as (instance, defs, loaded):
+        found = {m["name"]: m for m in models_of(instance, defs, loaded)}
+    if model not in found:
+        known = ", ".join(found)
+        raise InputError(f"there is no model {model!r}.", key="DATASET/SYNTHESIZER", remedy=f"Models: {known}.")
+    if as_json:
+        emit_json(found[model])
+        return 0
+    show(facts(f"Model {model}", [(k.replace("_", " "), v) for k, v in found[model].items() if v is not None and k != "name"]))
+    return 0
+
+
+def runs_list(
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Runs of this dataset only.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", help="How many of the newest.", min=1)] = 20,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """List the newest runs, of the command line and of the service."""
+    from synth_assets.automation.history import runs_of
+
+    with _opened(home) as (instance, _, _loaded):
+        found = runs_of(instance, dataset, limit)
+    if as_json:
+        emit_json([r.__dict__ for r in found])
+        return 0
+    rows = [[r.run_id[:SHORT], r.dataset or r.job, r.status, r.started_at or "-", r.seconds, r.origin] for r in found]
+    show(table("Runs", ["run", "dataset or job", "state", "started (UTC)", "seconds", "from"], rows), "")
+    return 0
+
+
+def runs_show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its first signs.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Show one run: what it made, which checks did not pass, why it failed."""
+    from synth_assets.automation.history import run_of
+
+    with _opened(home) as (instance, _, _loaded):
+        found = run_of(instance, run)
+    if as_json:
+        emit_json(found)
+        return 0
+    show(facts("Run", [(k.replace("_", " "), v) for k, v in found.items() if isinstance(v, str | int | float)]), "")
+    if found["assets"]:
+        show(table("Assets", ["asset", "rows"], [[a["name"], a["rows"]] for a in found["assets"]]), "")
+    for check in found["failed_checks"]:
+        word, style = ("blocked", "bold red") if check["blocking"] else ("warning", "yellow")
+        line(word, f"{check['name']}: {check['description']}", style=style)
+    if found["error"] is not None:
+        line("error", str(found["error"]["message"]), style="bold red")
+    return 0
+
+
+@contextmanager
+def _opened(
+    home: Path | None, dataset: str | None = None
+) -> Iterator[tuple[dg.DagsterInstance, dg.Definitions, Sequence[LoadedDataset]]]:
+    """The history of a home, its definitions and its datasets.
+
+    Raises:
+        InputError: there is no such home, or no such dataset in it.
+    """
+    base = nearest_home(home)
+    if not (base / "dagster.yaml").is_file():
+        raise InputError("nothing has run in this home yet.", file=str(base), remedy="Name another one with --home.")
+    settings = Settings.from_environment(base)
+    loaded = load_datasets(settings)
+    if dataset is not None:
+        names = [d.config.name for d in loaded]
+        if dataset not in names:
+            known = ", ".join(names) or "none"
+            raise InputError(f"there is no dataset {dataset!r}.", key="DATASET", remedy=f"Datasets: {known}.")
+        loaded = tuple(d for d in loaded if d.config.name == dataset)
+    import dagster as dg
+
+    from synth_assets.automation.runner import prepare_home
+    from synth_assets.definitions import build_defs
+
+    prepare_home(base)
+    with dg.DagsterInstance.get() as instance:
+        yield instance, build_defs(settings, datasets=loaded), loaded
+
+
+def _last(run: dict[str, Any] | None) -> list[str]:
+    return ["-", "-"] if run is None else [run["started_at"] or "-", run["status"]]
+
+
+GROUPS = {
+    "datasets": ("List or show the datasets of this home.", {"list": datasets_list, "show": datasets_show}),
+    "models": ("List or show trained models.", {"list": models_list, "show": models_show}),
+    "runs": ("List or show runs.", {"list": runs_list, "show": runs_show}),
+}
