@@ -41,9 +41,7 @@ def datasets_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
     if as_json:
         emit_json(told)
         return 0
-    rows = [
-        [t["name"], t["tables"], ", ".join(t["synthesizers"]), t["policy"], *_last(t["last_run"])] for t in told
-    ]
+    rows = [[t["name"], t["tables"], ", ".join(t["synthesizers"]), t["policy"], *_last(t["last_run"])] for t in told]
     show(table("Datasets", ["name", "tables", "synthesizers", "policy", "last run (UTC)", "state"], rows), "")
     return 0
 
@@ -72,7 +70,9 @@ def models_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
         emit_json(found)
         return 0
     figures = ("epsilon_spent", "privacy_score", "fidelity_score", "utility_score")
-    rows = [[m["name"], "yes" if m["private"] else "no", m["made_at"] or "-", *(m.get(f) for f in figures)] for m in found]
+    rows = [
+        [m["name"], "yes" if m["private"] else "no", m["made_at"] or "-", *(m.get(f) for f in figures)] for m in found
+    ]
     show(table("Models", ["name", "private", "made at (UTC)", "epsilon", "privacy", "fidelity", "utility"], rows), "")
     return 0
 
@@ -93,7 +93,12 @@ def models_show(
     if as_json:
         emit_json(found[model])
         return 0
-    show(facts(f"Model {model}", [(k.replace("_", " "), v) for k, v in found[model].items() if v is not None and k != "name"]))
+    show(
+        facts(
+            f"Model {model}",
+            [(k.replace("_", " "), v) for k, v in found[model].items() if v is not None and k != "name"],
+        )
+    )
     return 0
 
 
