@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +27,7 @@ def datasets_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
 
     with _opened(home) as (instance, _, loaded):
         last = {r.dataset: r for r in reversed(runs_of(instance, None, 10_000))}
-    told = [
+    told: list[dict[str, Any]] = [
         {
             "name": d.config.name,
             "tables": len(d.config.tables),
@@ -179,7 +179,7 @@ def _last(run: dict[str, Any] | None) -> list[str]:
     return ["-", "-"] if run is None else [run["started_at"] or "-", run["status"]]
 
 
-GROUPS = {
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
     "datasets": ("List or show the datasets of this home.", {"list": datasets_list, "show": datasets_show}),
     "models": ("List or show trained models.", {"list": models_list, "show": models_show}),
     "runs": ("List or show runs.", {"list": runs_list, "show": runs_show}),
