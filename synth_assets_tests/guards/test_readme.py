@@ -35,7 +35,7 @@ def quoted_commands(text: str) -> list[str]:
     blocks += re.findall(r"^(?: {4}|\t)(.+)$", text, flags=re.MULTILINE)
     spans = re.findall(r"`([^`\n]+)`", text)
     found = [m.strip() for part in [*blocks, *spans] for m in COMMAND.findall(part)]
-    return [c.split(" #")[0].strip() for c in found if c]
+    return [re.split(r" (?:#|>|\|) ?", c)[0].strip() for c in found if c]
 
 
 def fault(line: str, commands: dict[str, Any]) -> str | None:
