@@ -150,6 +150,12 @@ class SupersededError(ReleaseRefusedError):
     code = "superseded"
 
 
+class DamagedBackupError(InputError):
+    """A backup was changed or cut off, is of another passphrase, or is none."""
+
+    code = "damaged_backup"
+
+
 class BudgetExceededError(SynthAssetsError):
     """A release asks for more privacy budget than its population has left. No data was read."""
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import yaml
 
 from synth_assets.automation.runner import ChainRun, prepare_home, run_chain
@@ -54,6 +55,37 @@ def write_dataset(home: Path, config: dict) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(config, sort_keys=False))
     return file
+
+
+def people(
+    home: Path,
+    name: str,
+    *,
+    epsilon: float,
+    budget: float,
+    population: str | None = None,
+    seed: int = 1,
+    rows: int = 200,
+) -> None:
+    """A small single-table dataset of made-up people with a declared domain."""
+    rng = np.random.default_rng(seed)
+    lines = [f"{i},{rng.integers(18, 90)},{'FM'[rng.integers(2)]},{rng.integers(2)}" for i in range(rows)]
+    folder = home / "configs" / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.csv").write_text("\n".join(["person_id,age,sex,ill", *lines, ""]))
+    config = {
+        "name": name,
+        "source": {"path": f"{name}.csv"},
+        "primary_key": "person_id",
+        "columns": {
+            "age": {"kind": "number", "lower": 0, "upper": 120},
+            "sex": {"kind": "category", "categories": ["F", "M"]},
+            "ill": {"kind": "category", "categories": ["0", "1"]},
+        },
+        "budget": {"epsilon": budget, "delta": 1e-5},
+        "synthesizers": [{"name": "dp_marginals", "epsilon": epsilon}],
+    }
+    write_dataset(home, config | ({"population": population} if population else {}))
 
 
 @contextmanager

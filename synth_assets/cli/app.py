@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 
 from synth_assets import __version__
 from synth_assets.cli import (
+    backup,
     budget,
     chain,
     exchange,
@@ -56,7 +57,7 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, synthesis, judge, budget, ledger, exchange, links, home):
+for group in (chain, files, people, unmask, synthesis, judge, budget, backup, ledger, exchange, links, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 

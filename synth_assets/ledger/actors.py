@@ -30,6 +30,9 @@ def _format_1(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+MIGRATIONS = (_format_1,)
+
+
 @dataclass(frozen=True)
 class Known:
     """Who is behind a name.
@@ -97,7 +100,7 @@ class Actors:
     def _store(self) -> LedgerStore:
         if self._opened is None:
             self._opened = open_ledger_store(self._location, noun="list of actors")
-            self._opened.prepare("actors", (_format_1,))
+            self._opened.prepare("actors", MIGRATIONS)
         return self._opened
 
     def _found(self, identity: str) -> str | None:

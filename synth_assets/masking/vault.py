@@ -18,7 +18,7 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.engine import make_url
 
 from synth_assets.errors import ConfigError, InputError
-from synth_assets.ledger.backends import LedgerStore, open_ledger_store
+from synth_assets.ledger.backends import LedgerStore, Migration, open_ledger_store
 from synth_assets.masking.keyring import release_key
 from synth_assets.storage.secrets import SecretKey
 
@@ -106,6 +106,20 @@ def shelf_of(release: SecretKey, release_domain: str, domain: str) -> Shelf:
     return Shelf(release_domain, domain, release.derive(f"vault/{domain}"))
 
 
+def migrations(store: LedgerStore) -> tuple[Migration, ...]:
+    """The formats of the vault."""
+
+    def format_1(connection: Connection) -> None:
+        connection.execute(
+            text(f"""CREATE TABLE vault_tokens (
+                token TEXT PRIMARY KEY, release_domain TEXT NOT NULL, domain TEXT NOT NULL, key_id TEXT NOT NULL,
+                lookup TEXT NOT NULL, sealed {store.binary_type} NOT NULL,
+                UNIQUE (release_domain, domain, key_id, lookup))""")
+        )
+
+    return (format_1,)
+
+
 class TokenVault:
     """Tokens and what they stand for. Opened on first use, so that a run without `tokenise` makes no vault.
 
@@ -119,16 +133,7 @@ class TokenVault:
     @cached_property
     def _store(self) -> LedgerStore:
         store = open_ledger_store(self._location, noun="vault")
-
-        def format_1(connection: Connection) -> None:
-            connection.execute(
-                text(f"""CREATE TABLE vault_tokens (
-                    token TEXT PRIMARY KEY, release_domain TEXT NOT NULL, domain TEXT NOT NULL, key_id TEXT NOT NULL,
-                    lookup TEXT NOT NULL, sealed {store.binary_type} NOT NULL,
-                    UNIQUE (release_domain, domain, key_id, lookup))""")
-            )
-
-        store.prepare(_LEDGER, (format_1,))
+        store.prepare(_LEDGER, migrations(store))
         return store
 
     @property

@@ -199,6 +199,20 @@ class WriterLease:
         return False
 
 
+def writers(folder: Path) -> tuple[str, ...]:
+    """The datasets that a process on this machine writes now."""
+    found = []
+    for file in sorted(folder.glob("*.alive")):
+        handle = os.open(file, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found.append(file.name.split(".")[0])
+        finally:
+            os.close(handle)
+    return tuple(found)
+
+
 def _alive_file(folder: Path, dataset: str, fence: int) -> Path:
     return folder / f"{dataset}.{fence}.alive"
 

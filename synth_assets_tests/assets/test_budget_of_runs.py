@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -9,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from synth_assets.api import open_budget
@@ -20,30 +20,7 @@ from synth_assets_tests import chain
 ROWS = 600
 
 
-def people(
-    home: Path, name: str, *, epsilon: float, budget: float, population: str | None = None, seed: int = 1
-) -> None:
-    """A small single-table dataset of made-up people with a declared domain."""
-    rng = np.random.default_rng(seed)
-    lines = [f"{i},{rng.integers(18, 90)},{'FM'[rng.integers(2)]},{rng.integers(2)}" for i in range(ROWS)]
-    folder = home / "configs" / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.csv").write_text("\n".join(["person_id,age,sex,ill", *lines, ""]))
-    config = {
-        "name": name,
-        "source": {"path": f"{name}.csv"},
-        "primary_key": "person_id",
-        "columns": {
-            "age": {"kind": "number", "lower": 0, "upper": 120},
-            "sex": {"kind": "category", "categories": ["F", "M"]},
-            "ill": {"kind": "category", "categories": ["0", "1"]},
-        },
-        "budget": {"epsilon": budget, "delta": 1e-5},
-        "synthesizers": [{"name": "dp_marginals", "epsilon": epsilon}],
-    }
-    chain.write_dataset(home, config | ({"population": population} if population else {}))
-
-
+people = functools.partial(chain.people, rows=ROWS)
 UNTIL_MEASURED = ["raw", "pii_classification", "split", "dp_measurements"]
 RUN = """
 import sys, time
