@@ -26,7 +26,7 @@ from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_json
 
 VERSION = "1"
-REPORT_VERSION = "3"
+REPORT_VERSION = "4"
 REPORT_FILE = "report.html"
 
 
@@ -63,7 +63,7 @@ def build_report(wiring: Wiring) -> dg.AssetsDefinition:
             inputs |= {f"checks of {n}": hash_json(r.info["checks"]) for n, r in refs.items()}
             job = Job(
                 Zone.RELEASE, asset, inputs, section, REPORT_VERSION,
-                lambda folder: _render(wiring, stage.store, refs, folder, development=development),
+                lambda folder: _render(wiring, stage, refs, folder, development=development),
             )  # fmt: skip
             events = stage.deliver(job, lambda ref: _describe_report(stage.store.location(ref), ref))
         yield from events
@@ -88,11 +88,12 @@ def _report_parents(wiring: Wiring) -> dict[str, Zone]:
 
 
 def _render(
-    wiring: Wiring, store: ArtifactStore, refs: Mapping[str, ArtifactRef], folder: Path, *, development: bool
+    wiring: Wiring, stage: Stage, refs: Mapping[str, ArtifactRef], folder: Path, *, development: bool
 ) -> dict[str, Any]:
     from synth_assets.reports.dataset_report import ReportInput, render
 
-    config, keys = wiring.config, wiring.keys
+    config, keys, store = wiring.config, wiring.keys, stage.store
+    head = stage.records.ledger.head()
 
     def read(name: str, file: str = "public.json") -> Any:
         return json.loads((store.path(refs[name]) / file).read_text())
@@ -125,6 +126,8 @@ def _render(
             "leaderboard": read(keys.leaderboard),
             "pictures": {name: read(keys.audit(name), PICTURES) for name in _drawn(wiring, refs)},
             "lineage": _lineage(wiring, refs),
+            "audit_entries": None if head is None else head.position,
+            "audit_head": None if head is None else head.hash,
         }
     )
     html = render(data)

@@ -20,6 +20,8 @@ from synth_assets.audit.records import AuditResult
 from synth_assets.config.audited import AuditedTable, AuditPlan, read_plan
 from synth_assets.config.gates import AuditFile
 from synth_assets.errors import InputError
+from synth_assets.ledger.events import Action, AuditEvent, Detail, identifier
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.resources import StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.atomic import write_text
@@ -84,9 +86,19 @@ def _audit(context: dg.OpExecutionContext, config: AuditRequestRun, store: Store
         with opened.writing(Zone.RESTRICTED, FOLDER, context.run_id) as out:
             write_text(out.folder / "result.json", result.model_dump_json(indent=1))
             write_text(out.folder / "public.json", result.public().model_dump_json(indent=1))
+        _record(context.run_id, store, out.done())
         context.add_output_metadata(
             _shown(request, result.public(), out.done(), opened.location(out.done())) | _gates(gates)
         )
+
+
+def _record(run_id: str, store: StoreResource, ref: ArtifactRef) -> None:
+    """Tell the audit ledger of the result."""
+    details: dict[str, Detail] = {"zone": ref.zone.value, "content_hash": ref.content_hash}
+    event = AuditEvent(
+        Action.MATERIALISED, f"{FOLDER}/{identifier(run_id)}", run_id=identifier(run_id), details=details
+    )
+    open_audit_ledger(store.settings()).record(event)
 
 
 def _result(config: AuditRequestRun, home: Path) -> tuple[AuditRequest, AuditResult, tuple[GateOutcome, ...]]:

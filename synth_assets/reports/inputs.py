@@ -93,6 +93,8 @@ class ReportInput(BaseModel):
         leaderboard: Synthesizers side by side.
         pictures: What the pictures of an audit show, per synthesizer; refuses by itself what is finer than a public form.
         lineage: The artifacts behind the report, in the order of the chain.
+        audit_entries: Entries of the audit ledger when the report was made; None where there was none.
+        audit_head: Hash of the last of them.
 
     Raises:
         ReleaseRefusedError: a part is not in public form, or a claim of differential privacy is not complete.
@@ -121,6 +123,8 @@ class ReportInput(BaseModel):
     leaderboard: Leaderboard
     pictures: Mapping[str, Pictures] = Field(default_factory=dict)
     lineage: tuple[LineageLine, ...] = ()
+    audit_entries: int | None = None
+    audit_head: str | None = None
 
     @model_validator(mode="after")
     def _publishable(self) -> ReportInput:

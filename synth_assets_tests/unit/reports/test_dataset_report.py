@@ -321,3 +321,10 @@ def test_an_error_of_the_input_is_one_of_ours():
     made = parts() | {"privacy": []}
     with pytest.raises(SynthAssetsError):
         ReportInput.model_validate(made)
+
+
+def test_the_head_of_the_audit_ledger_stands_below_the_lineage():
+    assert "audit ledger had" not in render(report_input())
+    made = parts() | {"audit_entries": 41, "audit_head": "ab" * 32}
+    html = render(ReportInput.model_validate(made))
+    assert f"had 41 entries; the hash of the last one is <code>{'ab' * 32}</code>" in html
