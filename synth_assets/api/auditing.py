@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import Ingested, Progress, engine_of, ingested, settings_of, silent, verdicts_of
 from synth_assets.config.audited import AuditedTable, AuditPlan, plan_of
-from synth_assets.config.dataset import DatasetConfig
+from synth_assets.config.dataset import DatasetConfig, SynthesizerConfig
 from synth_assets.config.gates import AuditFile
 from synth_assets.config.load import load_dataset
+from synth_assets.config.plain import shadow_fault
 from synth_assets.config.thresholds import AuditConfig
 from synth_assets.errors import InputError
 from synth_assets.storage.hashing import hash_file, hash_parts
+from synth_assets.tables.schema import TableSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from synth_assets.audit.privacy.shadows import ShadowModels
     from synth_assets.audit.records import AuditResult
 
+SHADOW_MODELS = 4
 READ_AS_TEXT = frozenset({"category", "text", "id"})
 
 
@@ -38,8 +41,8 @@ def audit(
     protected: Sequence[str] | None = None,
     target: str | None = None,
     settings: AuditConfig | None = None,
-    shadow: Callable[[pd.DataFrame, int], pd.DataFrame] | None = None,
-    shadow_models: int = 4,
+    shadow: Callable[[pd.DataFrame, int], pd.DataFrame] | SynthesizerConfig | None = None,
+    shadow_models: int | None = None,
     seed: int = 7,
     home: Path | None = None,
     progress: Progress = silent,
@@ -61,9 +64,10 @@ def audit(
         target: Outcome column.
         settings: Cut-offs, weights and sample sizes; those of the dataset, or the defaults, when None.
         shadow: Trains the synthesizer under attack on given real rows, with a seed, and returns synthetic rows: an attacker who can do
-            so learns from models of his own. It gets held-out rows only, never those of `real`. It is slow, so off when None. Where
-            it trains under differential privacy, it spends what it declares on the people of the held-out rows.
-        shadow_models: How many such models are trained.
+            so learns from models of his own. It gets held-out rows only, never those of `real`. It is slow, so off when None. Or one of
+            our synthesizers that is not private. A function of yours that trains under differential privacy spends what it declares
+            on the people of the held-out rows.
+        shadow_models: How many such models are trained: what the dataset says, else 4, when None.
         seed: Seed of samples and models.
         home: Home folder that counts how many public forms were made against a hold-out; they are not counted when None.
         progress: Called with the name of each step as it begins.
@@ -78,8 +82,6 @@ def audit(
         InputError: a table has no such column, the tables have none in common, the dataset has no such table, or held-out rows come
             without the real ones.
     """
-    from synth_assets.audit.privacy.shadows import ShadowModels
-
     if holdout is not None and real is None:
         raise InputError(
             "held-out rows are the control group of the real rows, and those are not given.",
@@ -93,8 +95,8 @@ def audit(
         target=target or plan.target,
         protected=tuple(dict.fromkeys(plan.protected if protected is None else protected)),
     )
-    shadows = None if shadow is None else ShadowModels(shadow, shadow_models)
-    run = _Run(asked, shadows, seed, home, strict=declared is not None)
+    number = shadow_models if shadow_models is not None else plan.judge.shadow_models or SHADOW_MODELS
+    run = _Run(asked, _shadows(shadow, number), seed, home, strict=declared is not None)
     return _audited(synthetic, real, holdout, run, progress)
 
 
@@ -103,10 +105,33 @@ class _Run:
     """How one audit is made; `strict` refuses a declared column that no table has."""
 
     plan: AuditPlan
-    shadows: ShadowModels | None
+    shadows: Callable[[TableSchema], ShadowModels] | None
     seed: int
     home: Path | None
     strict: bool
+
+
+def _shadows(
+    shadow: Callable[[pd.DataFrame, int], pd.DataFrame] | SynthesizerConfig | None, number: int
+) -> Callable[[TableSchema], ShadowModels] | None:
+    """What makes the shadow models of a table, refused before anything is read.
+
+    Raises:
+        InputError: fewer than one, or a synthesizer that cannot be trained for an attack.
+    """
+    from synth_assets.audit.privacy.shadows import ShadowModels
+
+    if shadow is None:
+        return None
+    if not isinstance(shadow, SynthesizerConfig):
+        given = ShadowModels(shadow, number)
+        return lambda _: given
+    fault = shadow_fault(shadow.name)
+    if fault is not None:
+        raise InputError(fault, key="shadow", remedy="Leave shadow models out for it.")
+    from synth_assets.synthesis.shadowing import resynthesizer
+
+    return lambda schema: ShadowModels(resynthesizer(shadow, schema), number)
 
 
 def _plan(dataset: DatasetConfig | AuditPlan | Path | str | None, table: str | None) -> AuditPlan:
@@ -154,7 +179,7 @@ def _audited(synthetic: Table, real: Table | None, holdout: Table | None, run: _
             weights=judge.weights,
             limits=judge.limits,
             seed=run.seed,
-            shadows=run.shadows,
+            shadows=None if run.shadows is None else run.shadows(reference.schema),
             impossible=known.impossible,
             contract=known.contract,
             order=known.sequence_order,

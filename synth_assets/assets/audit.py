@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -19,12 +19,17 @@ from synth_assets.audit.gates import gate_texts
 from synth_assets.audit.records import AuditResult, read_result
 from synth_assets.checks.thresholds import threshold_outcomes
 from synth_assets.config.audited import sequence_of
-from synth_assets.config.dataset import SynthesizerConfig
+from synth_assets.config.dataset import DatasetConfig, SynthesizerConfig
+from synth_assets.config.plain import shadow_fault
 from synth_assets.resources import EngineResource, FormsResource, StoreResource
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_bytes, write_text
 from synth_assets.storage.hashing import hash_json
+from synth_assets.tables.schema import TableSchema
+
+if TYPE_CHECKING:
+    from synth_assets.audit.privacy.shadows import ShadowModels
 
 VERSION = "7"
 DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
@@ -74,7 +79,7 @@ def build_audit(wiring: Wiring, synthesizer: SynthesizerConfig) -> dg.AssetsDefi
             job = Job(
                 Zone.RESTRICTED, asset, inputs, section, VERSION,
                 lambda folder: _audit(
-                    wiring, stage.store, made_tables, split, engine, folder, numbering(stage, split, asset, forms)
+                    wiring, synthesizer, stage.store, made_tables, split, engine, folder, numbering(stage, split, asset, forms)
                 ),
                 lambda folder, _: threshold_outcomes(config.thresholds, read_audit(folder)),
                 publish_failed=True,
@@ -93,6 +98,7 @@ def read_audit(folder: Path) -> AuditResult:
 
 def _audit(
     wiring: Wiring,
+    synthesizer: SynthesizerConfig,
     store: ArtifactStore,
     made: Mapping[str, ArtifactRef],
     split: ArtifactRef,
@@ -118,6 +124,7 @@ def _audit(
             contract=config.tables[name].contract,
             order=sequence_of(config, name)[0],
             units=sequence_of(config, name)[1],
+            shadows=_shadows(config, synthesizer, table_schema(made[name])),
         )
         for name in config.tables
     ]
@@ -132,6 +139,9 @@ def _audit(
         limits=config.audit.limits,
         seed=child_seed(config.seed, "audit"),
     )
+    fault = shadow_fault(synthesizer.name, len(config.tables)) if config.audit.shadow_models else None
+    if fault is not None:
+        result = result.model_copy(update={"reasons": {**result.reasons, "privacy.shadow_models": fault}})
     result = number(result)  # counted before anything is stored that a person may see
     write_text(folder / "result.json", result.model_dump_json(indent=1))
     write_text(folder / "public.json", result.public().model_dump_json(indent=1))
@@ -143,6 +153,17 @@ def _audit(
     write_text(folder / PICTURES, shown.model_dump_json(indent=1))
     write_bytes(folder / PICTURE, small_picture(shown))
     return {"synthetic": {t: r.content_hash for t, r in made.items()}, "words": small_picture_words(shown)}
+
+
+def _shadows(config: DatasetConfig, synthesizer: SynthesizerConfig, schema: TableSchema) -> "ShadowModels | None":
+    """How shadow models are trained, where the YAML asks for them and the synthesizer can be trained for an attack."""
+    from synth_assets.audit.privacy.shadows import ShadowModels
+    from synth_assets.synthesis.shadowing import resynthesizer
+
+    if not config.audit.shadow_models or shadow_fault(synthesizer.name, len(config.tables)) is not None:
+        return None
+    train = resynthesizer(synthesizer, schema, config.tables[schema.name].columns)
+    return ShadowModels(train, config.audit.shadow_models)
 
 
 def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:

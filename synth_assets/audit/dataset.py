@@ -18,6 +18,7 @@ from synth_assets.audit.fidelity.parent_child import Related, trend_findings
 from synth_assets.audit.fidelity.relations import Sides, relation_findings
 from synth_assets.audit.findings import conclude
 from synth_assets.audit.prepare import Tables, compared_columns
+from synth_assets.audit.privacy.shadows import ShadowModels
 from synth_assets.audit.records import MODULES, AuditInputs, AuditResult, Finding, Module, ModuleScores
 from synth_assets.audit.tables import LEVELS, LIMITS, WEIGHTS, Request, audit_opened, opened
 from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
@@ -48,6 +49,7 @@ class TableInput:
         contract: Lines of the contract.
         order: Column that orders the rows of one unit or parent in time.
         units: Columns that say whose a row is, for `order`.
+        shadows: How to train shadow models of the synthesizer; None: that attack is not run.
     """
 
     name: str
@@ -62,6 +64,7 @@ class TableInput:
     contract: Sequence[ExpectationConfig] = ()
     order: str | None = None
     units: Sequence[str] = ()
+    shadows: ShadowModels | None = None
 
     def sides(self) -> Sides:
         """The folders that are given, without real parts that have no rows."""
@@ -117,7 +120,7 @@ def audit_dataset(
         request = Request(
             outcome, groups, frozenset(table.schema.names) - frozenset(table.columns), table.declared, table.quasi, levels, weights,
             limits, child_seed(seed, table.name), impossible=tuple(table.impossible), contract=tuple(table.contract),
-            order=table.order, units=tuple(table.units),
+            order=table.order, units=tuple(table.units), shadows=table.shadows,
         )  # fmt: skip
         results[table.name] = _audit(table, request, engine)
     clock = Clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synth_assets.audit.gates import GateOutcome
     from synth_assets.audit.records import AuditResult
     from synth_assets.config.audited import AuditPlan
+    from synth_assets.config.dataset import SynthesizerConfig
     from synth_assets.config.thresholds import Level
 
 BLOCKED = 3
@@ -26,6 +27,12 @@ UnitOption = Annotated[
 KeyOption = Annotated[
     list[str] | None,
     typer.Option(metavar="COL", help="A column that numbers the rows: never compared; may be repeated."),
+]
+ShadowOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Synthesizer that made the table: attack with shadow models of it, which is slow."
+    ),
 ]
 OrderOption = Annotated[
     str | None, typer.Option(metavar="COL", help="Column that orders the rows of one unit in time.")
@@ -60,6 +67,7 @@ def audit(
     dataset_table: Annotated[
         str | None, typer.Option("--table", metavar="NAME", help="Which table of that dataset, where it has several.")
     ] = None,
+    shadow: ShadowOption = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Seed of samples and models.", min=0)] = 7,
     full: Annotated[
         bool, typer.Option("--full", help="Exact figures and all details, for the restricted zone only.")
@@ -77,7 +85,7 @@ def audit(
     with steps(quiet=as_json) as progress:
         result = api.audit(
             synthetic, real, holdout, dataset=plan, declared=plan.table.model_copy(update=said) if said else None,
-            protected=protected or None, target=target, seed=seed, home=_counting(home), progress=progress,
+            protected=protected or None, target=target, shadow=_shadow(shadow), seed=seed, home=_counting(home), progress=progress,
         )  # fmt: skip
     thresholds = plan.judge.thresholds
     gates = () if thresholds is None else gate_outcomes(thresholds, result)
@@ -88,6 +96,20 @@ def audit(
         _print_audit(shown)
         _print_gates(gates)
     return BLOCKED if any(g.blocks for g in gates) else 0
+
+
+def _shadow(name: str | None) -> SynthesizerConfig | None:
+    """The synthesizer whose shadow models are trained.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    from synth_assets.config.dataset import SynthesizerConfig
+
+    known = get_args(SynthesizerConfig.model_fields["name"].annotation)
+    if name is not None and name not in known:
+        raise InputError(f"there is no synthesizer {name!r}.", key="--shadow", remedy=f"Use {' or '.join(known)}.")
+    return None if name is None else SynthesizerConfig.model_validate({"name": name})
 
 
 def _counting(home: Path | None) -> Path | None:

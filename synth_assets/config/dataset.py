@@ -16,7 +16,7 @@ from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
 from synth_assets.config.deliveries import DeliveryConfig, check_deliveries
 from synth_assets.config.gates import ThresholdConfig
-from synth_assets.config.plain import NetworkConfig, network_fault, tables_fault
+from synth_assets.config.plain import NetworkConfig, network_fault, shadow_fault, tables_fault
 from synth_assets.config.rules import RuleOrAction
 from synth_assets.config.sampling import Combination, VariantConfig, check_variants
 from synth_assets.config.sweep import Sweep, check_deltas
@@ -368,6 +368,11 @@ class DatasetConfig(Config):
     @model_validator(mode="after")
     def _delta_and_variants(self) -> DatasetConfig:
         check_deltas(self.unit_count, {s.name: s.delta for s in self.synthesizers if s.differentially_private})
+        if self.audit.shadow_models and all(shadow_fault(s.name, len(self.tables)) for s in self.synthesizers):
+            raise ValueError(
+                "`audit.shadow_models`: none of the synthesizers can be trained for an attack: not one that is "
+                "differentially private, nor one of several tables"
+            )
         check_variants(self.variants, [s.name for s in self.synthesizers], len(self.tables))
         check_deliveries(self.deliveries, {s.name for s in self.synthesizers})
         return self

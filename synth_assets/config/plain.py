@@ -27,6 +27,23 @@ class NetworkConfig(Config):
     )
 
 
+def shadow_fault(name: str, tables: int = 1) -> str | None:
+    """Why shadow models of a synthesizer cannot be trained for an audit, or None.
+
+    Args:
+        name: The synthesizer.
+        tables: Tables of the dataset.
+    """
+    if name.startswith("dp_"):
+        return (
+            f"{name} is differentially private: to train it for an attack would read the held-out people outside every budget. "
+            "Its privacy report states a bound on every attack."
+        )
+    if name in RELATED or tables > 1:
+        return f"shadow models of {name} are trained on one table, and this is about related ones."
+    return None
+
+
 def network_fault(name: str, network: NetworkConfig | None) -> str | None:
     """What is wrong with `network` for a synthesizer, or None."""
     if network is None:

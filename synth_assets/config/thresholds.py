@@ -132,3 +132,9 @@ class AuditConfig(Config):
     levels: AuditLevels = Field(default=AuditLevels(), description="Cut-offs of the levels, per kind of figure.")
     weights: AuditWeights = Field(default=AuditWeights(), description="Weights of the overall score.")
     limits: AuditLimits = Field(default=AuditLimits(), description="How much of a table each part looks at.")
+    shadow_models: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Shadow models to train per synthesizer for an attack; each costs as much as the synthesizer.",
+    )

@@ -174,6 +174,10 @@ def _attacks(
             )
         else:
             result.findings.append(made)
+            result.notes.append(
+                f"{shadows.number} shadow models of the synthesizer were trained on held-out rows that are no target; what they cost "
+                "stands among the seconds (privacy.shadow_models)."
+            )
     _rare_people(prepared, encoder, base, limits, levels, seed, result)
     train = _some(prepared.parts["train"], limits.singling_out_rows, child_seed(seed, "train for singling out"))
     parts = (synthetic, train, prepared.parts["holdout"])

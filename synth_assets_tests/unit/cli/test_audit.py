@@ -161,3 +161,10 @@ def test_options_win_over_the_yaml_and_a_column_that_is_not_there_is_named(cli: 
 def test_a_table_is_named_of_a_dataset_only(cli: Command) -> None:
     refused = cli(*SYNTHETIC, "--table", "people", "--json")
     assert (refused.code, refused.error["key"]) == (2, "--table")
+
+
+@pytest.mark.parametrize(("name", "words"), [("dp_marginals", "outside every budget"), ("copula", "no synthesizer")])
+def test_shadow_models_of_what_is_private_or_unknown_are_refused(cli: Command, name: str, words: str) -> None:
+    refused = cli(*SYNTHETIC, "--real", "people.csv", "--holdout", "holdout.csv", "--shadow", name, "--json")
+    assert refused.code == 2
+    assert words in refused.error["message"]
