@@ -112,7 +112,7 @@ def test_people_see_the_verdict_of_each_module_and_what_else_is_not_low(cli: Com
     for finding in told["fidelity"]["findings"]:
         if finding["decides"] and finding["risk_level"] != "low":
             assert finding["message"] in shown
-    assert "Gates: 2 of 2 passed." in shown
+    assert "Gates: 3 of 3 passed." in shown
 
 
 def test_a_schema_that_is_not_there_is_refused(cli: Command) -> None:
