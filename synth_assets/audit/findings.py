@@ -37,6 +37,7 @@ BY_LOWER_BOUND = (LOW_FALSE_ALARMS, EXPOSED_ROWS)  # about few rows: what is sho
 MEAN_TVD = "tvd_2way"
 VALIDITY = "domain_validity"
 HEADLINE = "predictive_score"
+FEWEST_COMPARED = 100  # rows, units or parents; a level of fewer goes by the distance itself
 
 
 def number(value: float) -> str:
@@ -50,8 +51,53 @@ def span(interval: Pair) -> str:
 
 
 def verdict(level: Level, cutoffs: Cutoffs) -> str:
-    """A level with the cut-offs that made it, as messages quote them."""
-    return f"{level} risk ({cutoffs.text()})"
+    """A level with the cut-off that made it, as messages quote it."""
+    return f"{level} risk ({cutoffs.met(level)})"
+
+
+def told_apart(excess: float, interval: Pair, rows: int) -> tuple[float, Pair] | None:
+    """What a distance adds to that of unseen real rows; None where so few rows are compared that both are far from anything."""
+    return (excess, interval) if rows >= FEWEST_COMPARED else None
+
+
+def added_level(cutoffs: Cutoffs, value: float, added: tuple[float, Pair] | None) -> Level:
+    """The level of what a distance adds to that of unseen real rows; low where chance explains it.
+
+    Args:
+        cutoffs: Cut-offs of the distance.
+        value: The distance; its own level without `added`.
+        added: How far it lies above theirs, at equal numbers of rows, and the 95 % interval of that.
+    """
+    if added is None:
+        return cutoffs.level(value)
+    excess, interval = added
+    return cutoffs.level(max(min(value, excess), 0.0)) if interval[0] > 0 else "low"
+
+
+def added_words(level: Level, cutoffs: Cutoffs, added: tuple[float, Pair] | None, distance: str = "") -> str:
+    """Why a distance has its level, as a sentence: by what it adds to that of unseen real rows, or by itself."""
+    what = distance if added is None else "What is added"
+    return f"{what}: {verdict(level, cutoffs)}." if what else f"{capital(verdict(level, cutoffs))}."
+
+
+def share(value: float) -> str:
+    """A share of people or rows as messages quote it: none is told from very few."""
+    return "under 0.01" if value < 0.005 else number(value)
+
+
+def capital(text: str) -> str:
+    """A sentence that begins with a figure or a name as sentences do."""
+    return text[:1].upper() + text[1:]
+
+
+def spread(interval: Pair | None) -> str:
+    """An interval in brackets, after a figure; "" without one."""
+    return f" (95 % interval {span(interval)})" if interval else ""
+
+
+def above_control(apart: float, interval: Pair, level: Level, cutoffs: Cutoffs) -> str:
+    """How far a rate lies above its control, and the level of the upper end, as a sentence."""
+    return f"The difference is {number(apart)}{spread(interval)}; by its upper end, {verdict(level, cutoffs)}."
 
 
 def clip(value: float) -> float:

@@ -20,6 +20,7 @@ Module = Literal["privacy", "fairness", "fidelity", "utility"]
 MODULES: tuple[Module, ...] = ("privacy", "fairness", "fidelity", "utility")
 WEIGHTED: tuple[Literal["privacy", "fairness", "fidelity"], ...] = ("privacy", "fairness", "fidelity")
 SMALLEST_CELL = 11
+OF_A_THOUSAND = ("k_marginal",)  # metrics whose best score is 1000
 Interval = tuple[FiniteFloat, FiniteFloat]
 _RANK: Mapping[Level, int] = {"low": 0, "medium": 1, "high": 2}
 
@@ -47,12 +48,12 @@ def coarse(rows: int | None) -> int | None:
     return round(rows / step) * step
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2) + 0.0
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits) + 0.0
 
 
-def _rounded_interval(value: Interval | None) -> Interval | None:
-    return None if value is None else (round(value[0], 2) + 0.0, round(value[1], 2) + 0.0)
+def _rounded_interval(value: Interval | None, digits: int) -> Interval | None:
+    return None if value is None else (round(value[0], digits) + 0.0, round(value[1], digits) + 0.0)
 
 
 class GroupFigure(Frozen):
@@ -92,7 +93,7 @@ class Finding(Frozen):
 
     Attributes:
         metric: Stable name, such as "membership_inference.nearest".
-        message: Plain words; quotes the figure and the cut-offs of its level.
+        message: Plain words, one or two short sentences; quotes the figure to 0.01 and what makes its level.
         risk_level: low, medium or high.
         value: The figure.
         interval: 95 % confidence interval of `value`.
@@ -131,14 +132,15 @@ class Finding(Frozen):
     drawn_on: str | None = None
 
     def public(self) -> Finding:
-        """Scores to 0.01, sizes to two digits, no group below 11 rows, no details, no draws."""
-        update = {name: _rounded(getattr(self, name)) for name in ("value", "baseline", "naive", "excess")}
+        """Scores to 0.01 (of 1000 to 10), sizes to two digits, no group below 11 rows, no details, no draws."""
+        digits = -1 if self.metric in OF_A_THOUSAND else 2
+        update = {name: _rounded(getattr(self, name), digits) for name in ("value", "baseline", "naive", "excess")}
         shown = [group.public() for group in self.groups]
         return self.model_copy(
             update={
                 **update,
-                "interval": _rounded_interval(self.interval),
-                "excess_interval": _rounded_interval(self.excess_interval),
+                "interval": _rounded_interval(self.interval, digits),
+                "excess_interval": _rounded_interval(self.excess_interval, digits),
                 "sample_size": coarse(self.sample_size),
                 "control_size": coarse(self.control_size),
                 "groups": tuple(group for group in shown if group is not None),

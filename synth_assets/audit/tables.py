@@ -61,7 +61,7 @@ class Request:
         impossible: Combinations of values that no row can have.
         contract: Lines of the contract; those about several columns of one row are counted as rules.
         order: Column that orders the rows of one unit in time, where the table is a sequence.
-        units: Columns that say whose a row is, for `order`; the token of the unit of privacy where a table lacks them.
+        units: Columns that say whose a row is, for `order` and intervals; the token of the unit of privacy where a table lacks them.
         unit: Column of the real tables that says whose a row is, where they do not have the token of the unit of privacy.
     """
 
@@ -230,7 +230,8 @@ def audit_opened(tables: Tables, schema: TableSchema, request: Request) -> Audit
     columns, left_out = compared_columns(schema, tables.present(), request.identifiers)
     report = _Report()
     with report.clock.step("reading"):
-        prepared = prepare(tables, columns, left_out, limit=request.limits.compare_rows, seed=request.seed)
+        limit = request.limits.compare_rows
+        prepared = prepare(tables, columns, left_out, limit=limit, seed=request.seed, owners=request.units)
     with one_thread():
         fidelity = table_fidelity(tables, schema, prepared, request, report.clock)
         report.findings["fidelity"] = fidelity.findings

@@ -59,13 +59,15 @@ class AuditPlan(Config):
 
 
 def sequence_of(config: DatasetConfig, name: str) -> tuple[str | None, tuple[str, ...]]:
-    """The column that orders the rows of a table, and the columns that say whose they are; nothing where no rows follow each other."""
+    """The column that orders the rows of a table where they follow each other, and the columns that say whose they are."""
     table, unit = config.tables[name], config.locate(config.unit, "unit")[0] if config.unit else None
     if config.sequence_link is not None and config.sequence_link[0] == name:
         return table.sequence_order, (config.sequence_link[1],)
     parents = {column: reference.partition(".")[0] for column, reference in table.foreign_keys.items()}
-    whose = [column for column, parent in parents.items() if parent == unit] or list(parents)
-    return (table.sequence_order, tuple(whose[:1])) if table.sequence_order and whose else (None, ())
+    own = [column for column, parent in parents.items() if parent == unit]
+    if table.sequence_order and parents:
+        return table.sequence_order, tuple((own or list(parents))[:1])
+    return None, tuple(own[:1])
 
 
 def read_plan(path: Path, table: str | None = None) -> AuditPlan:

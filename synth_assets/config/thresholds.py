@@ -30,8 +30,13 @@ class Cutoffs(Config):
         """The level of one figure."""
         return "low" if figure < self.medium else "medium" if figure < self.high else "high"
 
+    def met(self, level: Level) -> str:
+        """What makes a figure one of this level, for messages."""
+        medium, high = _told(self.medium), _told(self.high)
+        return {"low": f"below {medium}", "medium": f"{medium} to {high}", "high": f"{high} or more"}[level]
+
     def text(self) -> str:
-        """The cut-offs in words, for messages."""
+        """The cut-offs in words."""
         return f"low below {_told(self.medium)}, high from {_told(self.high)}"
 
 

@@ -344,7 +344,7 @@ def test_other_cut_offs_are_quoted_by_the_audit(home: Path) -> None:
         if f["metric"] == "tvd_2way" and f["table"] == "patients"
     ]
     assert found["risk_level"] == "high"
-    assert "high from 0.002" in found["message"]
+    assert "0.002 or more" in found["message"]
 
 
 def test_an_audit_of_other_tables_releases_nothing(home: Path) -> None:

@@ -25,7 +25,7 @@ from synth_assets.audit.fairness.parity import (
     largest_gap,
     rates,
 )
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import number, spread, verdict
 from synth_assets.audit.intervals import newcombe
 from synth_assets.audit.prepare import Floats, Prepared
 from synth_assets.audit.records import Finding, GroupFigure
@@ -204,21 +204,19 @@ def _difference(
     """One finding; its level goes by the added gap where chance does not explain it, without a real table by the gap itself."""
     cutoffs, added = setting.cutoffs, gap.excess
     level = cutoffs.level(gap.value) if added is None else evident(cutoffs, added, gap.excess_interval)
-    text = f"{TITLES[metric]} of {grouping.name!r}: {number(gap.value)} between the extreme groups (95 % interval {span(gap.interval)})"
+    text = f"{TITLES[metric]} of {grouping.name!r}: {number(gap.value)} between the extreme groups"
     judged = verdict(level, cutoffs)
     if gap.excess is None or gap.excess_interval is None or gap.baseline is None:
-        text += f", {judged}."
+        text += f"{spread(gap.interval)}, {judged}."
     else:
         where = "in the real table" if metric == "demographic_parity" else "for the model of real rows"
-        text += (
-            f", {number(gap.baseline)} {where}. The most that the synthetic rows add between two groups is "
-            f"{number(max(gap.excess, 0.0))} (95 % interval {span(gap.excess_interval)}), "
-            f"{'more than' if gap.excess_interval[0] > 0 else 'no more than'} chance explains: {judged}."
-        )
+        text += f", {number(gap.baseline)} {where}. The synthetic rows add {number(max(gap.excess, 0.0))} at most"
+        text += spread(gap.excess_interval)
+        if unseen is not None and unseen.excess is not None:
+            text += f", unseen real rows {number(max(unseen.excess, 0.0))}"
+        text += f"; {'more than' if gap.excess_interval[0] > 0 else 'no more than'} chance explains: {judged}."
         if level == "low" and gap.excess_interval[1] >= setting.cutoffs.high:
             text += f" The groups are too small to exclude {number(gap.excess_interval[1])}."
-    if unseen is not None and unseen.excess is not None:
-        text += f" Unseen real rows add {number(max(unseen.excess, 0.0))}."
     if gap.left_out:
         text += f" Left out: {gap.left_out} group{'s' if gap.left_out > 1 else ''} below {setting.minimum} rows."
     return Finding(
@@ -273,11 +271,10 @@ def _shares(prepared: Prepared, grouping: Grouping, setting: _Setting) -> Findin
     value, low, high = _farthest(mine, real, setting.groupings)
     baseline = _farthest(sizes["holdout"], real, setting.groupings)[0] if "holdout" in sizes else None
     level = evident(setting.cutoffs, value, (low, high))
-    beside = "" if baseline is None else f"; for unseen real rows {number(baseline)}"
+    beside = "" if baseline is None else f", those of unseen real rows by {number(baseline)}"
     text = (
-        f"Group shares of {grouping.name!r}: the largest difference between the synthetic and the real share of a group is "
-        f"{number(value)} (95 % interval {span((low, high))}){beside}. It is "
-        f"{'more than' if low > 0 else 'no more than'} chance explains, {verdict(level, setting.cutoffs)}."
+        f"Shares of the groups of {grouping.name!r} differ from the real ones by up to {number(value)}{spread((low, high))}{beside}. "
+        f"That is {'more than' if low > 0 else 'no more than'} chance explains: {verdict(level, setting.cutoffs)}."
     )
     shown = Comparison(Rates(mine.hits, mine.hits), Rates(real.hits, real.hits))
     shares = {grouping.label(i): i for i in range(grouping.count)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import number, spread, verdict
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.marginals import Z
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared
@@ -54,11 +54,11 @@ def discriminator_finding(prepared: Prepared, levels: AuditLevels, seed: int) ->
     cutoffs = levels.discriminator
     level = cutoffs.level(made.value)
     text = (
-        f"A classifier tells synthetic from real rows with a ROC AUC of {number(made.value)} ({span(made.interval)}; 0.50 is no better "
-        f"than chance), {verdict(level, cutoffs)}."
+        f"A classifier tells synthetic from training rows with a ROC AUC of {number(made.value)}{spread(made.interval)}, "
+        f"{verdict(level, cutoffs)}; 0.50 is a guess."
     )
     if control is not None:
-        text += f" Unseen real rows are told from the training rows with {number(control.value)}."
+        text += f" It tells unseen real rows with {number(control.value)}."
     return Finding(
         metric="discriminator",
         message=text,

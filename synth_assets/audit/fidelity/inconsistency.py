@@ -14,7 +14,7 @@ import numpy as np
 from synth_assets.audit.fidelity.declared import Combinations, declared_rules
 from synth_assets.audit.fidelity.rule_search import find_rules
 from synth_assets.audit.fidelity.rules import Rule
-from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.findings import capital, share, verdict
 from synth_assets.audit.intervals import newcombe, wilson
 from synth_assets.audit.marginals import quantile_grid
 from synth_assets.audit.prepare import Part, Prepared
@@ -106,13 +106,13 @@ def _findings(
         return []
     whole, each = _counts(rules, synthetic)
     controls, apart = _counts(rules, control) if control is not None else (None, [None] * len(rules))
-    title = f"{len(rules)} rule{'s' if len(rules) > 1 else ''} {origin}: {_percent(whole.share)} of the synthetic rows break one"
+    title = f"{len(rules)} rule{'s' if len(rules) > 1 else ''} {origin}: {share(whole.share)} of the synthetic rows break one"
     found = [_finding(metric, title, whole, controls, levels, decides=decides)]
     worst = sorted(range(len(rules)), key=lambda i: -each[i].share)
     for i in worst if decides else worst[:SHOWN]:
         rule, count = rules[i], each[i]
         if count.rows:
-            text = f"Rule: {rule.words}. {_percent(count.share)} of the synthetic rows that it speaks of break it"
+            text = f"Rule: {rule.words}. {capital(share(count.share))} of the synthetic rows that it speaks of break it"
             found.append(_finding(f"{BROKEN}.{rule.kind}", text, count, apart[i], levels, decides=False))
     return found
 
@@ -133,7 +133,7 @@ def _finding(
     level = levels.inconsistency.level(count.share)
     text = f"{title}, {verdict(level, levels.inconsistency)}."
     if control is not None and control.rows:
-        text += f" Of unseen real rows {_percent(control.share)} do."
+        text += f" Of unseen real rows {share(control.share)} do."
     both = control if control is not None and control.rows else None
     return Finding(
         metric=metric,
@@ -148,7 +148,3 @@ def _finding(
         control_size=both.rows if both else None,
         decides=decides,
     )
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share)} %"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from synth_assets.audit.clock import Clock
 from synth_assets.audit.fidelity.columns import chi_square, kolmogorov_smirnov
+from synth_assets.audit.fidelity.comparison import Comparison, compare
 from synth_assets.audit.fidelity.kmarginal import BEST, cliques_of, k_marginal, subsample_share
 from synth_assets.audit.fidelity.quality import (
     View,
@@ -26,75 +26,29 @@ from synth_assets.audit.fidelity.quality import (
     view,
 )
 from synth_assets.audit.fidelity.resampled import trend_halves
-from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.findings import added_level, added_words, number, verdict
+from synth_assets.audit.findings import share as share_of
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.marginals import (
     Clique,
     Codes,
-    Grid,
     MeanDistance,
     association_sway,
     cramers_v,
     joint,
-    quantile_grid,
     rank_grid,
 )
-from synth_assets.audit.prepare import Integers, Part, Prepared
+from synth_assets.audit.prepare import Prepared
 from synth_assets.audit.records import Finding
-from synth_assets.audit.spread import Spread, around, design_effect, numbered
+from synth_assets.audit.spread import Spread, around, design_effect
 from synth_assets.audit.workload import workload
 from synth_assets.config.thresholds import AuditLevels, Cutoffs
 from synth_assets.seeds import child_seed
 from synth_assets.tables.schema import ColumnKind
 
 _TVD = {1: "tvd_1way", 2: "tvd_2way", 3: "tvd_3way"}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The real train table, what is compared with it, and the bins. `same_size` is None without a holdout."""
-
-    prepared: Prepared
-    levels: AuditLevels
-    grid: Grid
-    train: Part
-    synthetic: Part
-    same_size: Part | None
-    holdout: Part | None
-    seed: int
-
-    def sides(self) -> list[Part]:
-        """Train, then what is measured against it: synthetic, and with a holdout synthetic at its size and the holdout."""
-        extra = [part for part in (self.same_size, self.holdout) if part is not None]
-        return [self.train, self.synthetic, *extra]
-
-    @cached_property
-    def groups(self) -> list[Integers | None]:
-        """Unit of each row of each side, from 0; None where every row is its own."""
-        return [numbered(part.clusters) for part in self.sides()]
-
-    def spread(self) -> Spread:
-        """Takes the influences of the rows of the sides."""
-        return Spread([part.held for part in self.sides()], self.groups, seed=child_seed(self.seed, "spread"))
-
-
-def compare(prepared: Prepared, levels: AuditLevels, seed: int) -> Comparison:
-    """Bins, and equal sizes for the holdout and the synthetic rows that are set beside it."""
-    synthetic, holdout = prepared.parts["synthetic"], prepared.parts.get("holdout")
-    same = None
-    if holdout is not None:
-        rows = min(synthetic.held, holdout.held)
-        same = _subset(synthetic, rows, child_seed(seed, "same size", "synthetic"))
-        holdout = _subset(holdout, rows, child_seed(seed, "same size", "holdout"))
-    return Comparison(
-        prepared, levels, quantile_grid(prepared), prepared.parts["train"], synthetic, same, holdout, seed
-    )
-
-
-def _subset(part: Part, rows: int, seed: int) -> Part:
-    if part.held == rows:
-        return part
-    return part.take(np.sort(np.random.default_rng(seed).choice(part.held, rows, replace=False)))
+_SETS = {1: "column", 2: "pair of columns", 3: "triple of columns"}
+_MANY = {1: "columns", 2: "pairs of columns", 3: "triples of columns"}
 
 
 @dataclass(frozen=True)
@@ -155,11 +109,11 @@ def _distance_finding(
     values, intervals = measured.values, measured.intervals
     baseline = values[2] if len(values) > 2 else None
     cutoffs = cutoffs or comparison.levels.tvd
-    level = cutoffs.level(values[0])
-    text = f"{title}: {number(values[0])} from the real table, {verdict(level, cutoffs)}."
-    if baseline is not None:
-        text += f" Unseen real rows are {number(baseline)} away, as many synthetic rows {number(values[1])}."
     above = mover(values[1], intervals[1], values[2], intervals[2]) if intervals and baseline is not None else None
+    excess = None if baseline is None else values[1] - baseline
+    added = None if excess is None or above is None else comparison.told_apart(excess, above)
+    level = added_level(cutoffs, values[0], added)
+    text = f"{title}: {number(values[0])}{_beside(baseline, values)}. {added_words(level, cutoffs, added)}"
     return Finding(
         metric=metric,
         message=text,
@@ -167,13 +121,19 @@ def _distance_finding(
         value=values[0],
         interval=intervals[0] if intervals else None,
         baseline=baseline,
-        excess=None if baseline is None else values[1] - baseline,
+        excess=excess,
         excess_interval=above,
         sample_size=comparison.synthetic.held,
         control_size=comparison.holdout.held if comparison.holdout is not None else None,
         decides=decides,
         column=column,
         details=measured.details or {},
+    )
+
+
+def _beside(baseline: float | None, values: Sequence[float]) -> str:
+    return (
+        "" if baseline is None else f"; unseen real rows {number(baseline)}, as many synthetic ones {number(values[1])}"
     )
 
 
@@ -187,7 +147,7 @@ def _mean_tvd(comparison: Comparison, codes: Sequence[Codes], size: int, cliques
     only = len(comparison.prepared.names) == 1
     return _distance_finding(
         comparison,
-        f"Mean total variation distance over {len(cliques)} {size}-way marginal{'s' if len(cliques) > 1 else ''}",
+        f"Mean total variation distance of {len(cliques)} {_SETS[size] if len(cliques) == 1 else _MANY[size]}",
         Measured(
             [r.value for r in results],
             [r.interval for r in results],
@@ -267,17 +227,24 @@ def _k_marginal(comparison: Comparison, cliques: Sequence[Clique]) -> list[Findi
     scores, curve = k_marginal(codes, grid, cliques, comparison.groups)
     seed = child_seed(comparison.seed, "subsamples")
     share, span = subsample_share(scores[0].value, curve, codes[0], grid, cliques, seed=seed)
-    level = comparison.levels.tvd.level(1 - scores[0].value / BEST)
-    words = f"{scores[0].value:.0f} of 1000; for the distance from the best, {verdict(level, comparison.levels.tvd)}"
-    text = f"NIST's k-marginal score over {len(cliques)} marginals: {words}."
+    holdout = scores[2] if len(scores) > 2 else None
+    above = excess = None
+    text = f"NIST's k-marginal score: {_tens(scores[0].value)} of 1000"
+    if holdout is not None:
+        excess = holdout.value - scores[1].value
+        above = mover(holdout.value, holdout.interval, scores[1].value, scores[1].interval)
+        text += f"; unseen real rows {_tens(holdout.value)}, as many synthetic ones {_tens(scores[1].value)}"
+    cutoffs, apart = comparison.levels.tvd, 1 - scores[0].value / BEST
+    added = None
+    if excess is not None and above is not None:
+        added = comparison.told_apart(excess / BEST, (above[0] / BEST, above[1] / BEST))
+    level = added_level(cutoffs, apart, added)
+    text += f". {added_words(level, cutoffs, added, 'The distance from 1000')}"
     limits = comparison.levels.subsample
     small = limits.level(1 - share)
-    part = f"{_percent(share)} of the real rows, drawn at random, would score the same ({_percent(span[0])} to {_percent(span[1])})"
-    told = f"Subsample equivalent: {part}; for the share that is lost, {verdict(small, limits)}."
-    holdout = scores[2] if len(scores) > 2 else None
+    told = f"A random part of {share_of(share)} of the real rows would have this k-marginal score, {verdict(small, limits)}."
     if holdout is not None:
-        text += f" Unseen real rows score {holdout.value:.0f}, as many synthetic rows {scores[1].value:.0f}."
-        told += f" Unseen real rows score as {_percent(curve.share(holdout.value))} of the real rows would."
+        told += f" Unseen real rows read as {share_of(curve.share(holdout.value))}."
     sizes = {
         "sample_size": comparison.synthetic.held,
         "control_size": comparison.holdout.held if comparison.holdout is not None else None,
@@ -290,10 +257,8 @@ def _k_marginal(comparison: Comparison, cliques: Sequence[Clique]) -> list[Findi
             value=scores[0].value,
             interval=scores[0].interval,
             baseline=None if holdout is None else holdout.value,
-            excess=None if holdout is None else holdout.value - scores[1].value,
-            excess_interval=None
-            if holdout is None
-            else mover(holdout.value, holdout.interval, scores[1].value, scores[1].interval),
+            excess=excess,
+            excess_interval=above,
             decides=False,
             **sizes,
         ),
@@ -310,8 +275,9 @@ def _k_marginal(comparison: Comparison, cliques: Sequence[Clique]) -> list[Findi
     ]
 
 
-def _percent(share: float) -> str:
-    return "under 0.1 %" if share < 0.001 else f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+def _tens(score: float) -> str:
+    """A score of 1000 as messages quote it: to a hundredth."""
+    return f"{round(score, -1):.0f}"
 
 
 def _quality(comparison: Comparison, pairs: Sequence[Clique]) -> list[Finding]:
@@ -365,15 +331,16 @@ def _similarity(
     if not means or means[0] is None:
         return []
     cutoffs, value = comparison.levels.tvd, means[0]
-    level = cutoffs.level(1 - value)
-    text = f"{title}: {number(value)} of 1; for the distance from 1, {verdict(level, cutoffs)}."
     same, baseline = (means[1], means[2]) if len(means) > 2 else (None, None)
+    above = excess = None
+    text = f"{title}: {number(value)} of 1"
     if same is not None and baseline is not None:
-        text += f" Unseen real rows reach {number(baseline)}, as many synthetic rows {number(same)}."
+        excess, above = baseline - same, mover(baseline, around(baseline, halves[2]), same, around(same, halves[1]))
+        text += f"; unseen real rows {number(baseline)}, as many synthetic ones {number(same)}"
+    added = None if excess is None or above is None else comparison.told_apart(excess, above)
+    level = added_level(cutoffs, 1 - value, added)
+    text += f". {added_words(level, cutoffs, added, 'The distance from 1')}"
     counted = sum(score is not None for score in scores[0])
-    above = None
-    if same is not None and baseline is not None:
-        above = mover(baseline, around(baseline, halves[2]), same, around(same, halves[1]))
     return [
         Finding(
             metric=metric,
@@ -382,7 +349,7 @@ def _similarity(
             value=value,
             interval=around(value, halves[0]),
             baseline=baseline,
-            excess=None if same is None or baseline is None else baseline - same,
+            excess=excess,
             excess_interval=above,
             sample_size=comparison.synthetic.held,
             control_size=comparison.holdout.held if comparison.holdout is not None else None,

@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 from synth_assets.audit.fidelity.quality import mean_of, pair_trends, view
 from synth_assets.audit.fidelity.relations import Sides, keys_of, linked
 from synth_assets.audit.fidelity.resampled import trend_halves
-from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.findings import added_level, added_words, number, told_apart
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.prepare import Tables, prepare
 from synth_assets.audit.records import Finding
@@ -150,18 +150,24 @@ def _join(below: ir.Table, above: ir.Table, child: Related, parent: Related, key
 
 def _finding(child: Related, parent: Related, made: Sequence[Similarity], counted: int, levels: AuditLevels) -> Finding:
     value, control = made[0].value, made[1] if len(made) > 1 else None
-    level, baseline = levels.tvd.level(1 - value), control.value if control else None
+    baseline = control.value if control else None
+    excess, above = None, None
+    if control is not None:
+        excess = control.value - value
+        above = mover(control.value, control.interval, value, made[0].interval)
+    added = None if control is None or excess is None or above is None else told_apart(excess, above, control.rows)
+    level = added_level(levels.tvd, 1 - value, added)
     text = f"Columns of {parent.name} and of {child.name} together (as in SDMetrics): {number(value)} of 1 over {counted} pairs"
-    told = f" Unseen real rows reach {number(baseline)}." if baseline is not None else ""
+    told = f"; unseen real rows {number(control.value)}" if control else ""
     return Finding(
         metric=TRENDS,
-        message=f"{text}; for the distance from 1, {verdict(level, levels.tvd)}.{told}",
+        message=f"{text}{told}. {added_words(level, levels.tvd, added, 'The distance from 1')}",
         risk_level=level,
         value=value,
         interval=made[0].interval,
         baseline=baseline,
-        excess=control.value - value if control else None,
-        excess_interval=mover(control.value, control.interval, value, made[0].interval) if control else None,
+        excess=excess,
+        excess_interval=above,
         sample_size=made[0].rows,
         control_size=control.rows if control else None,
         decides=False,

@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.findings import added_level, added_words, number, told_apart, verdict
 from synth_assets.audit.intervals import Pair, mover, newcombe, wilson
 from synth_assets.audit.marginals import Distance, count_distance
 from synth_assets.audit.prepare import Floats, Integers
@@ -107,12 +107,12 @@ def _integrity(
     total, orphans = made
     share = 1 - orphans / total if total else 1.0
     baseline = 1 - real[1] / real[0] if real and real[0] else None
-    told = f" Of real references {number(baseline)} do." if baseline is not None else ""
+    told = f"; of real ones {number(baseline)}" if baseline is not None else ""
     level = levels.invalid.level(1 - share)
     text = f"{table}.{'+'.join(key.columns)} -> {key.parent_table}: {number(share)} of the references point at a synthetic parent"
     return Finding(
         metric=INTEGRITY,
-        message=f"{text}; for the share that does not, {verdict(level, levels.invalid)}.{told}",
+        message=f"{text}{told}. For the rest, {verdict(level, levels.invalid)}.",
         risk_level=level,
         value=share,
         interval=wilson(total - orphans, total),
@@ -216,18 +216,21 @@ def _children(
     distances: Sequence[Distance], sizes: tuple[int, int | None], key: ForeignKey, table: str, levels: AuditLevels
 ) -> Finding:
     made, control = distances[0], distances[1] if len(distances) > 1 else None
-    level = levels.tvd.level(made.value)
-    text = f"Rows of {table} per row of {key.parent_table}: total variation distance {number(made.value)} from the real tables"
-    told = f" Unseen real parents are {number(control.value)} away." if control else ""
+    excess = made.value - control.value if control else None
+    above = mover(made.value, made.interval, control.value, control.interval) if control else None
+    added = None if excess is None or above is None else told_apart(excess, above, min(sizes[0], sizes[1] or 0))
+    level = added_level(levels.tvd, made.value, added)
+    text = f"Rows of {table} per row of {key.parent_table}: total variation distance {number(made.value)}"
+    told = f"; unseen real parents {number(control.value)}" if control else ""
     return Finding(
         metric=CHILDREN,
-        message=f"{text}, {verdict(level, levels.tvd)}.{told}",
+        message=f"{text}{told}. {added_words(level, levels.tvd, added)}",
         risk_level=level,
         value=made.value,
         interval=made.interval,
         baseline=control.value if control else None,
-        excess=made.value - control.value if control else None,
-        excess_interval=mover(made.value, made.interval, control.value, control.interval) if control else None,
+        excess=excess,
+        excess_interval=above,
         sample_size=sizes[0],
         control_size=sizes[1],
         table=table,
@@ -243,18 +246,20 @@ def _shape(
 ) -> Finding:
     (value, interval), control = shapes[0], shapes[1] if len(shapes) > 1 else None
     baseline = control[0] if control else None
-    level = levels.tvd.level(1 - value)
+    excess, above = (control[0] - value, mover(*control, value, interval)) if control else (None, None)
+    added = None if excess is None or above is None else told_apart(excess, above, min(sizes[0], sizes[1] or 0))
+    level = added_level(levels.tvd, 1 - value, added)
     text = f"Rows of {table} per row of {key.parent_table}, cardinality (as in SDMetrics): {number(value)} of 1"
-    told = f" Unseen real parents reach {number(baseline)}." if baseline is not None else ""
+    told = f"; unseen real parents {number(control[0])}" if control else ""
     return Finding(
         metric="relations.cardinality",
-        message=f"{text}; for the distance from 1, {verdict(level, levels.tvd)}.{told}",
+        message=f"{text}{told}. {added_words(level, levels.tvd, added, 'The distance from 1')}",
         risk_level=level,
         value=value,
         interval=interval,
         baseline=baseline,
-        excess=None if baseline is None else baseline - value,
-        excess_interval=mover(*control, value, interval) if control else None,
+        excess=excess,
+        excess_interval=above,
         sample_size=sizes[0],
         control_size=sizes[1],
         decides=False,

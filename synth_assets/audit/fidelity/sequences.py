@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth_assets.audit.fidelity.columns import correlation, kolmogorov_smirnov, sway
-from synth_assets.audit.findings import number, verdict
+from synth_assets.audit.findings import added_level, added_words, number, told_apart
 from synth_assets.audit.intervals import Pair, mover
 from synth_assets.audit.marginals import Grid, Joint, MeanDistance, joint, quantile_grid
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared, Tables, sequence_keys
@@ -237,26 +237,30 @@ def _finding(
     sides: Sequence[Steps],
     title: str,
     values: Sequence[float],
-    intervals: Sequence[Pair] | None,
+    intervals: Sequence[Pair],
     cutoffs: Cutoffs,
     *,
     metric: str,
     column: str | None = None,
 ) -> Finding:
-    level = cutoffs.level(values[0])
-    text = f"{title}: {number(values[0])} from the real table, {verdict(level, cutoffs)}."
     baseline = values[2] if len(values) > 2 else None
+    above = mover(values[1], intervals[1], values[2], intervals[2]) if baseline is not None else None
+    excess = None if baseline is None else values[1] - baseline
+    rows = sides[3].count if len(sides) > 3 else 0
+    added = None if excess is None or above is None else told_apart(excess, above, rows)
+    level = added_level(cutoffs, values[0], added)
+    text = f"{title}: {number(values[0])}"
     if baseline is not None:
-        text += f" Unseen real units are {number(baseline)} away, as many synthetic ones {number(values[1])}."
-    above = mover(values[1], intervals[1], values[2], intervals[2]) if intervals and baseline is not None else None
+        text += f"; unseen real units {number(baseline)}, as many synthetic ones {number(values[1])}"
+    text += f". {added_words(level, cutoffs, added)}"
     return Finding(
         metric=metric,
         message=text,
         risk_level=level,
         value=values[0],
-        interval=intervals[0] if intervals else None,
+        interval=intervals[0],
         baseline=baseline,
-        excess=None if baseline is None else values[1] - baseline,
+        excess=excess,
         excess_interval=above,
         sample_size=sides[1].count,
         control_size=sides[3].count if len(sides) > 3 else None,

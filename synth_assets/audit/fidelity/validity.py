@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth_assets.audit.findings import VALIDITY, number, verdict
+from synth_assets.audit.findings import VALIDITY, added_level, added_words, number, told_apart
 from synth_assets.audit.intervals import newcombe, wilson
 from synth_assets.audit.prepare import NUMERIC_KINDS, Tables, comparable
 from synth_assets.audit.records import Finding
@@ -120,20 +120,24 @@ def _finding(
 ) -> Finding:
     """A share of values that pass, beside that of held-out rows; the words stand before and after the share."""
     share = valid.passed / valid.values if valid.values else 1.0
-    level = levels.invalid.level(1 - share)
     baseline = control.passed / control.values if control and control.values else None
-    told = f" Of unseen real values {number(baseline)} do." if baseline is not None else ""
+    excess, above = None, None
+    if control and baseline is not None:
+        excess, above = baseline - share, newcombe((control.passed, control.values), (valid.passed, valid.values))
+    rows = min(valid.values, control.values) if control else 0
+    added = None if excess is None or above is None else told_apart(excess, above, rows)
+    level = added_level(levels.invalid, 1 - share, added)
+    told = f"; of unseen real ones {number(baseline)}" if baseline is not None else ""
+    text = f"{words[0]}: {number(share)} {words[1]}{told}. {added_words(level, levels.invalid, added, 'The rest')}"
     return Finding(
         metric=metric,
-        message=f"{words[0]}: {number(share)} {words[1]}; for the share that does not, {verdict(level, levels.invalid)}.{told}",
+        message=text,
         risk_level=level,
         value=share,
         interval=wilson(valid.passed, valid.values),
         baseline=baseline,
-        excess=None if baseline is None else baseline - share,
-        excess_interval=newcombe((control.passed, control.values), (valid.passed, valid.values))
-        if control and baseline is not None
-        else None,
+        excess=excess,
+        excess_interval=above,
         sample_size=valid.values,
         control_size=control.values if control and baseline is not None else None,
         decides=decides,

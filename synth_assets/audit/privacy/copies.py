@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import capital, number, share, verdict
 from synth_assets.audit.intervals import Pair, mover, newcombe, shown_difference, wilson
 from synth_assets.audit.prepare import UNIT_COLUMN, Array, Floats, Integers, Part, Prepared, Tables, comparable
 from synth_assets.audit.privacy.neighbours import Encoder
@@ -199,8 +199,10 @@ def copies_finding(copies: Copies, levels: AuditLevels) -> Finding:
     """The share of exact copies; decides only with a control."""
     people = copies.people
     if people is None:
-        text = f"Exact copies: {number(copies.share)} of the synthetic rows equal a real row. Without held-out rows nobody can say"
-        text += " how many would by chance, so no level is drawn from it."
+        text = (
+            f"{capital(share(copies.share))} of the synthetic rows equal a real row. Without held-out rows nobody can say how many "
+            "would by chance, so no level is drawn from it."
+        )
         return Finding(
             metric="exact_copies",
             message=text,
@@ -212,11 +214,7 @@ def copies_finding(copies: Copies, levels: AuditLevels) -> Finding:
         )
     interval = copies.excess_interval
     level = copied_level(interval[1], people, levels)
-    text = (
-        f"Exact copies: {number(copies.share)} of the synthetic rows equal a training row; above what unseen rows give "
-        f"{number(copies.excess)} (95 % interval {span(interval)}). {_people_words(people, levels)} By the upper bound "
-        f"{number(interval[1])} and by the people who are shown to be copied, {verdict(level, levels.disclosure)}."
-    )
+    text = f"{_people_words('an exact copy', people)} {_told(interval[1], people, level, levels)}"
     return Finding(
         metric="exact_copies",
         message=text,
@@ -232,13 +230,16 @@ def copies_finding(copies: Copies, levels: AuditLevels) -> Finding:
     )
 
 
-def _people_words(people: Exposed, levels: AuditLevels) -> str:
-    first, second = people.rates
-    return (
-        f"Of the people in the training table {first:.1%} are found so, of unseen people {second:.1%}: at least "
-        f"{people.shown:.1%} beyond coincidence (low below {levels.copied.medium:.1%}, high from "
-        f"{levels.copied.high:.1%})."
-    )
+def _people_words(what: str, people: Exposed) -> str:
+    first, second = (share(rate) for rate in people.rates)
+    return f"{capital(first)} of the people in the training table have {what} among the synthetic rows; of unseen people {second}."
+
+
+def _told(upper: float, people: Exposed, level: Level, levels: AuditLevels) -> str:
+    """Why the level is what it is: people who are shown to be copied, or what the upper bound cannot exclude."""
+    if level != "low" and levels.copied.level(people.shown) == level:
+        return f"Chance does not explain the difference: {level} risk."
+    return f"Beyond chance it is at most {number(max(upper, 0.0))}: {verdict(level, levels.disclosure)}."
 
 
 def _people_details(people: Exposed) -> Mapping[str, float | int]:
@@ -357,18 +358,15 @@ def _moved(prepared: Prepared, parts: tuple[Part, Part, Part], rng: np.random.Ge
 
 
 _KINDS = {
-    "one_column": "equals the person's in all columns but one at most",
-    "moved_numbers": f"equals the person's in every category and lies within a {CELLS}th in every number",
+    "one_column": "a copy with one column changed at most",
+    "moved_numbers": f"a copy with every number within a {CELLS}th of its column",
 }
 
 
 def _near_finding(kind: str, people: Exposed, levels: AuditLevels) -> Finding:
     interval = people.interval
     level = copied_level(interval[1], people, levels)
-    text = (
-        f"Near copies: a synthetic row {_KINDS[kind]}, and nobody else's. {_people_words(people, levels)} Above the control "
-        f"{number(people.excess)} (95 % interval {span(interval)}); by both bounds, {verdict(level, levels.disclosure)}."
-    )
+    text = f"{_people_words(_KINDS[kind], people)} {_told(interval[1], people, level, levels)}"
     return Finding(
         metric=f"near_copies.{kind}",
         message=text,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import above_control, share
 from synth_assets.audit.intervals import Pair, newcombe, residual_risk, wilson
 from synth_assets.audit.prepare import Array, Part, Prepared
 from synth_assets.audit.privacy.neighbours import Encoded, nearest_sets, nearest_without
@@ -89,7 +89,7 @@ def linkability_finding(
     columns, kept = split_columns(synthetic.names), min(neighbours, synthetic.rows)
     hits, misses = (linked(side, synthetic, columns, neighbours=kept) for side in (train, control))
     rates = Rates(int(hits.sum()), train.rows, int(misses.sum()), control.rows, _chance_link(synthetic.rows, kept))
-    return _finding("linkability", "Linkability of the two halves of the columns", "links", rates, levels)
+    return _finding("linkability", "Both halves of the columns lead to one synthetic row", rates, levels)
 
 
 def _chance_link(rows: int, neighbours: int) -> float:
@@ -170,8 +170,7 @@ def inference_findings(
     return [
         _finding(
             "attribute_inference",
-            f"Attribute inference of column {name!r}",
-            "guesses right",
+            f"Column {name!r} is guessed right from the others",
             rates,
             levels,
             column=name,
@@ -211,19 +210,16 @@ def inference_rates(
     return found
 
 
-def _finding(
-    metric: str, title: str, verb: str, rates: Rates, levels: AuditLevels, *, column: str | None = None
-) -> Finding:
+def _finding(metric: str, title: str, rates: Rates, levels: AuditLevels, *, column: str | None = None) -> Finding:
     attack, control, interval = rates.attack / rates.attacked, rates.control / rates.controls, rates.excess_interval
     level = levels.disclosure.level(interval[1])
+    blind = "linked by chance" if metric == "linkability" else "guessed by a draw from the synthetic column"
     text = (
-        f"{title}: the attacker {verb} {number(attack)} of the training rows and {number(control)} of rows nobody trained on "
-        f"(naive guess {number(rates.naive)}). Above the control {number(rates.excess)} (95 % interval {span(interval)}); by the "
-        f"upper bound {number(interval[1])}, {verdict(level, levels.disclosure)}."
+        f"{title} for {share(attack)} of the training rows; of unseen rows {share(control)} ({share(rates.naive)} would be {blind}). "
+        f"{above_control(rates.excess, interval, level, levels.disclosure)}"
     )
-    text += risk_words(rates.risk)
     if wilson(rates.attack, rates.attacked)[1] < rates.naive:
-        text += " The attack is worse than the naive guess, so a low level says little here."
+        text += " The attack is worse than that blind guess, so its level says little."
     return Finding(
         metric=metric,
         message=text,
@@ -244,10 +240,3 @@ def _finding(
 def risk_details(risk: tuple[float, Pair] | None) -> dict[str, float]:
     """Anonymeter's risk and its interval as details of a finding; nothing where the control leaves nothing to gain."""
     return {} if risk is None else {"risk": risk[0], "risk_low": risk[1][0], "risk_high": risk[1][1]}
-
-
-def risk_words(risk: tuple[float, Pair] | None) -> str:
-    """Anonymeter's risk as a sentence of a message; "" where the control leaves nothing to gain."""
-    if risk is None:
-        return ""
-    return f" As a share of what the control leaves to gain (Anonymeter's risk): {number(risk[0])} ({span(risk[1])})."

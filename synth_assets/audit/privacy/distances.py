@@ -11,7 +11,8 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
-from synth_assets.audit.findings import number
+from synth_assets.audit.findings import capital, number
+from synth_assets.audit.findings import share as share_of
 from synth_assets.audit.intervals import wilson
 from synth_assets.audit.prepare import Floats, Tables, comparable
 from synth_assets.audit.privacy.neighbours import Encoded, nearest_distances
@@ -34,8 +35,8 @@ def closest_record_finding(synthetic: Encoded, train: Encoded, control: Encoded)
     closer = float((near < far).mean() + 0.5 * (near == far).mean())
     width = len(synthetic.names)
     text = (
-        f"Distance to the closest record: {number(closer)} of the synthetic rows are closer to a training row than to one of equally "
-        "many unseen rows (0.50 is even). For information only: distances say little about leaks, and no level is drawn from them."
+        f"{number(closer)} of the synthetic rows are closer to a training row than to one of equally many unseen rows; 0.50 is even. "
+        "For information only: distances say little about leaks."
     )
     return Finding(
         metric="closest_record",
@@ -66,8 +67,10 @@ def anonymity_finding(tables: Tables, columns: Sequence[ColumnSchema]) -> Findin
     if tables.train is not None and all(c.name in tables.train.columns for c in columns):
         _, real, of_real = _groups(tables, tables.train, columns)
     names = ", ".join(c.name for c in columns)
-    text = f"k-anonymity over {names}: {number(share)} of the synthetic rows stand in groups of fewer than {SMALLEST_GROUP}"
-    text += f" ({number(real)} of the real rows)." if real is not None else "."
+    text = (
+        f"{capital(share_of(share))} of the synthetic rows stand in groups of fewer than {SMALLEST_GROUP} over {names}"
+    )
+    text += f"; of the real rows {share_of(real)}." if real is not None else "."
     return Finding(
         metric="k_anonymity",
         message=f"{text} For information only: a synthetic row is no person.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth_assets.audit.findings import EXPOSED_ROWS, number, span, verdict
+from synth_assets.audit.findings import EXPOSED_ROWS, capital, number, share, spread
 from synth_assets.audit.intervals import wilson
 from synth_assets.audit.prepare import Floats, Part
 from synth_assets.audit.privacy.copies import Exposed
@@ -100,9 +100,8 @@ def _membership(near: list[Floats], alone: list[Floats], levels: AuditLevels) ->
     interval = made.interval
     level = levels.shown.level(made.shown)
     text = (
-        f"Membership inference on the most exposed rows, by how much closer a synthetic row is than any other: true less "
-        f"false positive rate {number(made.value)} (95 % interval {span(interval)}, 0 is chance). {shown_words(made)}, "
-        f"{verdict(level, levels.shown)}."
+        f"Of the rows that stand apart, an attacker finds training rows with a true less false positive rate of {number(made.value)}"
+        f"{spread(interval)}; 0 is chance. {shown_words(made.shown, level, levels.shown)}"
     )
     return Finding(
         metric=f"{EXPOSED_ROWS}.membership",
@@ -124,11 +123,11 @@ def _near_copies(near: list[Floats], alone: list[Floats], levels: AuditLevels) -
     people = Exposed(hits[0], len(near[0]), hits[1], len(near[1]))
     interval = people.interval
     level = levels.copied.level(people.shown)
+    first, second = (share(rate) for rate in people.rates)
+    told = "Chance explains the difference" if level == "low" else "Chance does not explain the difference"
     text = (
-        f"Near copies of the most exposed rows: of {number(people.rates[0])} of the training rows a synthetic row stands "
-        f"within {CLOSE:.0%} of the distance to their nearest other real row, of {number(people.rates[1])} of unseen rows. "
-        f"Above the control {number(people.excess)} (95 % interval {span(interval)}); at least {people.shown:.1%} beyond coincidence, "
-        f"{level} risk (low below {levels.copied.medium:.1%}, high from {levels.copied.high:.1%})."
+        f"{capital(first)} of the training rows that stand apart have a synthetic row very close by; of unseen ones {second}. {told}: "
+        f"{level} risk."
     )
     return Finding(
         metric=f"{EXPOSED_ROWS}.near_copies",

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.findings import LOW_FALSE_ALARMS, MEMBERSHIP, number, span, verdict
+from synth_assets.audit.findings import LOW_FALSE_ALARMS, MEMBERSHIP, number, share, spread, verdict
 from synth_assets.audit.intervals import newcombe, shown_difference, wilson
 from synth_assets.audit.marginals import Clique, Grid, quantile_grid
 from synth_assets.audit.prepare import Floats, Integers, Part, Prepared
 from synth_assets.audit.privacy.neighbours import Encoded, Encoder, nearest_distances
 from synth_assets.audit.records import Finding
-from synth_assets.config.thresholds import AuditLevels
+from synth_assets.config.thresholds import AuditLevels, Cutoffs, Level
 from synth_assets.seeds import child_seed
 
 MINIMUM_ROWS = 10
@@ -36,7 +36,7 @@ ATTACKS: Mapping[str, str] = {
     "nearest": "by the distance to the nearest synthetic row",
     "density": "by how much closer synthetic rows are than other unseen rows (density ratio)",
     "marginals": "by how much more often pairs of values occur in the synthetic table than in other unseen rows",
-    "classifier": "with a classifier over all distances, trained on rows whose membership is known",
+    "classifier": "by a classifier over all distances, trained on rows whose membership is known",
 }
 
 
@@ -277,9 +277,8 @@ def advantage_finding(metric: str, how: str, result: Advantage, levels: AuditLev
     interval = result.interval
     level = levels.membership.level(interval[1])
     text = (
-        f"Membership inference {how}: true less false positive rate {number(result.value)} "
-        f"(95 % interval {span(interval)}, 0 is chance). By the upper bound {number(interval[1])}, "
-        f"{verdict(level, levels.membership)}."
+        f"An attack {how}: true less false positive rate {number(result.value)}{spread(interval)}; 0 is chance. "
+        f"By its upper end, {verdict(level, levels.membership)}."
     )
     return Finding(
         metric=metric,
@@ -299,9 +298,11 @@ def advantage_finding(metric: str, how: str, result: Advantage, levels: AuditLev
     )
 
 
-def shown_words(result: Advantage) -> str:
-    """What a level by the lower bound goes by, for messages."""
-    return "By the lower bound, what is shown at least" if result.shown else "Beyond coincidence nothing is shown"
+def shown_words(shown: float, level: Level, cutoffs: Cutoffs) -> str:
+    """Why a level by the lower bound is what it is, as a sentence."""
+    if not shown:
+        return f"Chance explains the difference: {level} risk."
+    return f"At least {number(shown)} of it is no chance: {verdict(level, cutoffs)}."
 
 
 def _low_rate_finding(
@@ -315,9 +316,8 @@ def _low_rate_finding(
     interval, hits = first.interval, first.true_positives / first.each
     level = levels.shown.level(first.shown)
     text = (
-        f"Membership inference {ATTACKS[name]}, at no more than {LOW_RATES[0]:.0%} false alarms: {number(hits)} of the members are "
-        f"found, false alarms {number(first.false_positives / first.each)}; the difference is {number(first.value)} (95 % interval "
-        f"{span(interval)}). {shown_words(first)}, {verdict(level, levels.shown)}."
+        f"An attack {ATTACKS[name]}, with few false alarms, finds {share(hits)} of the training rows and "
+        f"{share(first.false_positives / first.each)} of the unseen ones. {shown_words(first.shown, level, levels.shown)}"
     )
     details: dict[str, float | int] = {}
     for rate, result in made.items():

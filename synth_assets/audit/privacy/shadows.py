@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_ROWS = 300  # known rows: two fifths train a shadow model, two fifths stay out, a fifth is its reference
-_SHOWN = "with a classifier over all distances, trained on shadow models (the same synthesizer on other rows)"
+_SHOWN = "by a classifier over all distances, trained on shadow models (the same synthesizer on other rows)"
 
 
 @dataclass(frozen=True)

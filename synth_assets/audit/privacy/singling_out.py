@@ -15,16 +15,17 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import above_control, capital, share
 from synth_assets.audit.intervals import Pair, mover, residual_risk, wilson
 from synth_assets.audit.prepare import Array, Integers, Part, Prepared
-from synth_assets.audit.privacy.disclosure import risk_details, risk_words
+from synth_assets.audit.privacy.disclosure import risk_details
 from synth_assets.audit.records import Finding
 from synth_assets.config.thresholds import AuditLevels
 from synth_assets.seeds import child_seed
 
 MOST_COLUMNS = 8
 MINIMUM_PREDICATES = 20
+FEW_PREDICATES = 100  # below this, a level above low must be shown, not only impossible to exclude
 _TRIES_PER_PREDICATE, _TRIES_OF_FIXED = 10, 200
 Operator = Literal["equal", "at least", "at most", "missing"]
 Flags = npt.NDArray[np.bool_]
@@ -231,10 +232,11 @@ def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
     level = levels.disclosure.level(interval[1])
     kind = "values of one column" if name == "univariate" else "combinations of columns"
     text = (
-        f"Singling out by {kind}: of the descriptions that fit one synthetic row, {number(attack)} fit exactly one real person; "
-        f"{number(control)} would without any leak. Above that {number(attack - control)} (95 % interval {span(interval)}); by "
-        f"the upper bound {number(interval[1])}, {verdict(level, levels.disclosure)}.{risk_words(result.risk)}"
+        f"{capital(share(attack))} of the descriptions by {kind} that fit one synthetic row fit exactly one real person; by chance "
+        f"{share(control)}. {above_control(attack - control, interval, level, levels.disclosure)}"
     )
+    few = result.predicates < FEW_PREDICATES and level != "low" and levels.disclosure.level(interval[0]) == "low"
+    text += " Too few descriptions to show a low risk." if few else ""
     return Finding(
         metric=f"singling_out.{name}",
         message=text,
@@ -246,6 +248,7 @@ def _finding(name: str, result: SinglingOut, levels: AuditLevels) -> Finding:
         excess_interval=interval,
         sample_size=result.predicates,
         control_size=result.predicates,
+        decides=not few,
         details={
             "attack": result.attack,
             "control": result.control,

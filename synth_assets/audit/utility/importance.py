@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import number, spread, verdict
 from synth_assets.audit.prepare import Floats
 from synth_assets.audit.records import Finding
 from synth_assets.audit.utility.models import Model, Task
@@ -86,11 +86,9 @@ def importance_finding(
     interval, added = (_around(draws) for draws in (agreement, apart))
     few = len(real) < FEWEST_COLUMNS
     level = "low" if few else evident(levels.tvd, float(apart[0]), added)
-    spread = f" (95 % interval {span(interval)})" if interval else ""
     text = (
-        f"Feature importance: the models trained on real and on synthetic rows agree to {number(agreement[0])}{spread} on which "
-        f"columns matter (Spearman, 1 is full agreement); models of two real halves agree to {number(control[0])}. For the difference, "
-        f"{verdict(level, levels.tvd)}; one that resampling explains is low."
+        f"The models of real and of synthetic rows agree to {number(agreement[0])}{spread(interval)} on which columns matter; 1 is "
+        f"full agreement. Models of two real halves agree to {number(control[0])}: for the difference, {verdict(level, levels.tvd)}."
     )
     text += f" Ranks of {len(real)} columns are too few to tell more." if few else ""
     return Finding(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth_assets.audit.clock import Clock
-from synth_assets.audit.findings import HEADLINE, number, span, verdict
+from synth_assets.audit.findings import HEADLINE, number, spread, verdict
 from synth_assets.audit.intervals import Pair
 from synth_assets.audit.prepare import Floats, Part, Prepared
 from synth_assets.audit.records import Finding
@@ -205,9 +205,8 @@ def _headline(bench: Bench, trial: Trial, levels: AuditLevels) -> Finding:
     gap = percentiles(real - synthetic)
     level = evident(levels.utility_gap, baseline - value, gap)
     text = (
-        f"Trained on synthetic rows and tested on unseen real ones, gradient boosting reaches {TITLES[name]} {number(value)}; "
-        f"trained on equally many real rows {number(baseline)}. The gap is {number(baseline - value)}{_spread(gap)}, "
-        f"{verdict(level, levels.utility_gap)}."
+        f"A model trained on synthetic rows predicts unseen real ones with {TITLES[name]} {number(value)}, one trained on real rows "
+        f"with {number(baseline)}. For the gap of {number(baseline - value)}{spread(gap)}, {verdict(level, levels.utility_gap)}."
     )
     return Finding(
         metric=HEADLINE,
@@ -254,11 +253,13 @@ def _compared(bench: Bench, trial: Trial, metric: str, side: str, guess: float |
     level = evident(levels.utility_gap, float(apart[0]), gap, figures)
     backwards = side == "backwards"
     way = (
-        "trained on real and tested on synthetic rows" if backwards else "trained on synthetic and tested on real rows"
+        "trained on real rows and tested on synthetic ones"
+        if backwards
+        else "trained on synthetic rows and tested on real ones"
     )
     text = (
-        f"{FAMILIES[family]}, {TITLES[metric]}: {number(other[0])}{_spread(interval)} {way}; {number(real[0])} trained and tested on "
-        f"real rows. For the gap of {number(apart[0])}{_spread(gap)}, {verdict(level, levels.utility_gap)}."
+        f"{FAMILIES[family]}, {TITLES[metric]}: {number(other[0])} {way}, {number(real[0])} with real rows for both. For the gap of "
+        f"{number(apart[0])}{spread(gap)}, {verdict(level, levels.utility_gap)}."
     )
     return Finding(
         metric=f"{BACKWARDS}.{family}.{metric}" if backwards else f"{family}.{metric}",
@@ -299,10 +300,6 @@ def _importance(bench: Bench, trial: Trial, levels: AuditLevels) -> Sequence[Fin
     halves = list(zip(rest[::2], rest[1::2], strict=True))
     finding = importance_finding(real, synthetic, halves, len(rows), levels)
     return [] if finding is None else [finding]
-
-
-def _spread(interval: Pair | None) -> str:
-    return f" (95 % interval {span(interval)})" if interval else ""
 
 
 def _bounds(name: str, interval: Pair | None) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from synth_assets.audit.findings import number, span, verdict
+from synth_assets.audit.findings import number, spread, verdict
 from synth_assets.audit.prepare import Array, Floats, Integers, Part, Prepared
 from synth_assets.audit.records import Finding
 from synth_assets.audit.utility.scores import evident, percentiles
@@ -275,11 +275,10 @@ def _finding(
     level = cutoffs.level(value) if excess is None else evident(cutoffs, excess, added)
     part = "Half" if share == 0.5 else "Nine of ten"
     text = f"{part} of {count} random queries ({what}) have a relative error of at most {number(value)}"
-    text += f" (95 % interval {span(interval)})" if interval else ""
     judged = verdict(level, cutoffs)
     if control is not None and excess is not None:
-        text += f", on equally many unseen real rows of at most {number(float(control[0]))}. For the difference of {number(excess)}"
-        text += f" (95 % interval {span(added)}), {judged}." if added else f", {judged}."
+        text += f", on unseen real rows of at most {number(float(control[0]))}. "
+        text += f"For the difference of {number(excess)}{spread(added)}, {judged}."
     else:
         text += f": {judged}. Without unseen real rows nobody can tell how much of it a sample makes."
     return Finding(

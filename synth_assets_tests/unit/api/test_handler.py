@@ -88,7 +88,7 @@ def test_cut_offs_and_weights_of_the_request_are_used_and_quoted(links: str) -> 
     }
     answer = handler.handle(request)
     assert answer["detailed_findings"]["fidelity"]["risk_level"] == "high"
-    assert "high from 0.0015" in answer["detailed_findings"]["fidelity"]["message"]
+    assert "0.0015 or more" in answer["detailed_findings"]["fidelity"]["message"]
     assert answer["overall_score"] == answer["module_scores"]["fidelity"]
 
 

@@ -120,7 +120,7 @@ def test_unseen_real_rows_stand_beside_the_added_gap():
     holdout = _groups({"F": (100, 0.30), "M": (100, 0.60)})
     found = _by_metric(prepared(train=REAL, synthetic=SYNTHETIC, holdout=holdout))[0]["demographic_parity"]
     assert found.details["holdout_excess"] == pytest.approx(0.10)
-    assert "Unseen real rows add 0.10." in found.message
+    assert ", unseen real rows 0.10;" in found.message
 
 
 def test_the_smallest_group_is_configurable():

@@ -130,6 +130,6 @@ def test_a_column_without_numbers_is_compared_by_its_missing_values():
 
 def test_messages_quote_the_cutoffs_and_the_baseline():
     summary, _ = _by_metric(train=_columns(300, 1), holdout=_columns(300, 2), synthetic=_columns(300, 3))
-    message = summary["tvd_2way"].message
-    assert "low below 0.15, high from 0.30" in message
-    assert "Unseen real rows" in message
+    found = summary["tvd_2way"]
+    assert f"{found.risk_level} risk ({AuditLevels().tvd.met(found.risk_level)})" in found.message
+    assert f"unseen real rows {found.baseline:.2f}" in found.message

@@ -153,6 +153,9 @@ def test_a_gate_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None
 
 def test_cut_offs_are_quoted_with_all_their_digits() -> None:
     assert Cutoffs(medium=0.1, high=0.25).text() == "low below 0.10, high from 0.25"
+    assert [Cutoffs(medium=0.1, high=0.25).met(level) for level in ("low", "medium", "high")] == [
+        "below 0.10", "0.10 to 0.25", "0.25 or more",
+    ]  # fmt: skip
     assert Cutoffs(medium=0.001, high=0.125).text() == "low below 0.001, high from 0.125"
 
 

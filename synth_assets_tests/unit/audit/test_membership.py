@@ -146,9 +146,8 @@ def test_scores_are_larger_for_copies():
         assert scores[name][0].mean() > scores[name][1].mean()
 
 
-def test_the_message_quotes_bound_and_cutoffs():
+def test_the_message_quotes_the_bound_and_the_cutoff():
     rng = np.random.default_rng(1)
     train = _table(300, rng)
     message = _findings(_prepared(synthetic=train, train=train, holdout=_table(300, rng)))["nearest"].message
-    assert "high risk (low below 0.10, high from 0.25)" in message
-    assert "upper bound" in message
+    assert message.endswith("By its upper end, high risk (0.25 or more).")

@@ -79,13 +79,6 @@ def test_rows_shuffled_within_their_units_fail():
     assert found["gaps", None].value < 0.05  # the days were left as they were
 
 
-def test_noise_instead_of_sequences_is_high():
-    noise = _world(400, 3, rho=0.0)
-    noise["day"] = np.random.default_rng(1).integers(0, 10_000, len(noise))
-    found, _ = _findings(noise)
-    assert {finding.risk_level for (_, column), finding in found.items() if column is None} == {"high"}
-
-
 def test_copied_units_are_at_distance_zero():
     found, _ = _findings(_world(400, 1))
     assert {f.value for f in found.values()} == {0.0}
