@@ -14,8 +14,10 @@ from synth_assets.assets.uploads import build_uploads
 from synth_assets.automation.blocked import blocked_sensor
 from synth_assets.automation.inbox import inbox_sensor, uploads_job
 from synth_assets.automation.jobs import chain_job, file_jobs
-from synth_assets.automation.schedules import nightly_schedule
+from synth_assets.automation.schedules import digest_schedules, nightly_schedule
 from synth_assets.automation.sensors import source_sensor
+from synth_assets.automation.watching import watch_sensors
+from synth_assets.config.automation import load_automation
 from synth_assets.config.runtime import LoadedDataset, Settings, check_engine, find_home, load_datasets
 from synth_assets.config.uploads import load_uploads
 from synth_assets.resources import (
@@ -66,6 +68,7 @@ def build_defs(
     }
     uploads = load_uploads(settings.configs_folder)
     taking = uploads_job(uploads)
+    automation = load_automation(settings.configs_folder)
     return dg.Definitions(
         assets=[*assets, *build_uploads(uploads, settings.configs_folder, fingerprint)],
         jobs=[*jobs.values(), taking, *file_jobs()],
@@ -73,8 +76,12 @@ def build_defs(
             inbox_sensor(uploads, taking),
             *(source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded),
             *([blocked_sensor(list(jobs))] if jobs else []),
+            *watch_sensors(settings, automation, [d.config for d in loaded]),
         ],
-        schedules=[nightly_schedule(list(jobs))] if jobs else [],
+        schedules=[
+            *([nightly_schedule(list(jobs), automation.timezone)] if jobs else []),
+            *digest_schedules(settings, automation),
+        ],
         resources=resources,
         executor=dg.in_process_executor,
     )

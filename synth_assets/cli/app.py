@@ -27,6 +27,7 @@ from synth_assets.cli import (
     judge,
     ledger,
     links,
+    notify,
     people,
     privacy,
     synthesis,
@@ -57,7 +58,7 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, synthesis, judge, budget, backup, ledger, exchange, links, home):
+for group in (chain, files, people, unmask, synthesis, judge, budget, backup, ledger, exchange, links, notify, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 

@@ -1,0 +1,212 @@
+"""The sensors that watch: what each finds, that it tells it once, and that it neither starts a run nor spends."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from synth_assets.automation import watches
+from synth_assets.automation.watches import Looking
+from synth_assets.automation.watching import WATCHES
+from synth_assets.config.automation import AutomationConfig, load_automation
+from synth_assets.config.runtime import Settings
+from synth_assets.errors import ConfigError, ReleaseRefusedError
+from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.notify.outbox import Outbox
+from synth_assets.privacy.budget import BudgetLedger
+from synth_assets.privacy.budget_view import BudgetView
+from synth_assets.privacy.records import GaussianEvent
+from synth_assets_tests import chain
+from synth_assets_tests.unit.notify.conftest import Hook, web_server
+
+SENSORS = [w.name for w in WATCHES]
+hook = pytest.fixture(web_server)
+
+
+def looking(home: Path, instance: dg.DagsterInstance, *, now: float | None = None, **thresholds: Any) -> Looking:
+    return Looking(
+        Settings.from_environment(home), AutomationConfig(**thresholds), [chain.loaded(home).config], instance, now or time.time()
+    )  # fmt: skip
+
+
+def tick(home: Path, name: str, cursor: str | None = None) -> dg.SensorResult:
+    sensor = chain.definitions(home).get_repository_def().get_sensor_def(name)
+    with chain.instance(home) as instance, dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+        found = sensor(context)
+        assert isinstance(found, dg.SensorResult)
+        return found
+
+
+def test_every_watch_is_off_says_nothing_twice_and_starts_no_run(home: Path) -> None:
+    repository = chain.definitions(home).get_repository_def()
+    for name in [*SENSORS, "notifications"]:
+        assert repository.get_sensor_def(name).default_status == dg.DefaultSensorStatus.STOPPED
+    before = BudgetView(open_ledger_store(f"sqlite:///{home}/var/ledger/budget.db")).status("clinic")
+    for name in SENSORS:
+        first = tick(home, name)
+        again = tick(home, name, first.cursor)
+        assert not first.run_requests
+        assert ", 0 new, 0 messages" in again.skip_reason.skip_message, name
+    after = BudgetView(open_ledger_store(f"sqlite:///{home}/var/ledger/budget.db")).status("clinic")
+    assert after.ledger_head == before.ledger_head
+
+
+def test_a_run_that_succeeded_is_told_to_its_subscriber_once(
+    home: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "s")
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "127.0.0.1")
+    config = {
+        "receivers": {"team": {"webhook": hook.address, "secret_env": "HOOK_SECRET"}},
+        "subscriptions": [{"to": "team", "events": ["success"], "datasets": ["clinic"]}],
+    }
+    (home / "configs" / "notifications.yaml").write_text(yaml.safe_dump(config))
+    first = tick(home, "run_events")
+    assert "1 new, 1 messages" in first.skip_reason.skip_message
+    tick(home, "run_events")  # a lost cursor tells nobody twice
+    ((_, body),) = hook.got
+    assert json.loads(body)["dataset"] == "clinic"
+    assert "1 delivered" not in tick(home, "notifications").skip_reason.skip_message
+
+
+def test_a_receiver_that_fails_never_fails_the_sensor_and_is_shown(
+    home: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook.codes = [404]
+    monkeypatch.setenv("HOOK_SECRET", "s")
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "127.0.0.1")
+    config = {
+        "receivers": {"team": {"webhook": hook.address, "secret_env": "HOOK_SECRET"}},
+        "subscriptions": [{"to": "team"}],
+    }
+    (home / "configs" / "notifications.yaml").write_text(yaml.safe_dump(config))
+    tick(home, "run_events")
+    assert "1 given up" in tick(home, "notifications").skip_reason.skip_message
+    assert Outbox(home / "var" / "outbox").messages()[0].state == "failed"
+
+
+def test_a_foreign_text_of_a_watch_never_reaches_dagster(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret@example.org")
+
+    monkeypatch.setattr("synth_assets.profiling.drift.drift", broken)
+    monkeypatch.setattr("synth_assets.privacy.budget_view.BudgetView.populations", broken)
+    told = tick(home, "budget_spent").skip_reason.skip_message
+    assert "withheld" in told
+    assert "secret" not in told
+
+
+def test_a_budget_is_told_beyond_its_share(home: Path) -> None:
+    with chain.instance(home) as instance:
+        assert list(watches.budgets(looking(home, instance, budget_share=1.0))) == []
+        (notice,) = watches.budgets(looking(home, instance, budget_share=0.3))
+    assert (notice.kind, notice.dataset) == ("budget", "clinic")
+    assert notice.figures["share"] >= 0.3
+
+
+def test_tables_are_stale_by_age(home: Path) -> None:
+    with chain.instance(home) as instance:
+        assert list(watches.stale_tables(looking(home, instance))) == []
+        old = list(watches.stale_tables(looking(home, instance, now=time.time() + 31 * 86400)))
+        assert {n.figures["data_are_newer"] for n in old} == {False}
+        assert len(old) == len(chain.loaded(home).config.tables)
+
+
+@pytest.mark.slow
+def test_tables_are_stale_where_their_data_are_newer(home: Path) -> None:
+    assert chain.run(home, stages=["raw"], fresh=True).exit_code == 0
+    with chain.instance(home) as instance:
+        newer = list(watches.stale_tables(looking(home, instance)))
+    assert {n.figures["data_are_newer"] for n in newer} == {True}
+
+
+def test_the_storage_limit_is_told_with_the_size(home: Path) -> None:
+    with chain.instance(home) as instance:
+        assert list(watches.storage(looking(home, instance))) == []
+        (notice,) = watches.storage(looking(home, instance, storage_gb=1e-6))
+    assert notice.kind == "storage"
+    assert notice.figures["gigabytes"] > 0
+
+
+def test_a_changed_ledger_is_told(home: Path) -> None:
+    import sqlite3
+
+    with chain.instance(home) as instance:
+        assert list(watches.ledgers(looking(home, instance))) == []
+        with sqlite3.connect(home / "var" / "ledger" / "budget.db") as database:
+            for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                database.execute(f"DROP TRIGGER {trigger}")
+            database.execute("UPDATE budget_log SET record = replace(record, 'clinic', 'clinix') WHERE position = 2")
+        database.close()
+        (notice,) = watches.ledgers(looking(home, instance))
+    assert (notice.kind, notice.figures["row"]) == ("ledger", 2)
+
+
+def test_a_reservation_of_an_ended_run_is_settled_at_its_full_amount_after_a_while(home: Path) -> None:
+    ledger = BudgetLedger(open_ledger_store(f"sqlite:///{home}/var/ledger/budget.db"))
+    with chain.instance(home) as instance:
+        (ended,) = instance.get_run_records(limit=1)
+        asked = {"events": (GaussianEvent(sigma=9.0),), "label": "clinic/dp_measurements", "attempt": 0}
+        dead = ledger.reserve("clinic", measurement_key="a" * 64, run_id=ended.dagster_run.run_id, **asked)
+        ledger.reserve("clinic", measurement_key="b" * 64, run_id="nobody-knows-it", **asked)
+        counted = ledger.status("clinic").spent + ledger.status("clinic").reserved
+        assert list(watches.orphans(looking(home, instance))) == []  # not an hour ago
+        later = time.time() + 3700
+        (notice,) = watches.orphans(looking(home, instance, now=later))
+        assert list(watches.orphans(looking(home, instance, now=later))) == []
+    assert notice.figures["reservation"] == dead.reservation_id
+    states = {r.reservation_id: (r.state, r.outcome) for r in ledger.status("clinic").releases}
+    assert states[dead.reservation_id] == ("settled", "failed")
+    assert min(states.values()) == ("reserved", None)  # a run that Dagster does not know may be alive
+    status = ledger.status("clinic")
+    assert status.spent + status.reserved == pytest.approx(counted)  # nothing was given back
+    assert ledger.verify().whole
+    with pytest.raises(ReleaseRefusedError):
+        ledger.begin_reading(dead)  # a process of the dead run that lives on
+
+
+@pytest.mark.slow
+def test_profiles_that_are_alike_tell_nothing_and_others_tell_their_distance(home: Path) -> None:
+    with chain.instance(home) as instance:
+        assert list(watches.drifts(looking(home, instance))) == []
+    schema = home / "configs" / "schemas" / "clinic.yaml"
+    chain.edit(home, lambda config: config["tables"]["patients"]["source"].update(rows=300))
+    assert schema.is_file()
+    assert chain.run(home, stages=["raw", "pii_classification", "profile"]).exit_code == 0
+    with chain.instance(home) as instance:
+        found = list(watches.drifts(looking(home, instance, drift=0.0001)))
+        assert {n.figures["columns_apart"] for n in watches.drifts(looking(home, instance, drift=1.0))} <= {0}
+    assert {n.kind for n in found} == {"drift"}
+    assert all(0 < n.figures["largest_distance"] <= 1 for n in found)
+
+
+def test_thresholds_come_from_the_configuration_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    assert load_automation(tmp_path).budget_share == 0.8
+    (tmp_path / "automation.yaml").write_text("timezone: Europe/Nowhere\n")
+    with pytest.raises(ConfigError, match="automation.yaml.*timezone"):
+        load_automation(tmp_path)
+
+
+def test_schedules_stand_in_the_configured_time_zone(home: Path) -> None:
+    (home / "configs" / "automation.yaml").write_text("timezone: Europe/Berlin\n")
+    found = {s.name: s for s in chain.definitions(home).get_repository_def().schedule_defs}
+    assert set(found) == {"nightly", "weekly_digest_schedule", "monthly_summary_schedule"}
+    assert {s.execution_timezone for s in found.values()} == {"Europe/Berlin"}
+    assert {s.default_status for s in found.values()} == {dg.DefaultScheduleStatus.STOPPED}
+    assert found["weekly_digest_schedule"].cron_schedule == "0 7 * * 1"
+
+
+def test_the_digest_counts_runs_and_budgets(home: Path) -> None:
+    job = chain.definitions(home).resolve_job_def("weekly_digest")
+    with chain.instance(home) as instance:
+        done = job.execute_in_process(instance=instance)
+    (event,) = [e for e in done.events_for_node("weekly_digest_op") if e.event_type_value == "STEP_OUTPUT"]
+    told = {k: v.value for k, v in event.step_output_data.metadata.items()}
+    assert told["runs_succeeded"] >= 1
+    assert (told["runs_failed"], told["populations"], told["delivered"]) == (0, 1, 0)
