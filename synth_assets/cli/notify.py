@@ -19,7 +19,7 @@ def notify(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Deliver what is due, and show which messages wait or were given up, and why."""
+    """Deliver messages; show which wait or were given up."""
     from synth_assets.notify.notices import Notice
     from synth_assets.notify.opening import open_notifier
 
