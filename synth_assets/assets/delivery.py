@@ -7,7 +7,7 @@ written again. URLs and credentials come from the environment of the step and ne
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -24,7 +24,6 @@ from synth_assets.resources import EngineResource, KeyResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_json
-from synth_assets.tables.engine import Engine
 
 VERSION = "1"
 RECEIPT = "result.json"
@@ -55,7 +54,7 @@ def build_delivery(wiring: Wiring, name: str) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
     def deliver(
-        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
+        context: dg.AssetExecutionContext, store: StoreResource, engine: "Engine"Resource, key: KeyResource
     ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
@@ -107,7 +106,7 @@ class _Delivering:
         hashes = {t: ref.content_hash for t, ref in tables.items()}
         self.content = hash_json({"tables": hashes, "format": delivery.format, "provenance": self.provenance})
 
-    def deliver(self, folder: Path, engine: Engine, *, again: bool) -> dict[str, Any]:
+    def deliver(self, folder: Path, engine: "Engine", *, again: bool) -> dict[str, Any]:
         """Bring the tables there and leave a receipt in the folder."""
         send = self._to_database if self.delivery.database else self._to_s3
         target, rows, unchanged = send(engine, again=again)
@@ -115,7 +114,7 @@ class _Delivering:
         write_text(folder / RECEIPT, json.dumps(receipt, indent=1, sort_keys=True))
         return {"target": target, "rows": dict(rows), "unchanged": unchanged}
 
-    def _to_database(self, engine: Engine, *, again: bool) -> tuple[str, Mapping[str, int], bool]:
+    def _to_database(self, engine: "Engine", *, again: bool) -> tuple[str, Mapping[str, int], bool]:
         from synth_assets.exports.database import DatabaseTables, write_database
         from synth_assets.storage.postgres import required_url
 
@@ -132,7 +131,7 @@ class _Delivering:
         )  # fmt: skip
         return f"{variable}/{self.delivery.schema_name}", done.rows, done.unchanged
 
-    def _to_s3(self, engine: Engine, *, again: bool) -> tuple[str, Mapping[str, int], bool]:
+    def _to_s3(self, engine: "Engine", *, again: bool) -> tuple[str, Mapping[str, int], bool]:
         from synth_assets.exports.formats import write_table
         from synth_assets.exports.places import put_files
 
