@@ -54,7 +54,7 @@ def build_delivery(wiring: Wiring, name: str) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=f"{config.name}__{asset}", specs=[spec])
     def deliver(
-        context: dg.AssetExecutionContext, store: StoreResource, engine: "Engine"Resource, key: KeyResource
+        context: dg.AssetExecutionContext, store: StoreResource, engine: EngineResource, key: KeyResource
     ) -> Iterator[Event]:
         with stage_boundary(f"{config.name}/{asset}"):
             stage = Stage(context, store, config)
