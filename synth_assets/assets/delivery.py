@@ -25,6 +25,9 @@ from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_json
 
+if TYPE_CHECKING:
+    from synth_assets.tables.engine import Engine
+
 VERSION = "1"
 RECEIPT = "result.json"
 
