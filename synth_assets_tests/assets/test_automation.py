@@ -117,9 +117,9 @@ def test_the_schedule_asks_for_all_chains_at_two_in_the_night(sourced: Path) -> 
     assert {k.path[0] for k in chains} == {"people", "others"}
 
 
-def test_a_home_without_datasets_has_no_schedule(tmp_path: Path) -> None:
+def test_a_home_without_datasets_has_no_schedule_of_chains(tmp_path: Path) -> None:
     found = chain.definitions(tmp_path).get_repository_def()
-    assert not found.schedule_defs
+    assert {s.name for s in found.schedule_defs} == {"weekly_digest_schedule", "monthly_summary_schedule"}
     assert not [s.name for s in found.sensor_defs if s.name.endswith("_source")]
 
 

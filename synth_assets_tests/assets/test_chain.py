@@ -32,8 +32,8 @@ Events = dict[str, dg.AssetMaterialization]
 
 
 def latest(home: Path) -> Events:
-    """The latest materialization of every asset."""
-    keys = chain.definitions(home).resolve_asset_graph().get_all_asset_keys()
+    """The latest materialization of every asset of the dataset."""
+    keys = [k for k in chain.definitions(home).resolve_asset_graph().get_all_asset_keys() if k.path[0] == "clinic"]
     with chain.instance(home) as instance:
         found = {key.path[-1]: instance.get_latest_materialization_event(key) for key in keys}
     return {name: event.asset_materialization for name, event in found.items()}

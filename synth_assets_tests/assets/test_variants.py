@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,10 +94,7 @@ def test_an_augmented_table_is_the_training_rows_and_marked_synthetic_ones(made:
 
 def test_no_export_has_real_rows_among_its_parents_and_none_is_written(made: Path) -> None:
     graph = chain.definitions(made).resolve_asset_graph()
-    parents = {
-        k.path[-1]
-        for k in graph.get(next(k for k in graph.get_all_asset_keys() if k.path[-1] == "export_csv")).parent_keys
-    }
+    parents = {k.path[-1] for k in graph.get(dg.AssetKey(["ward", "export_csv"])).parent_keys}
     assert {p for p in parents if p.startswith("variant_")} == {"variant_women_ward", "variant_even_ward"}
     enriched = next(k for k in graph.get_all_asset_keys() if k.path[-1] == "variant_enriched_ward")
     assert graph.get(enriched).tags["zone"] == "restricted"
@@ -179,7 +177,9 @@ def test_a_model_that_failed_its_check_is_not_sampled(made: Path, tmp_path: Path
     home = chain.copy_home(made, tmp_path / "home")
     store = chain.store(home)
     ref = store.current(Zone.RELEASE, "ward", "model_dp_marginals")
-    verdict = {"content_hash": ref.content_hash, "passed": False, "failed": ["scan"], "run_id": "x"}
-    store.write_note(Zone.RELEASE, "ward", "model_dp_marginals", "verdict", verdict)
+    file = home / "var" / "release" / "ward" / "model_dp_marginals" / "verdict.json"
+    verdict = json.loads(file.read_text())
+    assert (verdict["content_hash"], verdict["passed"]) == (ref.content_hash, True)
+    file.write_text(json.dumps({**verdict, "passed": False, "failed": ["scan"]}))
     with pytest.raises(ReleaseRefusedError, match="scan"):
         api.sample("ward", home=home)

@@ -139,7 +139,8 @@ def test_audit_reads_addresses_and_never_shows_what_signs_them(shell: Run, serve
 def commands(language: str = "sh") -> list[list[str]]:
     """The commands that the reference shows, in order."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```", (DOCS / "cli.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines() if line.strip()]
+    lines = [line.partition(" > ")[0] for block in blocks for line in block.splitlines() if line.strip()]
+    return [shlex.split(line, comments=True) for line in lines]
 
 
 def test_the_commands_of_the_reference_work_in_a_folder_of_a_user(

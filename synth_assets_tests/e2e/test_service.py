@@ -108,6 +108,7 @@ def test_the_ui_stands_on_the_history_of_the_command_line(service: Service) -> N
 RUNS = '{ runsOrError(filter: {pipelineName: "uploads_chain"}) { ... on Runs { results { status startTime tags { key value } } } } }'
 
 
+@pytest.mark.slow
 def test_a_dropped_file_is_run_by_the_daemon(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     def runs() -> list[dict]:
         return ask(service.url, RUNS)["runsOrError"]["results"]

@@ -107,7 +107,8 @@ def cut_at(runs: Runs, home: Home, proxy: Proxy, point: str, environment: dict[s
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("point", ["in the fit", pytest.param("after reserve", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["in the fit", "after reserve"])
 def test_after_postgresql_was_cut_a_plain_run_completes_and_what_was_read_is_counted(
     runs: Runs, tmp_path: Path, postgres_url: str, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ def home(town: Path, tmp_path: Path) -> Path:
 
 def test_a_finished_chain_leaves_no_canary_outside_the_restricted_zone(town: Path) -> None:
     kinds = {p.suffix for p in canaries.searched_files(town)}
-    assert kinds >= {".parquet", ".json", ".html", ".db", ".safetensors", ".csv", ".lock"}
+    assert kinds >= {".parquet", ".json", ".html", ".db", ".safetensors", ".csv", ".alive"}
     assert any("compute_logs" in p.parts for p in canaries.searched_files(town))
     assert canaries.leaks(town, canaries.canaries()) == {}
 

@@ -142,6 +142,7 @@ def test_every_skip_has_a_reason() -> None:
     assert silent == []
 
 
+@pytest.mark.slow
 def test_no_test_is_forgotten() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "slow or not slow", "-p", "no:cacheprovider", str(TESTS)],

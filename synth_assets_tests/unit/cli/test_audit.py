@@ -118,7 +118,7 @@ def test_people_see_the_verdict_of_each_module_and_what_else_is_not_low(cli: Com
 def test_a_schema_that_is_not_there_is_refused(cli: Command) -> None:
     answer = cli("schema", "report")
     assert (answer.code, answer.out) == (2, "")
-    assert "no schema 'report'. Schemas: audit, audit-public, audit-request." in answer.err
+    assert "no schema 'report'. Schemas: audit, audit-public, audit-request, " in answer.err
 
 
 DATASET = """

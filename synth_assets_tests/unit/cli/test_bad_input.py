@@ -81,7 +81,7 @@ CASES = [
     (["audit", "--synthetic", "people.csv", "--real", "apart.csv"], 2, "no column in common", None, None, None),
     (["audit", "--synthetic", "people.csv", "--holdout", "people.csv"], 2, "control group", None, "holdout", None),
     (["audit", "--synthetic", "people.csv", "--config", "nope.yaml"], 2, "does not exist", "nope.yaml", None, None),
-    (["audit", "--synthetic", "people.csv", "--config", "policy.yaml"], 2, "not known", "policy.yaml", "name", None),
+    (["audit", "--synthetic", "people.csv", "--config", "policy.yaml"], 2, "not known", "policy.yaml", "classes", None),
     (["audit", "--synthetic", "people.csv", "--config", "upside.yaml"], 2, "larger", "upside.yaml", "levels.tvd", None),
     (["audit"], 2, "Missing option", None, "--synthetic", None),
     (["audit", "--synthetic", "people.csv", "--target", "height"], 2, "no such column", None, None, "height"),

@@ -97,16 +97,17 @@ def test_what_a_killed_process_left_is_aborted_by_the_next_one(folder, s3_bucket
 
 def test_every_upload_carries_the_hash_of_what_was_read(folder, tmp_path, monkeypatch):
     sent = []
-    real = ObjectFolder._call
+    client = folder.options.client()
 
-    def watched(self, operation, **arguments):
-        sent.append((operation, arguments.get("ChecksumSHA256")))
-        return real(self, operation, **arguments)
+    class Watched:
+        def put_object(self, **arguments):
+            sent.append(arguments["ChecksumSHA256"])
+            return client.put_object(**arguments)
 
-    monkeypatch.setattr(ObjectFolder, "_call", watched)
+    monkeypatch.setattr(S3Options, "client", lambda self, **_: Watched())
     (tmp_path / "f").write_bytes(b"abc")
     folder.upload(tmp_path / "f", "f")
-    assert sent == [("put_object", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")]  # SHA-256 of abc (FIPS 180-4)
+    assert sent == ["ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="]  # SHA-256 of abc (FIPS 180-4)
 
 
 def test_the_server_is_asked_to_encrypt(s3_bucket, tmp_path, monkeypatch):
