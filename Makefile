@@ -32,7 +32,7 @@ test: setup ## Check format, lint, types and layers, and run the tests
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --cache-dir .import_linter_cache
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 .venv-spark/installed: .venv/installed
 	@$(PYTHON) -m venv .venv-spark

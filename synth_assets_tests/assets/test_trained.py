@@ -131,7 +131,7 @@ def test_the_synthetic_table_is_whole(trained: Path, method: str) -> None:
     assert len(set(made["person_id"].to_pylist())) == made.num_rows
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [METHODS[0], pytest.param(METHODS[1], marks=pytest.mark.slow)])
 def test_a_killed_training_is_counted_in_full_and_leaves_no_model(tmp_path: Path, method: str) -> None:
     training = {"warm_start": False, "steps": 6}
     home = people(tmp_path / "home", synthesizers=[{"name": method, "epsilon": 2, "training": training}])

@@ -57,6 +57,7 @@ def materialize(project: Path, select: str) -> subprocess.CompletedProcess:
     return call(project, "dagster", "asset", "materialize", "-m", "synth_assets.definitions", "--select", select)
 
 
+@pytest.mark.slow
 def test_assets_are_materialised_from_the_root_and_the_history_persists(project: Path) -> None:
     first = materialize(project, 'key:"clinic/raw_patients"')
     assert first.returncode == 0, first.stderr[-3000:]

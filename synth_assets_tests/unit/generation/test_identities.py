@@ -87,6 +87,7 @@ def test_people_follow_what_is_given_and_the_seed() -> None:
         people(-1, 1)
 
 
+@pytest.mark.slow
 def test_a_million_people_have_a_million_different_identifiers() -> None:
     requests = [request(k, unique=True) for k in ("email", "phone", "ssn", "person_name", "card_number", "npi")]
     requests += [request("mrn", "int64", unique=True), request("customer_id", unique=True)]
