@@ -14,6 +14,7 @@ from synth_assets.assets.uploads import build_uploads
 from synth_assets.automation.blocked import blocked_sensor
 from synth_assets.automation.inbox import inbox_sensor, uploads_job
 from synth_assets.automation.jobs import chain_job, file_jobs
+from synth_assets.automation.refreshing import refresh_sensor
 from synth_assets.automation.schedules import digest_schedules, nightly_schedule
 from synth_assets.automation.sensors import source_sensor
 from synth_assets.automation.watching import watch_sensors
@@ -75,6 +76,7 @@ def build_defs(
         sensors=[
             inbox_sensor(uploads, taking),
             *(source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded),
+            *(sensor for dataset in loaded if (sensor := refresh_sensor(dataset.config)) is not None),
             *([blocked_sensor(list(jobs))] if jobs else []),
             *watch_sensors(settings, automation, [d.config for d in loaded]),
         ],

@@ -20,6 +20,7 @@ from synth_assets.assets.models import build_model
 from synth_assets.assets.privacy_budget import build_privacy_budget
 from synth_assets.assets.profile import build_profile
 from synth_assets.assets.raw import build_raw
+from synth_assets.assets.refresh import refreshed
 from synth_assets.assets.release import build_export, build_report
 from synth_assets.assets.split import build_split
 from synth_assets.assets.sweep import build_sweep
@@ -53,7 +54,8 @@ def build_dataset(
     Raises:
         ConfigError: the dataset names no synthesizer whose package is installed.
     """
-    return list(_assets(Wiring(_installed(dataset), configs_folder, key_fingerprint, chain, upload)))
+    wiring = Wiring(_installed(dataset), configs_folder, key_fingerprint, chain, upload)
+    return refreshed(list(_assets(wiring)), wiring.config.refresh)
 
 
 def _installed(dataset: LoadedDataset) -> LoadedDataset:

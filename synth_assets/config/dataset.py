@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from synth_assets.config.anonymity import TableAnonymity
 from synth_assets.config.base import Config, LocaleName
+from synth_assets.config.budget import BudgetConfig
 from synth_assets.config.deliveries import DeliveryConfig, check_deliveries
 from synth_assets.config.gates import ThresholdConfig
 from synth_assets.config.plain import NetworkConfig, network_fault, shadow_fault, tables_fault
@@ -27,6 +28,7 @@ OWNER = re.compile(r"team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
 TextDetectorName = Literal["builtin", "presidio"]
 Kind = Literal["number", "category", "date", "datetime", "boolean", "text", "id"]
 ExportFormat = Literal["parquet", "csv", "json"]
+Refresh = Literal["free", "all"]
 
 
 def _one_or_many(value: Any) -> Any:
@@ -147,26 +149,6 @@ class TableConfig(Config):
         return self
 
 
-class BudgetConfig(Config):
-    """Privacy budget of the population, over all releases."""
-
-    epsilon: float = Field(default=10.0, gt=0, le=1000)
-    delta: float = Field(default=1e-5, gt=0, lt=1e-2)
-    per_release: float | None = Field(
-        default=None, gt=0, le=1000, description="Largest epsilon of one release, at this delta."
-    )
-    per_dataset: float | None = Field(
-        default=None, gt=0, le=1000, description="Largest epsilon of all releases of one dataset of the population."
-    )
-
-    @model_validator(mode="after")
-    def _limits_within(self) -> BudgetConfig:
-        for name, limit in (("per_release", self.per_release), ("per_dataset", self.per_dataset)):
-            if limit is not None and limit > self.epsilon:
-                raise ValueError(f"`{name}` must not be above the `epsilon` of the budget")
-        return self
-
-
 TRAINED = ("dp_tvae", "dp_ctgan")  # networks trained by DP-SGD
 
 
@@ -273,6 +255,10 @@ class DatasetConfig(Config):
     exports: tuple[ExportFormat, ...] = ("parquet", "csv", "json")
     deliveries: dict[str, DeliveryConfig] = Field(
         default_factory=dict, description="Databases and S3 prefixes that get the released tables."
+    )
+    refresh: Refresh | None = Field(
+        default=None,
+        description="What the sensor `<dataset>_refresh` may make anew: `free` spends no budget and delivers nothing; `all` does.",
     )
 
     @field_validator("name")

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from synth_assets.config.base import Config, LocaleName
+from synth_assets.config.budget import BudgetConfig
 from synth_assets.config.dataset import (
-    BudgetConfig,
     DatasetConfig,
     ExportFormat,
     Names,

@@ -18,6 +18,7 @@ from synth_assets.cli.app import app
 from synth_assets.config import dataset as config
 from synth_assets.config import sampling, thresholds
 from synth_assets.config.anonymity import AnonymityConfig, HierarchyConfig, TableAnonymity
+from synth_assets.config.budget import BudgetConfig
 from synth_assets.config.deliveries import DeliveryConfig
 from synth_assets.config.domain import Domain
 from synth_assets.config.gates import ThresholdConfig
@@ -73,7 +74,7 @@ def test_the_reference_has_no_other_command() -> None:
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Dataset", config.DatasetConfig),
     ("Uploads", UploadsConfig),
-    ("Budget", config.BudgetConfig),
+    ("Budget", BudgetConfig),
     ("Table", config.TableConfig),
     ("Source", config.SourceConfig),
     ("Column", config.ColumnConfig),
