@@ -7,7 +7,6 @@ An asset whose step can spend budget has a condition only where the YAML says `a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import reduce
 
 import dagster as dg
 
@@ -43,14 +42,14 @@ def refreshed(assets: Sequence[dg.AssetsDefinition], refresh: Refresh | None) ->
     return [asset.map_asset_specs(conditioned) for asset in assets]
 
 
-def _condition(ignored: Collection[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey]:
+def _condition(ignored: Collection[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]:
     """Missing, or below something whose data version changed: once, when all that it reads is there and has passed its blocking checks."""
     on = dg.AutomationCondition
     # a run that is to make both makes both: its parents are no reason to ask again
     changed = (on.data_version_changed() & ~on.executed_with_root_target()) | on.will_be_requested()
     above = on.any_deps_match(changed)
     if ignored:
-        above = above.ignore(reduce(lambda a, b: a | b, map(dg.AssetSelection.assets, ignored)))
+        above = above.ignore(dg.AssetSelection.assets(*sorted(ignored)))
     handled = on.newly_requested() | on.newly_updated()
     return (
         (on.newly_missing() | above).since(handled)

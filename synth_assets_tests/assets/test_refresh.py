@@ -44,9 +44,7 @@ class Watched:
             self.defs, self.instance, asset_selection=dg.AssetSelection.groups("people"), cursor=self.cursor
         )
         self.cursor = found.cursor
-        return {
-            r.key.path[-1] for r in found.results if isinstance(r.key, dg.AssetKey) and not r.true_subset.is_empty
-        }
+        return {r.key.path[-1] for r in found.results if isinstance(r.key, dg.AssetKey) and not r.true_subset.is_empty}
 
     def make(self, names: Iterable[str], version: str, *, passed: bool = True) -> None:
         """Report assets as made, with their checks."""
@@ -84,7 +82,11 @@ def test_the_sensor_is_off_until_a_person_turns_it_on(home: Path, refresh: str) 
 
 def test_what_spends_or_delivers_has_no_condition_unless_the_yaml_says_all(home: Path) -> None:
     free, everything = Watched(home, refresh="free").graph, Watched(home, refresh="all").graph
-    without = {k.path[-1] for k in free.get_all_asset_keys() if k.path[0] == "people" and free.get(k).automation_condition is None}
+    without = {
+        k.path[-1]
+        for k in free.get_all_asset_keys()
+        if k.path[0] == "people" and free.get(k).automation_condition is None
+    }
     assert without == SPENDS | DELIVERS
     assert all(everything.get(k).automation_condition for k in everything.get_all_asset_keys() if k.path[0] == "people")
 
