@@ -43,7 +43,7 @@ def refreshed(assets: Sequence[dg.AssetsDefinition], refresh: Refresh | None) ->
 
 
 def _condition(ignored: Collection[dg.AssetKey]) -> dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]:
-    """Missing, or below something whose data version changed: once, when all that it reads is there and has passed its blocking checks."""
+    """Missing, or below changed data: once, when all that it reads is there and has passed its blocking checks."""
     on = dg.AutomationCondition
     # a run that is to make both makes both: its parents are no reason to ask again
     changed = (on.data_version_changed() & ~on.executed_with_root_target()) | on.will_be_requested()

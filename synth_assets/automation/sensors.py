@@ -1,6 +1,6 @@
 """The source sensor: runs a dataset's chain when a configured source has new content. Off by default.
 
-Where the YAML says `refresh: free` it asks for the raw tables alone, so that nothing of it spends; the conditions see to what stands below.
+Where the YAML says `refresh: free` it asks for the raw tables alone, which spends nothing; the conditions see to what stands below.
 """
 
 import dagster as dg
