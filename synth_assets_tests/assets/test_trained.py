@@ -1,12 +1,8 @@
-"""dp_tvae and dp_ctgan in the chain: charged by their own assets, reported, used again for nothing; a killed training is counted and leaves no model."""
+"""dp_tvae and dp_ctgan in the chain: charged by their own assets, reported, used again for nothing."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +19,6 @@ from synth_assets_tests import chain
 ROWS = 700
 METHODS = ("dp_tvae", "dp_ctgan")
 MODELS = tuple(f"model_{method}" for method in METHODS)
-UNTIL_TRAINED = ["raw", "pii_classification", "split", "model"]
-HANG = """
-import sys, time
-from pathlib import Path
-from synth_assets_tests import chain
-from synth_assets.synthesis.dpsgd.steps import PrivateSteps
-home = Path(sys.argv[1])
-real = PrivateSteps.step
-def hang(self, loss):
-    real(self, loss)
-    if self.taken == 3:
-        (home / "training").touch()
-        time.sleep(600)
-PrivateSteps.step = hang
-chain.run(home, "people", stages=sys.argv[2].split(","))
-"""
 
 
 def people(home: Path, **changes: Any) -> Path:
@@ -129,31 +109,6 @@ def test_the_synthetic_table_is_whole(trained: Path, method: str) -> None:
     assert 300 < made.num_rows < 560  # about 0.6 of the rows
     assert made["person_id"].null_count == 0
     assert len(set(made["person_id"].to_pylist())) == made.num_rows
-
-
-@pytest.mark.parametrize("method", [METHODS[0], pytest.param(METHODS[1], marks=pytest.mark.slow)])
-def test_a_killed_training_is_counted_in_full_and_leaves_no_model(tmp_path: Path, method: str) -> None:
-    training = {"warm_start": False, "steps": 6}
-    home = people(tmp_path / "home", synthesizers=[{"name": method, "epsilon": 2, "training": training}])
-    environment = {**os.environ, "PYTHONPATH": str(chain.ROOT), "OMP_NUM_THREADS": "1"}
-    killed = subprocess.Popen(
-        [sys.executable, "-c", HANG, str(home), ",".join(UNTIL_TRAINED)], cwd=tmp_path, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    deadline = time.monotonic() + 250
-    while not (home / "training").exists():
-        assert killed.poll() is None, killed.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    killed.kill()
-    killed.communicate()
-    status = open_budget(home).status("people")
-    assert [r.state for r in status.releases] == ["reading"]
-    assert status.reserved > 1.5  # at the delta of the budget, which is larger
-    assert [r.label for r in status.releases] == [f"people/model_{method}"]
-    assert chain.store(home).find(Zone.RELEASE, "people", f"model_{method}") is None
-    released = home / "var" / "release"
-    assert not released.exists() or not [p for p in released.rglob("*") if p.is_file()]
 
 
 def test_several_tables_or_training_numbers_of_another_method_are_no_configuration(tmp_path: Path) -> None:

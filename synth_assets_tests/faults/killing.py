@@ -4,7 +4,7 @@
 a file that gets a line for every private read, written to the disk before the answer is handed on: the truth that a ledger is
 compared with. `SYNTH_ASSETS_TEST_PAUSE` names a fixed point at which the run waits until the file `<witness>.go` is there, so that a
 service can be cut; `SYNTH_ASSETS_TEST_FILE_BYTES` limits the size of a file that it may write; `SYNTH_ASSETS_TEST_PLAIN` takes from root
-the power to ignore the modes of files.
+the power to ignore the modes of files; `SYNTH_ASSETS_TEST_IMPATIENT` shortens the pauses, not the number, of Dagster's attempts to reach PostgreSQL.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from typing import Any
 
 KILL, WITNESS, PAUSE = "SYNTH_ASSETS_TEST_KILL", "SYNTH_ASSETS_TEST_WITNESS", "SYNTH_ASSETS_TEST_PAUSE"
 FILE_BYTES, PLAIN = "SYNTH_ASSETS_TEST_FILE_BYTES", "SYNTH_ASSETS_TEST_PLAIN"
+IMPATIENT = "SYNTH_ASSETS_TEST_IMPATIENT"
 FILE_EVENTS = frozenset(
     {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree", "sqlite3.connect"}
 )
 STEP_OF_THE_FIT = 5
+STEP_OF_THE_TRAINING = 3
 
 
 class FileOperations:
@@ -62,6 +64,8 @@ def arm(home: Path) -> FileOperations:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
     if os.environ.get(PLAIN):
         _obey_modes()
+    if os.environ.get(IMPATIENT):
+        _short_pauses()
     if paused := os.environ.get(PAUSE):
         POINTS[paused](wait)
     kind, _, value = os.environ.get(KILL, "").partition(":")
@@ -114,6 +118,16 @@ def _in_the_fit(act: Callable[[], None]) -> None:
     _wrap(Mixture, "_step", before=one)
 
 
+def _in_the_training(act: Callable[[], None]) -> None:
+    from synth_assets.synthesis.dpsgd.steps import PrivateSteps
+
+    def one(steps: PrivateSteps, *_: Any) -> None:
+        if steps.taken == STEP_OF_THE_TRAINING:
+            act()
+
+    _wrap(PrivateSteps, "step", after=one)
+
+
 def _before_the_rename(act: Callable[[], None]) -> None:
     from synth_assets.storage import atomic
 
@@ -122,6 +136,14 @@ def _before_the_rename(act: Callable[[], None]) -> None:
             act()
 
     _wrap(atomic, "commit_folder", before=measured)
+
+
+def _short_pauses() -> None:
+    """Dagster waits 11 s for PostgreSQL, five attempts, for each of the three events that tell of the failure: here a tenth of a second."""
+    from dagster_postgres.utils import retry_pg_connection_fn
+
+    attempts, pause = retry_pg_connection_fn.__defaults__
+    retry_pg_connection_fn.__defaults__ = (attempts, pause / 100)
 
 
 def _obey_modes() -> None:
@@ -152,5 +174,6 @@ POINTS: dict[str, Callable[[Callable[[], None]], None]] = {
     "before reserve": _before_reserve,
     "after reserve": _after_reserve,
     "in the fit": _in_the_fit,
+    "in the training": _in_the_training,
     "before the rename": _before_the_rename,
 }

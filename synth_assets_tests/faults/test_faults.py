@@ -107,14 +107,13 @@ def cut_at(runs: Runs, home: Home, proxy: Proxy, point: str, environment: dict[s
 
 
 @pytest.mark.postgres
-@pytest.mark.slow
-@pytest.mark.parametrize("point", ["in the fit", "after reserve"])
+@pytest.mark.parametrize("point", ["in the fit", pytest.param("after reserve", marks=pytest.mark.slow)])
 def test_after_postgresql_was_cut_a_plain_run_completes_and_what_was_read_is_counted(
     runs: Runs, tmp_path: Path, postgres_url: str, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, place = Home.make(tmp_path / "home"), urlsplit(postgres_url)
     proxy = Proxy(str(place.hostname), int(place.port or 5432))
-    url = {"SYNTH_ASSETS_POSTGRES_URL": postgres_url.replace(f":{place.port}/", f":{proxy.port}/")}
+    url = {"SYNTH_ASSETS_POSTGRES_URL": postgres_url.replace(f":{place.port}/", f":{proxy.port}/"), killing.IMPATIENT: "1"}
     monkeypatch.setenv("SYNTH_ASSETS_POSTGRES_URL", postgres_url)  # we look at it without the proxy
     try:
         cut = cut_at(runs, home, proxy, point, url)

@@ -11,9 +11,9 @@ import pytest
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 from synth_assets_tests.faults.harness import DATASET, STAGES, Home, Runs, faults_of
-from synth_assets_tests.faults.killing import POINTS
 
 RANDOM_KILLS = 50
+UNTIL_TRAINED = ("raw", "pii_classification", "split", "model")
 AFTER_KILL = {  # state of the reservation after the kill, and of all after the re-run
     "before reserve": ([], [("settled", "done")]),
     "after reserve": ([("reserved", None)], [("released", None), ("settled", "done")]),
@@ -22,7 +22,7 @@ AFTER_KILL = {  # state of the reservation after the kill, and of all after the 
 }
 
 
-@pytest.mark.parametrize("point", sorted(POINTS))
+@pytest.mark.parametrize("point", sorted(AFTER_KILL))
 def test_a_run_that_was_killed_is_completed_by_a_plain_run_and_its_cost_is_counted(
     runs: Runs, tmp_path: Path, point: str
 ) -> None:
@@ -45,6 +45,21 @@ def test_a_run_that_was_killed_is_completed_by_a_plain_run_and_its_cost_is_count
     if home.reads == 2:  # what was drawn before the kill counts in full, and the next run has measured anew
         assert after.releases[0].epsilon == before.releases[0].epsilon > 0.5
         assert after.spent > max(r.epsilon for r in after.releases)
+
+
+@pytest.mark.parametrize("method", ["dp_tvae", "dp_ctgan"])
+def test_a_killed_training_is_counted_in_full_and_leaves_no_model(runs: Runs, tmp_path: Path, method: str) -> None:
+    home = Home.make(tmp_path / "home")
+    training = {"warm_start": False, "steps": 6}
+    synthesizers = [{"name": method, "epsilon": 2, "training": training}]
+    chain.edit(home.folder, lambda config: config.update(synthesizers=synthesizers), DATASET)
+    assert runs.run(home, kill="point:in the training", stages=UNTIL_TRAINED) is None
+    status = home.status()
+    assert status is not None
+    assert [(r.state, r.label) for r in status.releases] == [("reading", f"{DATASET}/model_{method}")]
+    assert status.reserved > 1.5  # at the delta of the budget, which is larger
+    assert chain.store(home.folder).find(Zone.RELEASE, DATASET, f"model_{method}") is None
+    assert not [p for p in (home.folder / "var" / "release").rglob("*") if p.is_file()]
 
 
 def test_the_search_for_faults_finds_them(runs: Runs, tmp_path: Path) -> None:
