@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_assets.api.spending import open_budget, reports_of_releases
+from synth_assets.api.verifying import verify_ledgers
 from synth_assets.privacy.records import BudgetStatus
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.hashing import hash_folder
@@ -108,7 +109,18 @@ def faults_of(home: Home) -> list[str]:
     for zone in Zone:
         for asset in (p for p in (var / zone).glob("*/*") if p.is_dir() and not p.parent.name.startswith(".")):
             found += _faults_of_asset(asset)
-    return found + _faults_of_ledger(home)
+    verdict = verify_ledgers(home.folder)
+    found += ["no audit ledger"] if verdict is None else [f"not on record: {name}" for name in verdict.unrecorded]
+    return found + _faults_of_ledger(home) + faults_of_records(home)
+
+
+def faults_of_records(home: Home) -> list[str]:
+    """What of the audit ledger is not what was signed, or not what the budget ledger says: nothing, at any moment."""
+    verdict = verify_ledgers(home.folder)
+    if verdict is None:
+        return []
+    found = [f"the record is broken: {fault.position}: {fault.reason}" for fault in verdict.audit.faults]
+    return found + list(verdict.budget_faults)
 
 
 def _faults_of_asset(asset: Path) -> list[str]:

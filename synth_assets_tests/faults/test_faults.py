@@ -18,7 +18,7 @@ from synth_assets.config.stores import store_of
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.hashing import hash_folder
 from synth_assets_tests.faults import killing
-from synth_assets_tests.faults.harness import DATASET, Home, Runs, faults_of
+from synth_assets_tests.faults.harness import DATASET, Home, Runs, faults_of, faults_of_records
 from synth_assets_tests.faults.proxy import Proxy
 
 DISK_BYTES = 24 * 2**20
@@ -61,6 +61,7 @@ def test_after_a_full_disk_a_plain_run_completes(runs: Runs, tmp_path: Path, sma
     assert full is not None
     assert full["exit_code"] != 0, "the disk was not full"
     ballast.unlink()
+    assert faults_of_records(home) == []
     completed(runs, home)
 
 
@@ -71,6 +72,7 @@ def test_after_writes_that_break_off_in_the_middle_a_plain_run_completes(runs: R
     cut = runs.run(home, environment={killing.FILE_BYTES: str(size)})
     assert cut is not None
     assert cut["exit_code"] != 0
+    assert faults_of_records(home) == []
     completed(runs, home)
 
 
@@ -82,6 +84,7 @@ def test_after_permissions_were_gone_a_plain_run_completes(runs: Runs, tmp_path:
     closed.chmod(0o500)
     refused = runs.run(home, environment={killing.PLAIN: "1"})
     closed.chmod(0o700)
+    assert faults_of_records(home) == []
     assert refused is not None
     assert refused["exit_code"] == (5 if folder == "ledger" else 1), refused["error"]
     assert home.reads == (1 if folder == "release" else 0)
@@ -103,6 +106,7 @@ def cut_at(runs: Runs, home: Home, proxy: Proxy, point: str, environment: dict[s
     done = runs.run(home, environment={**environment, killing.PAUSE: point})
     thread.join(10)
     assert done is not None
+    assert faults_of_records(home) == []  # before anything mends it
     return done
 
 
@@ -113,7 +117,10 @@ def test_after_postgresql_was_cut_a_plain_run_completes_and_what_was_read_is_cou
 ) -> None:
     home, place = Home.make(tmp_path / "home"), urlsplit(postgres_url)
     proxy = Proxy(str(place.hostname), int(place.port or 5432))
-    url = {"SYNTH_ASSETS_POSTGRES_URL": postgres_url.replace(f":{place.port}/", f":{proxy.port}/"), killing.IMPATIENT: "1"}
+    url = {
+        "SYNTH_ASSETS_POSTGRES_URL": postgres_url.replace(f":{place.port}/", f":{proxy.port}/"),
+        killing.IMPATIENT: "1",
+    }
     monkeypatch.setenv("SYNTH_ASSETS_POSTGRES_URL", postgres_url)  # we look at it without the proxy
     try:
         cut = cut_at(runs, home, proxy, point, url)

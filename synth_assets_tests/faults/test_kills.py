@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
-from synth_assets_tests.faults.harness import DATASET, STAGES, Home, Runs, faults_of
+from synth_assets_tests.faults.harness import DATASET, STAGES, Home, Runs, faults_of, faults_of_records
 
 RANDOM_KILLS = 50
 UNTIL_TRAINED = ("raw", "pii_classification", "split", "model")
@@ -30,6 +32,7 @@ def test_a_run_that_was_killed_is_completed_by_a_plain_run_and_its_cost_is_count
     assert runs.run(home, kill=f"point:{point}") is None
     killed, finished = AFTER_KILL[point]
     assert home.states() == killed
+    assert faults_of_records(home) == []  # before anything mends it
     before = home.status()
     assert chain.store(home.folder).find(Zone.RELEASE, DATASET, "dp_measurements") is None
     done = runs.run(home)
@@ -72,12 +75,21 @@ def test_the_search_for_faults_finds_them(runs: Runs, tmp_path: Path) -> None:
     (asset / ".current.json.0123.tmp.json").write_text("{")
     (home.folder / "var" / "restricted" / ".scratch" / DATASET / ".staging-1").mkdir(parents=True)
     home.witnesses.append(home.witnesses[0])  # a read that nobody counted
+    with closing(sqlite3.connect(home.folder / "var" / "ledger" / "budget.db")) as ledger, ledger:
+        ledger.execute("DROP TRIGGER chain_entries_no_update")
+        changed = ledger.execute(
+            'UPDATE chain_entries SET record = replace(record, ?, ?) WHERE record LIKE \'%"materialise"%/split"%\'',
+            ('"published":true', '"published":null'),
+        )
+        assert changed.rowcount == 1
     found = faults_of(home)
     assert [f.partition(":")[0] for f in found] == [
         "left over",
         "left over",
         "half written",
+        "not on record",
         "2 runs have read, 1 are counted",
+        "the record is broken",
     ]
 
 
@@ -107,8 +119,9 @@ def test_fifty_runs_killed_at_random_points_recover(runs: Runs, tmp_path: Path) 
             )
         else:
             pytest.fail("three runs in a row were not killed")
+        broken = faults_of_records(home)
         done = runs.run(home, stages=STAGES)
-        faults = faults_of(home)
+        faults = broken + faults_of(home)
         if done is None or done["exit_code"] != 0 or len(done["states"]) < len(STAGES) or faults:
             bad[f"{number}: {kill or round(cpu, 2)}"] = (done and done["error"], faults)
         sys.stdout.write(f"{number + 1}: {kill or f'cpu:{cpu:.2f}'} {home.states()} {'bad' if faults else 'whole'}\n")
