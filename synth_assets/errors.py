@@ -137,6 +137,12 @@ class CheckFailedError(SynthAssetsError):
     exit_code = 3
 
 
+class LeakError(CheckFailedError):
+    """Raw identifiers are left in what was to be written."""
+
+    code = "leak"
+
+
 class ReleaseRefusedError(SynthAssetsError):
     """A consumer refuses its input, since that input has no passing verdict."""
 

@@ -23,7 +23,7 @@ from synth_assets.api.reading import (
 from synth_assets.api.recording import record_output
 from synth_assets.config.base import LocaleName
 from synth_assets.config.dataset import ColumnConfig, TextDetectorName
-from synth_assets.errors import CheckFailedError
+from synth_assets.errors import CheckFailedError, LeakError
 from synth_assets.ledger.events import Detail, identifier
 from synth_assets.storage.secrets import master_key
 
@@ -73,7 +73,8 @@ def mask(
         The file or frame, and what was done to each column.
 
     Raises:
-        CheckFailedError: a raw identifier is left in the result, or the table cannot reach the k-anonymity asked for.
+        LeakError: a raw identifier is left in the result.
+        CheckFailedError: the table cannot reach the k-anonymity asked for.
         ConfigError: there is no such policy, or an override names a column that is not there.
         SourceError: the file is no table.
     """
@@ -184,7 +185,7 @@ def _check(
     if report.passed:
         return
     worst = max(report.findings, key=lambda f: f.cells)
-    raise CheckFailedError(
+    raise LeakError(
         f"the leak check found values of the raw column {worst.raw_column!r} in {worst.cells} masked cells "
         f"({len(report.findings)} findings in all); nothing was written.",
         column=worst.column,
@@ -226,7 +227,7 @@ def mask_record(
         The columns that the policy lets through; dropped ones are not in it.
 
     Raises:
-        CheckFailedError: a raw identifier is left in the result.
+        LeakError: a raw identifier is left in the result.
         InputError: the record is empty.
     """
     import pandas as pd

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from dagster import AssetCheckEvaluation
 
 from synth_assets.asset_keys import DatasetKeys
 from synth_assets.config.automation import AutomationConfig
@@ -21,14 +22,17 @@ from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.notifications import Kind
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import store_of
+from synth_assets.errors import ConfigError, LeakError
 from synth_assets.ledger.audit import identifier
 from synth_assets.notify.notices import Figure, Notice
 from synth_assets.storage.artifacts import ArtifactRef, Zone
+from synth_assets.storage.hashing import hash_parts
 
 DAY = 86400.0
 FEWEST_RUNS, LEAST_SECONDS = 5, 60.0
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 PARTITION = "dagster/partition"
+LEAK_CHECKS = frozenset({"leak", "scan", "canaries"})  # of masked tables; of measurements and models
 Figures = dict[str, Figure]
 
 
@@ -57,9 +61,25 @@ def ended_runs(looking: Looking) -> Iterator[Notice]:
         if run.status is dg.DagsterRunStatus.SUCCESS:
             yield Notice("success", run.run_id, _dataset(run), run.run_id, figures)
             continue
-        failed = _failed_checks(looking.instance, run.run_id)
+        failed = len(_failed_checks(looking.instance, run.run_id))
         kind: Kind = "blocked" if failed else "failure"
         yield Notice(kind, run.run_id, _dataset(run), run.run_id, {**figures, "failed_checks": failed})
+
+
+def leaks(looking: Looking) -> Iterator[Notice]:
+    """Runs in which a check found what must not be there: in masked tables, stored measurements, models, or a masked file."""
+    for record in looking.runs:
+        run = record.dagster_run
+        if run.status is not dg.DagsterRunStatus.FAILURE:
+            continue
+        for check in _failed_checks(looking.instance, run.run_id):
+            if check.check_name in LEAK_CHECKS:
+                asset = "/".join(check.asset_key.path)
+                told: Figures = {"asset": identifier(asset), "check": check.check_name}
+                yield Notice("leak", f"{run.run_id} {asset} {check.check_name}", _dataset(run), run.run_id, told)
+        if LeakError.code in _error_codes(looking.instance, run.run_id):
+            figures: Figures = {"job": identifier(run.job_name)}
+            yield Notice("leak", run.run_id, _dataset(run), run.run_id, figures)
 
 
 def slow_runs(looking: Looking) -> Iterator[Notice]:
@@ -100,14 +120,27 @@ def budgets(looking: Looking) -> Iterator[Notice]:
 
 
 def ledgers(looking: Looking) -> Iterator[Notice]:
-    """A budget ledger that is not what was written."""
-    from synth_assets.ledger.backends import open_ledger_store
-    from synth_assets.privacy.budget_view import BudgetView
+    """The audit ledger or the budget ledger is not what was written, they say different things, or both are gone beside releases."""
+    from synth_assets.api.verifying import verify_ledgers
 
-    verdict = BudgetView(open_ledger_store(looking.settings.ledger_location)).verify()
-    if not verdict.whole:
-        at = verdict.broken.position if verdict.broken else 0
-        yield Notice("ledger", f"budget {at}", figures={"ledger": "budget", "row": at})
+    try:
+        found = verify_ledgers(looking.settings.home)
+    except ConfigError:  # releases name its heads
+        yield Notice("ledger", "gone", figures={"ledger": "audit", "gone": True})
+        return
+    if found is None:
+        return
+    for name, chain in (("audit", found.audit), ("access", found.access)):
+        if chain is not None and not chain.whole:
+            row = chain.faults[0].position if chain.faults else 0
+            told: Figures = {"ledger": name, "row": row, "faults": chain.fault_count}
+            yield Notice("ledger", f"{name} {row} {chain.fault_count}", figures=told)
+    if found.budget is not None and not found.budget.whole:
+        row = found.budget.broken.position if found.budget.broken else 0
+        yield Notice("ledger", f"budget {row}", figures={"ledger": "budget", "row": row})
+    if found.budget_faults:
+        differ: Figures = {"ledger": "budget_in_audit", "rows_that_differ": len(found.budget_faults)}
+        yield Notice("ledger", f"both {hash_parts(*found.budget_faults)}", figures=differ)
 
 
 def storage(looking: Looking) -> Iterator[Notice]:
@@ -196,14 +229,27 @@ def _seconds(record: dg.RunRecord) -> float:
     return max(0.0, (record.end_time or 0.0) - (record.start_time or record.end_time or 0.0))
 
 
-def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> int:
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[AssetCheckEvaluation]:
+    """The blocking checks of a run that did not pass."""
     kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
     checks = [
         r.event_log_entry.dagster_event.asset_check_evaluation_data
         for r in instance.get_records_for_run(run_id, of_type=kind).records
         if r.event_log_entry.dagster_event is not None
     ]
-    return sum(not c.passed and c.severity is dg.AssetCheckSeverity.ERROR for c in checks)
+    return [c for c in checks if not c.passed and c.severity is dg.AssetCheckSeverity.ERROR]
+
+
+def _error_codes(instance: dg.DagsterInstance, run_id: str) -> set[str]:
+    """Our codes of the errors that ended a run's steps."""
+    found = set()
+    for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        data = None if event is None else event.step_failure_data.user_failure_data
+        told = None if data is None else data.metadata.get("error")
+        if told is not None and isinstance(told.value, dict):
+            found.add(str(told.value.get("code")))
+    return found
 
 
 def _materialisations(looking: Looking, key: dg.AssetKey) -> Iterable[dg.EventLogRecord]:

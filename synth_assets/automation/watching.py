@@ -38,7 +38,8 @@ WATCHES = (
     Watch("budget_spent", "Tells of privacy budgets that are nearly spent.", watches.budgets, 5 * MINUTE),
     Watch("stale_tables", "Tells of synthetic tables older than their data, or than allowed.", watches.stale_tables, HOUR),
     Watch("data_drift", "Tells of tables whose last two profiles are far apart; public forms only.", watches.drifts, 10 * MINUTE),
-    Watch("ledger_whole", "Tells where the budget ledger is not what was written.", watches.ledgers, HOUR),
+    Watch("leaks", "Tells of runs in which a leak check failed: masking, stored measurements, models.", watches.leaks, MINUTE),
+    Watch("ledger_whole", "Tells where the audit ledger or the budget ledger is not what was written.", watches.ledgers, HOUR),
     Watch("storage_limit", "Tells where the files of this home are beyond their limit.", watches.storage, HOUR),
     Watch(
         "orphaned_reservations",

@@ -16,8 +16,8 @@ from synth_assets.storage.transport import may_be_plain
 
 FILE = "notifications.yaml"
 Kind = Literal[
-    "success", "failure", "blocked", "budget", "drift", "stale", "approval", "slow", "storage", "ledger", "reservation",
-    "digest", "summary", "test",
+    "success", "failure", "blocked", "budget", "drift", "stale", "approval", "slow", "storage", "ledger", "leak",
+    "reservation", "digest", "summary", "test",
 ]  # fmt: skip
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")

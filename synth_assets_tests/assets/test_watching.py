@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from synth_assets.config.automation import AutomationConfig, load_automation
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import ConfigError, ReleaseRefusedError
 from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.ledger.opening import open_audit_ledger
+from synth_assets.masking.records import LeakFinding, LeakReport
 from synth_assets.notify.outbox import Outbox
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.budget_view import BudgetView
@@ -134,6 +137,43 @@ def test_the_storage_limit_is_told_with_the_size(home: Path) -> None:
     assert notice.figures["gigabytes"] > 0
 
 
+LEFT = LeakReport(
+    passed=False, identifiers=9, too_short=0, columns_searched=1, names_checked=0,
+    findings=(LeakFinding(kind="identifier", raw_table="a", raw_column="email", table="a", column="notes", cells=3),),
+)  # fmt: skip
+
+
+def test_a_failed_leak_check_is_told_of_chains_and_of_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "people.csv").write_text("email,age\n" + "".join(f"p{i}@example.org,{20 + i}\n" for i in range(30)))
+    mask = {"ops": {"mask_file_op": {"config": {"file": "people.csv", "out": "masked.csv"}}}}
+    with chain.instance(home) as instance:
+        assert list(watches.leaks(looking(home, instance))) == []
+        job = chain.definitions(home).resolve_job_def("mask_file")
+        monkeypatch.setattr("synth_assets.masking.leakcheck.check_leaks", lambda *_, **__: LEFT)
+        assert not job.execute_in_process(instance=instance, run_config=mask, raise_on_error=False).success
+    assert chain.run(home, stages=["masked"], fresh=True).exit_code == 3
+    with chain.instance(home) as instance:
+        found = list(watches.leaks(looking(home, instance)))
+    told = {(n.kind, n.dataset, n.figures.get("asset"), n.figures.get("job")) for n in found}
+    assert ("leak", "", None, "mask_file") in told
+    assert ("leak", "clinic", "clinic/masked_patients", None) in told
+    assert len({n.key for n in found}) == len(found)
+    assert "example.org" not in repr(found)
+
+
+def test_a_broken_or_lost_audit_ledger_is_told(home: Path) -> None:
+    store = open_audit_ledger(Settings.from_environment(home)).store
+    with chain.instance(home) as instance:
+        with store.writing("tampering") as connection:
+            connection.exec_driver_sql("UPDATE chain_heads SET hash = 'x'")
+        (broken,) = watches.ledgers(looking(home, instance))
+        shutil.rmtree(home / "var" / "ledger")
+        (gone,) = watches.ledgers(looking(home, instance))
+    assert (broken.kind, broken.figures["ledger"], broken.figures["faults"]) == ("ledger", "audit", 1)
+    assert (gone.kind, gone.figures["gone"]) == ("ledger", True)
+    assert broken.key != gone.key
+
+
 def test_a_changed_ledger_is_told(home: Path) -> None:
     import sqlite3
 
@@ -145,7 +185,7 @@ def test_a_changed_ledger_is_told(home: Path) -> None:
             database.execute("UPDATE budget_log SET record = replace(record, 'clinic', 'clinix') WHERE position = 2")
         database.close()
         (notice,) = watches.ledgers(looking(home, instance))
-    assert (notice.kind, notice.figures["row"]) == ("ledger", 2)
+    assert (notice.kind, notice.figures["ledger"], notice.figures["row"]) == ("ledger", "budget", 2)
 
 
 def test_a_reservation_of_an_ended_run_is_settled_at_its_full_amount_after_a_while(home: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_failed_leak_check_is_exit_3_and_nothing_is_written(
     (tmp_path / "masked.csv").write_text("old\n")
     told = cli("mask", "people.csv", "-o", "masked.csv", "--json")
     assert told.code == 3
-    assert (told.error["code"], told.error["column"]) == ("check_failed", "notes")
+    assert (told.error["code"], told.error["column"]) == ("leak", "notes")
     assert "'email'" in told.error["message"]
     assert (tmp_path / "masked.csv").read_text() == "old\n"
     assert sorted(p.name for p in tmp_path.iterdir()) == [".synth_assets", "masked.csv", "people.csv"]
