@@ -1,5 +1,7 @@
 """The audit ledger: time of an append with writers at once, of a full check, and random tamperings found. SQLite, a temporary folder.
 
+Beside the time of an append stands that of one sync of the same disk at the same time, by which it is read: an append waits for one.
+
 python benchmarks/audit_ledger.py [--writers 8] [--appends 100] [--entries 1000000] [--tamperings 10000]
 """
 
@@ -9,6 +11,7 @@ import argparse
 import copy
 import json
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -46,36 +49,57 @@ def event(n):
     )
 
 
-def append(folder, appends, barrier, queue):
-    """One writer: milliseconds of each append, and of CPU."""
+def raw_sync(folder, count=50):
+    """Median milliseconds of one `fdatasync` of a file that grows by 8 KiB each time, as the log of the database does."""
+    times, handle = [], os.open(Path(folder) / "raw", os.O_WRONLY | os.O_CREAT)
+    for _ in range(count):
+        os.write(handle, bytes(8192))
+        before = time.perf_counter()
+        os.fdatasync(handle)
+        times.append(1000 * (time.perf_counter() - before))
+    os.close(handle)
+    return statistics.median(times)
+
+
+def append(folder, appends, anew, barrier, queue):
+    """One writer: milliseconds of each append, and of CPU; with `anew`, the ledger is opened and closed for each."""
     ledger, times = opened(folder), []
-    ledger.actors.id_of("warm")
+    ledger.record(event(0))
     barrier.wait()
     start = time.process_time()
     for n in range(appends):
         before = time.perf_counter()
+        if anew:
+            ledger = opened(folder)
         ledger.record(event(n))
+        if anew:
+            del ledger
         times.append(1000 * (time.perf_counter() - before))
     queue.put((times, 1000 * (time.process_time() - start) / appends))
 
 
-def measure_appends(writers, appends):
-    """Print the times of writers at once."""
+def measure_appends(writers, appends, *, anew):
+    """Print the times of writers at once, none of which ever pauses."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         opened(folder).record(event(0))
-        barrier, queue = context.Barrier(writers), context.Queue()
-        started = [context.Process(target=append, args=(folder, appends, barrier, queue)) for _ in range(writers)]
+        barrier, queue = context.Barrier(writers + 1), context.Queue()
+        started = [context.Process(target=append, args=(folder, appends, anew, barrier, queue)) for _ in range(writers)]
         for process in started:
             process.start()
+        alone = raw_sync(folder)
+        barrier.wait()
+        sync = raw_sync(folder)
         found = [queue.get() for _ in started]
         for process in started:
             process.join()
         times = sorted(t for some, _ in found for t in some)
         cpu = statistics.mean(c for _, c in found)
+    what = f"append, {writers} writers x {appends}{', opened for each' if anew else ''}"
     print(
-        f"append, {writers} writers x {appends}: median {statistics.median(times):.1f} ms, mean {statistics.mean(times):.1f}, "
-        f"95 % {times[int(0.95 * len(times))]:.1f}, longest {times[-1]:.0f}; {cpu:.2f} ms CPU each",
+        f"{what}: median {statistics.median(times):.1f} ms, mean {statistics.mean(times):.1f}, "
+        f"95 % {times[int(0.95 * len(times))]:.1f}, longest {times[-1]:.0f}; {cpu:.2f} ms CPU each; "
+        f"a bare sync {alone:.2f} ms before, {sync:.2f} meanwhile",
         flush=True,
     )
 
@@ -223,12 +247,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--appends", type=int, default=100)
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--tamperings", type=int, default=10_000)
+    parser.add_argument("--entries", type=int, default=1_000_000, help="0: no check")
+    parser.add_argument("--tamperings", type=int, default=10_000, help="0: none")
     given = parser.parse_args()
-    measure_appends(given.writers, given.appends)
-    measure_tamperings(given.tamperings)
-    measure_check(given.entries)
+    measure_appends(1, given.appends, anew=False)
+    measure_appends(given.writers, given.appends, anew=False)
+    measure_appends(given.writers, given.appends, anew=True)
+    if given.tamperings:
+        measure_tamperings(given.tamperings)
+    if given.entries:
+        measure_check(given.entries)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class Place:
 
     def open(self) -> LedgerStore:
         """The database."""
-        return open_ledger_store(self.location)
+        return open_ledger_store(self.location, forgetting=self.name != "ledger")
 
 
 def places(settings: Settings) -> tuple[Place, ...]:
@@ -225,7 +225,7 @@ def head_of(copy: Path) -> tuple[int, str]:
     """Number of rows and last hash of the budget ledger in a copy."""
     from synth_assets.privacy import budget_rows as rows
 
-    with open_ledger_store(f"sqlite:///{copy}").reading() as connection:
+    with open_ledger_store(f"sqlite:///{copy}", forgetting=True).reading() as connection:
         head = rows.head(connection)
     return head.position, head.hash
 

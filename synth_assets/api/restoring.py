@@ -179,7 +179,7 @@ def _forgotten(settings: Settings, copy: Path, filled: Iterable[Place]) -> tuple
     from synth_assets.privacy import budget_rows as rows
     from synth_assets.privacy.budget_view import BudgetView
 
-    backed_up = open_ledger_store(f"sqlite:///{copy}")
+    backed_up = open_ledger_store(f"sqlite:///{copy}", forgetting=True)
     verdict = BudgetView(backed_up).verify()
     if verdict.broken is not None:
         raise CheckFailedError(

@@ -226,6 +226,10 @@ def _access(settings: Settings, ledger: AuditLedger) -> ChainVerdict | None:
 
     if settings.postgres_url is None and not (settings.var / "ledger" / "access.db").is_file():
         return None
-    store = ledger.store if settings.postgres_url is not None else open_ledger_store(settings.access_location)
+    store = (
+        ledger.store
+        if settings.postgres_url is not None
+        else open_ledger_store(settings.access_location, forgetting=True)
+    )
     check = check_access(store)
     return _verdict(store.name, check, 0) if check.entries else None

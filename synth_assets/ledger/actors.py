@@ -99,7 +99,7 @@ class Actors:
     @property
     def _store(self) -> LedgerStore:
         if self._opened is None:
-            self._opened = open_ledger_store(self._location, noun="list of actors")
+            self._opened = open_ledger_store(self._location, noun="list of actors", forgetting=True)
             self._opened.prepare("actors", MIGRATIONS)
         return self._opened
 

@@ -136,7 +136,10 @@ class AuditLedger:
                 key="SYNTH_ASSETS_LEDGER_KEY",
                 remedy="Bring back its key (var/keys/ledger.key or your secret manager), or rotate: synth-assets ledger --rotate-key.",
             )
-        if not head.is_signed_by(self.chain.name, signer.public):
+        again = heads.signed(
+            self.chain.name, head.position, head.hash, signer
+        )  # the same key signs the same (RFC 8032)
+        if again != head:
             raise _broken(self.store.name)
         return head, signer
 

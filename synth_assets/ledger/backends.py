@@ -8,65 +8,79 @@ one step.
 from __future__ import annotations
 
 import hashlib
+import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError
+from synth_assets.ledger import sqlite
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
 
 _ROWS_AT_ONCE = 1_000  # in one statement of PostgreSQL
 BUSY_SECONDS = 60
+_INHERITED: list[Engine] = []  # of the process that this one was forked from: never closed here
 Migration = Callable[[Connection], None]
 _FORMATS = "CREATE TABLE IF NOT EXISTS ledger_formats (ledger VARCHAR(64) PRIMARY KEY, format_version INTEGER NOT NULL)"
 
 
-def open_ledger_store(location: str, *, noun: str = "ledger") -> LedgerStore:
+def open_ledger_store(location: str, *, noun: str = "ledger", forgetting: bool = False) -> LedgerStore:
     """Open the store at a SQLAlchemy URL (`sqlite:///path`, `postgresql://...`); a SQLite file and its folder are made on first use.
 
     Args:
         location: SQLAlchemy URL.
         noun: What errors call it.
+        forgetting: Whether what is deleted must be gone from its files (sqlite.py).
 
     Raises:
         ConfigError: the URL is malformed or of another database.
         ServiceUnavailableError: the server does not answer, or the file cannot be opened.
     """
-    return LedgerStore(location, noun=noun)
+    return LedgerStore(location, noun=noun, forgetting=forgetting)
 
 
 class LedgerStore:
-    """One database that holds ledgers. Connections are not shared between threads or processes: each transaction opens its own.
+    """One database that holds ledgers. A transaction has a connection to itself; that of a SQLite file is kept for the next one.
 
     Args:
         location: SQLAlchemy URL.
         noun: What errors call it.
+        forgetting: Whether what is deleted must be gone from its files.
     """
 
-    def __init__(self, location: str, *, noun: str = "ledger") -> None:
-        self.noun = noun
+    def __init__(self, location: str, *, noun: str = "ledger", forgetting: bool = False) -> None:
+        self.noun, self._forgetting = noun, forgetting
         self._url = _parse(location, noun)
         # the query of a URL may hold a password as well
         self.name = self._url.set(query={}).render_as_string(hide_password=True)
         self._sqlite = self._url.get_backend_name() == "sqlite"
-        if self._sqlite:
-            self._engine = _sqlite_engine(self._url, noun)
-        else:
-            options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS * 1000}"}
-            self._engine = create_engine(
-                self._url,
-                poolclass=NullPool,
-                isolation_level="READ COMMITTED",
-                hide_parameters=True,
-                connect_args=options,
-            )
+        self._open()
         with self.reading() as connection:
             connection.execute(text("SELECT 1"))
+
+    def _open(self) -> None:
+        """Make the engine, which closes its connections when this store is gone."""
+        self._process = os.getpid()
+        self._engine = self._sqlite_engine() if self._sqlite else self._postgres_engine()
+        self._closing = weakref.finalize(self, self._engine.dispose)
+
+    def _sqlite_engine(self) -> Engine:
+        return sqlite.engine(self._url, self.noun, busy_seconds=BUSY_SECONDS, forgetting=self._forgetting)
+
+    def _postgres_engine(self) -> Engine:
+        options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS * 1000}"}
+        return create_engine(
+            self._url,
+            poolclass=NullPool,
+            isolation_level="READ COMMITTED",
+            hide_parameters=True,
+            connect_args=options,
+        )
 
     @property
     def binary_type(self) -> str:
@@ -94,12 +108,15 @@ class LedgerStore:
         """
         with self._connection() as connection:
             if self._sqlite:
+                connection.exec_driver_sql("PRAGMA query_only = OFF")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.execute(text("SET LOCAL synchronous_commit = on"))
                 self.lock(connection, subject)
             yield connection
             connection.commit()
+            if self._sqlite:
+                sqlite.make_durable(connection, self.name)
 
     def insert(
         self, connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
@@ -142,6 +159,10 @@ class LedgerStore:
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
+        if self._process != os.getpid():  # a fork: connections are of the process that opened them
+            self._closing.detach()
+            _INHERITED.append(self._engine)
+            self._open()
         try:
             with connected(self._engine.connect, (OperationalError,)) as connection:
                 yield connection
@@ -214,32 +235,6 @@ def _parse(location: str, noun: str) -> URL:
     if not url.database or url.database == ":memory:":
         raise ConfigError(f"the {noun} must be a file: what is in memory is forgotten when the process ends.")
     return url
-
-
-def _sqlite_engine(url: URL, noun: str) -> Engine:
-    """SQLite with explicit transactions and full durability: every commit is synced, the folder too."""
-    path = Path(str(url.database))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            path.touch(mode=0o600)
-    except OSError as error:
-        raise ServiceUnavailableError(
-            f"the {noun} {path} cannot be opened ({type(error).__name__}).", file=str(path)
-        ) from None
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: object, _: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # this module begins and ends transactions itself
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        cursor.execute("PRAGMA journal_mode = DELETE")
-        cursor.execute("PRAGMA synchronous = EXTRA")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is gone from the file
-        cursor.close()
-
-    return engine
 
 
 def _lock_key(subject: str) -> int:

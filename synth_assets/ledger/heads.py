@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from synth_assets.ledger.chain import HashChain
-from synth_assets.ledger.signing import Signer, is_signed
+from synth_assets.ledger.signing import Signer
 
 KEPT_EVERY = 1_000
 CURRENT = 0
@@ -46,10 +46,6 @@ class Head:
     def text(self) -> str:
         """One line of JSON, to be kept outside the ledger."""
         return json.dumps(asdict(self))
-
-    def is_signed_by(self, chain: str, public: str) -> bool:
-        """Whether the signature is that of a public key."""
-        return is_signed(public, message(chain, self.position, self.hash), self.signature)
 
 
 def message(chain: str, position: Any, hashed: Any) -> bytes:

@@ -33,6 +33,7 @@ def take(store: LedgerStore, target: Path, tables: Sequence[str]) -> None:
         if connection.dialect.name == "sqlite":
             source = connection.connection.driver_connection
             source.backup(copy)  # type: ignore[union-attr]  # SQLite's own connection
+            copy.execute("PRAGMA journal_mode = DELETE").fetchone()  # one file, whatever the source has beside it
         else:
             for table in present(connection, tables):
                 _copy_table(connection, copy, table)

@@ -132,7 +132,7 @@ class TokenVault:
 
     @cached_property
     def _store(self) -> LedgerStore:
-        store = open_ledger_store(self._location, noun="vault")
+        store = open_ledger_store(self._location, noun="vault", forgetting=True)
         store.prepare(_LEDGER, migrations(store))
         return store
 

@@ -143,12 +143,6 @@ def test_the_sqlite_file_can_be_read_by_its_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "ledger").stat().st_mode & 0o077 == 0
 
 
-def test_every_commit_is_synced_to_the_disk(tmp_path: Path) -> None:
-    store = open_ledger_store(f"sqlite:///{tmp_path / 'budget.db'}")
-    with store.reading() as connection:
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 3  # EXTRA
-
-
 @pytest.mark.parametrize(
     ("location", "error", "words"),
     [
