@@ -66,6 +66,7 @@ bench: setup ## Run the benchmarks; DATA is the folder with the public tables
 	@$(BIN)/python benchmarks/anonymity.py "$(DATA)"
 	@$(BIN)/python benchmarks/ingest.py
 	@$(BIN)/python benchmarks/people.py
+	@$(BIN)/python benchmarks/orchestration.py
 	@$(BIN)/python benchmarks/empirical.py "$(DATA)"
 
 constraints: ## Write constraints.txt from the versions in .venv

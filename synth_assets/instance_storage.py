@@ -1,7 +1,7 @@
 """Dagster's storage and logs: SQLite and files below the home folder, or PostgreSQL and S3 where the environment names them.
 
-Every Dagster process imports this module, so it imports nothing heavy at the top. Relative paths of dagster.yaml resolve against
-the current folder of each process: everything is started in the home folder (docs/adr/0003).
+Every Dagster process imports this module, so it imports nothing heavy at the top. Relative paths of dagster.yaml mean the home folder,
+wherever a process was started: Dagster itself would take the current folder, and begin an empty history there (docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.compute_log_manager import ComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from synth_assets.errors import ServiceUnavailableError
@@ -47,7 +48,7 @@ class EnvironmentStorage(DagsterStorage):
             return DagsterPostgresStorage(url, should_autocreate_tables=True, inst_data=inst_data)
         from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
-        return DagsterSqliteStorage.from_local(base_dir=config_value["base_dir"], inst_data=inst_data)
+        return DagsterSqliteStorage.from_local(base_dir=_in_home(config_value["base_dir"]), inst_data=inst_data)
 
 
 class EnvironmentLogs(ComputeLogManager, ConfigurableClass):
@@ -68,10 +69,27 @@ class EnvironmentLogs(ComputeLogManager, ConfigurableClass):
             ConfigError: SYNTH_ASSETS_S3_LOGS, or a variable about S3, cannot be used.
         """
         if (place := folder_of(LOGS_VARIABLE)) is not None:
-            return _s3_logs(place, config_value["base_dir"], inst_data)
+            return _s3_logs(place, _in_home(config_value["base_dir"]), inst_data)
         from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-        return LocalComputeLogManager(base_dir=config_value["base_dir"], inst_data=inst_data)
+        return LocalComputeLogManager(base_dir=_in_home(config_value["base_dir"]), inst_data=inst_data)
+
+
+class EnvironmentArtifacts(LocalArtifactStorage):
+    """What Dagster itself keeps in files, such as the logs of sensors, below the home folder."""
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> EnvironmentArtifacts:
+        """The folder."""
+        return cls(inst_data=inst_data, base_dir=_in_home(config_value["base_dir"]))
+
+
+def _in_home(folder: str) -> str:
+    """A folder of dagster.yaml; a relative one is below DAGSTER_HOME where that is set, else below the current folder."""
+    home = os.path.expanduser(os.environ.get("DAGSTER_HOME", ""))  # noqa: PTH111
+    return os.path.join(home or os.getcwd(), folder)  # noqa: PTH118, PTH109  no pathlib in each process
 
 
 def _s3_logs(place: ObjectFolder, local: str, inst_data: ConfigurableClassData | None) -> ComputeLogManager:

@@ -19,6 +19,7 @@ from typing import BinaryIO, Literal
 from sqlalchemy.engine import make_url
 
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import leases_of
 from synth_assets.errors import ConfigError, InputError, MissingArtifactError, SynthAssetsError
 from synth_assets.ledger import snapshot
 from synth_assets.ledger.audit import AuditLedger
@@ -202,7 +203,7 @@ class working:  # noqa: N801  a context manager, used as a function
     """A private folder for a backup in the making; one backup or restore of a home at a time, and a killed one's rest is removed."""
 
     def __init__(self, settings: Settings) -> None:
-        self._lease = WriterLease(settings.var / "leases")
+        self._lease = WriterLease(leases_of(settings))
         self._folder = settings.var / ".backup"
 
     def __enter__(self) -> Path:

@@ -28,6 +28,7 @@ from synth_assets.api.backup import (
     working,
 )
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import leases_of
 from synth_assets.errors import CheckFailedError, ConfigError, DamagedBackupError, InputError
 from synth_assets.ledger import actors, chain, snapshot
 from synth_assets.ledger.backends import LedgerStore, Migration, open_ledger_store
@@ -74,7 +75,7 @@ def restore_backup(
         ConfigError: another kind of database, or another master key than the backup's.
         CheckFailedError: the ledger in the backup is broken.
     """
-    if busy := writers(settings.var / "leases"):
+    if busy := writers(leases_of(settings)):
         raise InputError(
             f"a run is writing {', '.join(busy)}.",
             remedy="Stop the daemon and every run, then restore.",

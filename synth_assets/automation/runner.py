@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo  # no public name
 
+from synth_assets import errors
 from synth_assets.asset_keys import STAGES
 from synth_assets.assets.stage import COMMAND_LINE, FRESH_TAG, ORIGIN_TAG
 from synth_assets.automation.blocked import TELLING, Ended
 from synth_assets.config.runtime import Settings
-from synth_assets.errors import InputError
+from synth_assets.config.stores import leases_of
+from synth_assets.errors import InputError, SynthAssetsError
 from synth_assets.instance_storage import storage_answers
 from synth_assets.storage.lease import WriterLease
 
@@ -57,6 +60,7 @@ class ChainRun:
     assets: dict[str, AssetRun]
     failed_checks: list[FailedCheck] = field(default_factory=list)
     error: dict[str, Any] | None = None
+    fault: str = ""  # which asset failed by what, where no error of ours says so
     exit_code: int = 0
 
 
@@ -164,7 +168,7 @@ def _blocked_readers(keys: Sequence[dg.AssetKey], result: ChainRun) -> list[dg.A
 
 def release_lease(dataset: str) -> None:
     """Let others write the dataset again: this process may live on after its run."""
-    WriterLease(Settings.from_environment(Path.cwd()).var / "leases").release(dataset)
+    WriterLease(leases_of(Settings.from_environment(Path.cwd()))).release(dataset)
 
 
 def _steps(defs: dg.Definitions, keys: Sequence[dg.AssetKey]) -> dict[str, list[str]]:
@@ -188,6 +192,9 @@ def _record(result: ChainRun, event: dg.DagsterEvent, steps: dict[str, list[str]
     elif kind == "STEP_FAILURE":
         _set(result, [m for m in made if result.assets[m].state != "done"], "failed")
         result.error = result.error or _error_of(event)
+        result.fault = result.fault or _fault_of(", ".join(made), event.step_failure_data.error)
+    elif kind == "PIPELINE_FAILURE":
+        result.fault = result.fault or _fault_of("the run", event.job_failure_data.error)
     elif kind == "STEP_SKIPPED":
         _set(result, made, "skipped")
 
@@ -221,3 +228,20 @@ def _error_of(event: dg.DagsterEvent) -> dict[str, Any] | None:
     if data is None or "error" not in data.metadata:
         return None
     return {**data.metadata["error"].value, "exit_code": data.metadata["exit_code"].value}  # type: ignore[dict-item]
+
+
+def _fault_of(what: str, error: SerializableErrorInfo | None) -> str:
+    """What failed, and by which kind of exception. Of a foreign one the class is told and the text withheld; it may quote a cell."""
+    if error is None:
+        return ""
+    chain = [error]
+    while (last := chain[-1].cause) is not None:
+        chain.append(last)
+    ours = next((e for e in chain if e.cls_name in _OURS), None)
+    if ours is not None:
+        text = ours.message.strip().partition(": ")[2]
+        return f"{what} failed: {text}"
+    return f"{what} failed: {chain[-1].cls_name}; text withheld."
+
+
+_OURS = frozenset(c.__name__ for c in vars(errors).values() if isinstance(c, type) and issubclass(c, SynthAssetsError))

@@ -181,9 +181,9 @@ def error_of(result: ChainRun) -> dict[str, Any] | None:
         return {"code": "check_failed", "message": message + more, **dict.fromkeys(_PLACES), "remedy": remedy}
     return {
         "code": "unexpected",
-        "message": "the run failed.",
+        "message": result.fault or "the run failed, and no step of it did.",
         **dict.fromkeys(_PLACES),
-        "remedy": "See the Dagster UI.",
+        "remedy": f"`synth-assets runs show {result.run_id[:8]}` tells what was made; the UI has the log of the run.",
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from synth_assets.config.runtime import Settings
-from synth_assets.config.stores import store_of
+from synth_assets.config.stores import leases_of, store_of
 from synth_assets.errors import withhold_values
 from synth_assets.ledger.audit import AuditLedger
 from synth_assets.ledger.opening import open_audit_ledger
@@ -47,7 +47,7 @@ class StoreResource(_HomeResource):
 
     def lease(self) -> WriterLease:
         """The leases."""
-        return WriterLease(self.settings().var / "leases")
+        return WriterLease(leases_of(self.settings()))
 
 
 class InboxResource(_HomeResource):

@@ -2,41 +2,23 @@
 
 A run that takes a dataset gets a number that grows with every taking. Whatever it publishes is written under a short lock in which its
 number is compared with the newest one: a killed run's process that lives on has the older number, and nothing that it writes is seen.
-Locks are of this machine (or of a shared disk that knows `flock`); the numbers also stand in the pointers of the artifact store.
+Records and locks are files of this machine, or in PostgreSQL, where several machines work on one store; the numbers also stand in the
+pointers of the artifact store.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from synth_assets.errors import ServiceUnavailableError, SupersededError
-from synth_assets.storage import atomic
-
-POLL_SECONDS = 0.2
-COMMIT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Record:
-    """Who holds a dataset.
-
-    Args:
-        fence: Number of the taking; grows.
-        run_id: The run.
-        steps: Step -> its newest attempt, for those that were tried again.
-    """
-
-    fence: int
-    run_id: str
-    steps: Mapping[str, int] = field(default_factory=dict)
+from synth_assets.storage.lease_files import FilePlace
+from synth_assets.storage.lease_record import POLL_SECONDS, Place, Record
 
 
 @dataclass(frozen=True)
@@ -44,7 +26,7 @@ class Hold:
     """The right of one attempt of one step to write a dataset.
 
     Args:
-        folder: Where the leases are.
+        place: Where the leases are.
         dataset: The dataset.
         run_id: The run.
         step: Its step.
@@ -53,7 +35,7 @@ class Hold:
         before: The run that held it before ("" for none); None where this run held it already.
     """
 
-    folder: Path
+    place: Place
     dataset: str
     run_id: str
     step: str
@@ -67,7 +49,7 @@ class Hold:
         Raises:
             SupersededError: it has.
         """
-        found = _read(self.folder, self.dataset)
+        found = self.place.read(self.dataset)
         if found is None or found.fence != self.fence or found.steps.get(self.step, 0) > self.attempt:
             by = "nobody" if found is None else f"run {found.run_id}"
             raise SupersededError(
@@ -84,7 +66,7 @@ class Hold:
             ServiceUnavailableError: another process keeps the lock.
             SupersededError: the dataset was taken over before.
         """
-        with _commit_lock(self.folder, self.dataset):
+        with self.place.locked(self.dataset):
             self.require()
             yield
 
@@ -93,15 +75,15 @@ class WriterLease:
     """The leases of this process.
 
     Args:
-        folder: Where the records and lock files are.
+        place: Where the records and locks are; a folder: in files there.
         wait_seconds: How long a second run waits for the holder.
     """
 
-    _mine: dict[tuple[Path, str], tuple[int, int]] = {}  # folder, dataset -> fence, handle of its lock file
+    _mine: dict[tuple[Place, str], tuple[int, Any]] = {}  # place, dataset -> fence, what stands for it
     _guard = threading.Lock()
 
-    def __init__(self, folder: Path, wait_seconds: float = 10.0) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, place: Place | Path, wait_seconds: float = 10.0) -> None:
+        self.place: Place = FilePlace(place.resolve()) if isinstance(place, Path) else place
         self.wait_seconds = wait_seconds
 
     def acquire(
@@ -132,10 +114,10 @@ class WriterLease:
         deadline = time.monotonic() + self.wait_seconds
         with self._guard:
             while True:
-                holder = _read(self.folder, dataset)
+                holder = self.place.read(dataset)
                 over = holder is not None and holder.run_id != run_id and ended(holder.run_id)
-                with _commit_lock(self.folder, dataset):
-                    found = _read(self.folder, dataset)
+                with self.place.locked(dataset):
+                    found = self.place.read(dataset)
                     if found is not None and found.run_id == run_id:
                         return self._join(dataset, found, step, attempt)
                     if found is None or (over and found == holder) or not self._alive(dataset, found):
@@ -149,14 +131,14 @@ class WriterLease:
 
     def release(self, dataset: str) -> None:
         """Say that no run of this process writes the dataset any more (the end of the process does the same)."""
-        held = self._mine.pop((self.folder, dataset), None)
+        held = self._mine.pop((self.place, dataset), None)
         if held is not None:
-            os.close(held[1])
+            self.place.leave(held[1])
 
     def _join(self, dataset: str, found: Record, step: str, attempt: int) -> Hold:
-        hold = Hold(self.folder, dataset, found.run_id, step, attempt, found.fence)
+        hold = Hold(self.place, dataset, found.run_id, step, attempt, found.fence)
         if attempt > found.steps.get(step, 0):
-            _write(self.folder, dataset, Record(found.fence, found.run_id, {**found.steps, step: attempt}))
+            self.place.write(dataset, Record(found.fence, found.run_id, {**found.steps, step: attempt}))
         hold.require()
         self._stand(dataset, found.fence)
         return hold
@@ -165,89 +147,25 @@ class WriterLease:
         """Under the commit lock. The clock keeps numbers growing where the record was lost while pointers in S3 remain."""
         fence = max(time.time_ns() // 1_000_000, before.fence + 1 if before else 0)
         self._stand(dataset, fence)
-        _write(self.folder, dataset, Record(fence, run_id, {step: attempt} if attempt else {}))
-        for file in self.folder.glob(f"{dataset}.*.alive"):
-            if file != _alive_file(self.folder, dataset, fence):
-                file.unlink(missing_ok=True)
-        return Hold(self.folder, dataset, run_id, step, attempt, fence, before.run_id if before else "")
+        self.place.write(dataset, Record(fence, run_id, {step: attempt} if attempt else {}))
+        return Hold(self.place, dataset, run_id, step, attempt, fence, before.run_id if before else "")
 
     def _stand(self, dataset: str, fence: int) -> None:
-        """Hold a lock, shared by the run's processes, that the kernel drops when this process ends, however it ends."""
-        held = self._mine.get((self.folder, dataset))
-        if held is not None and held[0] == fence:
+        """Show that this process works on the dataset, until it ends."""
+        held = self._mine.get((self.place, dataset))
+        if held is not None and held[0] == fence and self.place.stands(held[1]):
             return
-        handle = os.open(_alive_file(self.folder, dataset, fence), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_SH)  # nobody locks it otherwise but under the commit lock, which is ours
+        standing = self.place.stand(dataset, fence)
         self.release(dataset)
-        self._mine[(self.folder, dataset)] = (fence, handle)
+        self._mine[self.place, dataset] = (fence, standing)
 
     def _alive(self, dataset: str, found: Record) -> bool:
         """Whether another process of the run that holds a dataset is there. An earlier run of this process is over."""
-        held = self._mine.get((self.folder, dataset))
-        if held is not None and held[0] == found.fence:
-            return False
-        try:
-            handle = os.open(_alive_file(self.folder, dataset, found.fence), os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
+        held = self._mine.get((self.place, dataset))
+        return (held is None or held[0] != found.fence) and self.place.alive(dataset, found.fence)
 
 
-def writers(folder: Path) -> tuple[str, ...]:
-    """The datasets that a process on this machine writes now."""
-    found = []
-    for file in sorted(folder.glob("*.alive")):
-        handle = os.open(file, os.O_RDWR)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found.append(file.name.split(".")[0])
-        finally:
-            os.close(handle)
-    return tuple(found)
-
-
-def _alive_file(folder: Path, dataset: str, fence: int) -> Path:
-    return folder / f"{dataset}.{fence}.alive"
-
-
-def _read(folder: Path, dataset: str) -> Record | None:
-    try:
-        return Record(**json.loads((folder / f"{dataset}.json").read_text()))
-    except FileNotFoundError:
-        return None
-
-
-def _write(folder: Path, dataset: str, record: Record) -> None:
-    said = {"fence": record.fence, "run_id": record.run_id, "steps": dict(record.steps)}
-    atomic.write_text(folder / f"{dataset}.json", json.dumps(said))
-
-
-@contextmanager
-def _commit_lock(folder: Path, dataset: str) -> Iterator[None]:
-    """Exclude takers and publishers of a dataset. Only short blocks run under it, so nobody waits long."""
-    atomic.private_folder(folder)
-    handle = os.open(folder / f"{dataset}.commit", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + COMMIT_SECONDS
-    try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise ServiceUnavailableError(
-                        f"a process has kept the lock of the dataset {dataset!r} for {COMMIT_SECONDS:g} seconds.",
-                        file=str(folder / f"{dataset}.commit"),
-                        remedy="End the process that has this file open (a stopped one holds it, too), then run again.",
-                    ) from None
-                time.sleep(POLL_SECONDS / 10)
-        yield
-    finally:
-        os.close(handle)
+def writers(place: Place) -> tuple[str, ...]:
+    """The datasets that a process writes now."""
+    held = {dataset: place.read(dataset) for dataset in place.datasets()}
+    return tuple(d for d, record in held.items() if record is not None and place.alive(d, record.fence))

@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from synth_assets.api.file_requests import MaskReply
 from synth_assets.client import Client
 from synth_assets.client.jobs import JobFailedError
 from synth_assets.errors import ConfigError, InputError
 from synth_assets_tests import chain
+from synth_assets_tests.e2e.serving import BIN, PATIENCE, Service, ask, environment, serving, until
 
-BIN = Path(sys.executable).parent
-PATIENCE = 240.0
 CANARY = "zofie.quillvex@example.org"
-
-
-@dataclass(frozen=True)
-class Service:
-    """Where the service listens, and its home."""
-
-    url: str
-    home: Path
-
-    def client(self) -> Client:
-        return Client(self.url, exchange=self.home / "var" / "exchange")
-
-
-def environment(home: Path) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "SYNTH_ASSETS", "PYTEST"))}
-    return {**kept, "OMP_NUM_THREADS": "1", "DAGSTER_DISABLE_TELEMETRY": "1", "NO_COLOR": "1", "PWD": str(home)}
-
-
-def until(wanted: Callable[[], Any], what: str) -> Any:
-    """Ask again until there is an answer."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            found = wanted()
-        except (requests.RequestException, KeyError, TypeError):
-            found = None
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"no {what} in time")
-
-
-def ask(url: str, query: str) -> dict:
-    return dict(requests.post(f"{url}/graphql", json={"query": query}, timeout=60).json()["data"])
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """`synth-assets ui` on a home whose first stages the command line has run; ended, with its children, at the end."""
+    """`synth-assets ui` on a home whose first stages the command line has run."""
     home = chain.make_home(tmp_path_factory.mktemp("service") / "home", rows=120)
     (home / "configs" / "uploads.yaml").write_text("spend: false\n")
     calls = (["run", "configs/datasets/clinic.yaml", "--select", "raw,pii_classification,profile"], ["exchange"])
@@ -73,25 +32,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         command = [str(BIN / "synth-assets"), *call, *where]
         done = subprocess.run(command, check=False, cwd=home, env=environment(home), capture_output=True, timeout=200)
         assert done.returncode == 0, done.stderr[-2000:]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (home.parent / "dev.log").open("w") as log:
-        started = subprocess.Popen(
-            [str(BIN / "synth-assets"), "ui", "--home", str(home), "--port", str(port)], cwd=home, env=environment(home),
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
-            url = f"http://127.0.0.1:{port}"
-            until(lambda: ask(url, "{ assetNodes { assetKey { path } } }")["assetNodes"], "answer of the webserver")
-            yield Service(url, home)
-        finally:
-            os.killpg(started.pid, signal.SIGINT)
-            try:
-                started.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(started.pid, signal.SIGKILL)
-                started.wait(timeout=30)
+    with serving(home) as running:
+        yield running
 
 
 def stored(home: Path) -> bytes:

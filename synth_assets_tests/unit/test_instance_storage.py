@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError
 from synth_assets.instance_storage import EnvironmentLogs, EnvironmentStorage, storage_answers
+from synth_assets_tests import chain
 
 
 def test_without_variables_everything_is_in_files(tmp_path: Path) -> None:
@@ -16,6 +18,24 @@ def test_without_variables_everything_is_in_files(tmp_path: Path) -> None:
     logs = EnvironmentLogs.from_config_value(None, {"base_dir": str(tmp_path)})
     assert (type(storage).__name__, type(logs).__name__) == ("DagsterSqliteStorage", "LocalComputeLogManager")
     storage.dispose()
+
+
+def test_a_process_that_was_started_elsewhere_has_the_history_of_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    (home / "dagster.yaml").write_text((chain.ROOT / "dagster.yaml").read_text())
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.chdir(elsewhere)
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("uploads", ["one"])
+        assert Path(instance.storage_directory()).is_relative_to(home)
+    monkeypatch.chdir(home)
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_dynamic_partitions("uploads") == ["one"]
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.postgres

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from synth_assets.automation.runner import AssetRun, ChainRun, FailedCheck
+from synth_assets.automation.runner import AssetRun, ChainRun, FailedCheck, run_chain
 from synth_assets.cli import output
 from synth_assets.cli.chain import error_of, summary
 from synth_assets.cli.live import LiveChain
+from synth_assets.errors import SourceError
+from synth_assets_tests import chain
 
 
 def run_with(exit_code: int = 0, **more: object) -> ChainRun:
@@ -95,3 +99,21 @@ def test_on_a_terminal_the_running_asset_moves(monkeypatch: pytest.MonkeyPatch) 
         live.live.refresh()
     assert "3 of 4 assets" in out.getvalue()
     assert "now report" in out.getvalue()
+
+
+@pytest.mark.parametrize("fault", [ValueError("canary@example.org"), SourceError("the file is empty.")])
+def test_a_failure_outside_of_a_step_names_what_failed_and_no_foreign_text(
+    tmp_path: Path, fault: Exception, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @dg.asset(key=["people", "raw_people"], group_name="people", tags={"stage": "raw"})
+    def raw() -> None:
+        raise fault
+
+    job = dg.define_asset_job("people_chain", selection=dg.AssetSelection.groups("people"))
+    with chain.standing_in(tmp_path):
+        told = error_of(run_chain(dg.Definitions(assets=[raw], jobs=[job]), "people"))
+    assert told is not None
+    wanted = "the file is empty." if isinstance(fault, SourceError) else "ValueError; text withheld."
+    assert told["message"] == f"raw_people failed: {wanted}"
+    assert "runs show" in told["remedy"]
+    assert "canary" not in str(told) + "".join(capfd.readouterr())

@@ -212,7 +212,7 @@ def test_a_pointer_of_a_newer_run_is_not_moved_back_by_a_machine_that_knows_noth
     older = store.fenced(ours.acquire("ds", "run-a"))
     before = write(older, "abc")
     hold = theirs.acquire("ds", "run-b")
-    newer = store.fenced(Hold(hold.folder, "ds", "run-b", "", 0, hold.fence))
+    newer = store.fenced(Hold(hold.place, "ds", "run-b", "", 0, hold.fence))
     after = write(newer, "new")
     newer.write_note(Zone.RESTRICTED, "ds", "raw_t", "verdict", {"passed": False})
     with pytest.raises(SupersededError, match="newer run"):

@@ -8,6 +8,7 @@ import pytest
 from synth_assets.errors import ServiceUnavailableError, SupersededError
 from synth_assets.storage import lease as lease_module
 from synth_assets.storage.lease import WriterLease
+from synth_assets.storage.lease_files import FilePlace
 
 
 def hold(folder, run_id, ready, seconds):
@@ -119,9 +120,8 @@ def test_numbers_grow_with_every_taking_also_where_the_clock_goes_back_or_the_re
     lease.release("ds")
 
 
-def test_nobody_takes_a_dataset_while_its_holder_publishes(tmp_path, monkeypatch):
-    monkeypatch.setattr(lease_module, "COMMIT_SECONDS", 0.2)
-    lease = WriterLease(tmp_path)
+def test_nobody_takes_a_dataset_while_its_holder_publishes(tmp_path):
+    lease = WriterLease(FilePlace(tmp_path, commit_seconds=0.2))
     held = lease.acquire("ds", "run-a")
     with held.committing(), pytest.raises(ServiceUnavailableError, match="kept the lock"):
         lease.acquire("ds", "run-b")
