@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 
 _PACKAGE = Path(__file__).resolve().parent
 _REMEDIES = {  # foreign faults that a person can mend; by name, so that nothing is imported
-    "OutOfMemoryException": "The table engine reached its limit: raise SYNTH_ASSETS_MEMORY_LIMIT, or lower SYNTH_ASSETS_THREADS.",
+    "OutOfMemoryException": "The table engine reached its limit: raise SYNTH_ASSETS_MEMORY_LIMIT, lower SYNTH_ASSETS_THREADS, "
+    "or set SYNTH_ASSETS_WORK_FOLDER to a disk with room.",
     "SystemExit": "A library tried to end the process: check that no optional package is half installed (pip check).",
     "MemoryError": "The machine ran out of memory: lower SYNTH_ASSETS_MEMORY_LIMIT and SYNTH_ASSETS_THREADS, or use a larger one.",
     "PermissionError": "Check who owns the files of the home folder, and their modes.",

@@ -21,6 +21,7 @@ from synth_assets.storage.artifacts import ArtifactStore
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 700
+_STORES: list[ArtifactStore] = []
 
 
 def make_home(folder: Path, *, rows: int = ROWS, copula: bool = False) -> Path:
@@ -128,8 +129,9 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def store(home: Path) -> ArtifactStore:
-    """The artifact store of a home."""
-    return store_of(Settings(home=home))
+    """The artifact store of a home; kept, since its plain copies live as long as it does."""
+    _STORES.append(store_of(Settings(home=home)))
+    return _STORES[-1]
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -77,7 +77,7 @@ def build_sweep(wiring: Wiring, sweep: SweepConfig) -> dg.AssetsDefinition:
                     numbering(stage, split, asset, forms),
                 ),
             )  # fmt: skip
-            events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref))
+            events = stage.deliver(job, lambda ref: _describe(stage.store.path(ref), ref, stage.store.location(ref)))
         yield from events
 
     return privacy_sweep
@@ -168,7 +168,7 @@ def _judged(
     )
 
 
-def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
+def _describe(folder: Path, ref: ArtifactRef, location: str) -> dict[str, Any]:
     """Rounded figures, and the picture with its words."""
     from synth_assets.audit.sweep import SweepResult
 
@@ -187,6 +187,6 @@ def _describe(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
         "trials": ref.info["trials"],
         **({"holdout_forms": ref.info["holdout_forms"]} if "holdout_forms" in ref.info else {}),
         "scores": metadata.rows(rows),
-        "page": dg.MetadataValue.path(str(folder / PAGE)),
+        "page": dg.MetadataValue.path(f"{location}/{PAGE}"),
         **({"over_epsilon": shown} if shown is not None else {}),
     }

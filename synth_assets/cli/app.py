@@ -25,13 +25,16 @@ from synth_assets.cli import (
     history,
     home,
     judge,
+    leakscan,
     ledger,
     links,
     notify,
     people,
     privacy,
+    sealing,
     synthesis,
     unmask,
+    watch,
 )
 from synth_assets.cli.output import bind, emit_error, errors
 from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced, withhold_values
@@ -58,7 +61,7 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, synthesis, judge, budget, backup, ledger, exchange, links, notify, home):
+for group in (chain, files, people, unmask, synthesis, judge, budget, backup, ledger, exchange, links, notify, sealing, leakscan, watch, home):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 

@@ -70,7 +70,9 @@ def sweep(
     from synth_assets.audit.sweep import SweepResult
     from synth_assets.cli.chain import error_of, materialise
     from synth_assets.config.load import load_dataset
-    from synth_assets.config.runtime import LoadedDataset
+    from synth_assets.config.runtime import LoadedDataset, Settings
+    from synth_assets.config.stores import store_of
+    from synth_assets.storage.artifacts import Zone
 
     dataset = load_dataset(config.absolute())
     asked = dataset.model_copy(update={"sweep": _sweep(dataset.sweep, epsilon, releases)})
@@ -85,14 +87,18 @@ def sweep(
             line("error", str(error["message"]), style="bold red")
         return result.exit_code
     made = result.assets["privacy_sweep"]
-    folder = Path(str(made.metadata["path"]))
-    told = SweepResult.model_validate_json((folder / "result.json").read_text())
+    store, asset = store_of(Settings.from_environment(home_of(home))), f"{dataset.name}/privacy_sweep"
+    found = store.path(store.current(Zone.RESTRICTED, *asset.split("/")))
+    told = SweepResult.model_validate_json((found / "result.json").read_text())
     if as_json:
-        files = {"result": folder / "result.json", "picture": folder / "sweep.png", "page": folder / "sweep.html"}
-        emit_json({**told.model_dump(mode="json"), "reused": made.reused, **{k: str(p) for k, p in files.items()}})
+        where = {"asset": asset, "folder": str(made.metadata["path"])}
+        emit_json({**told.model_dump(mode="json"), "reused": made.reused, **where})
         return 0
     _show_sweep(told, reused=made.reused)
-    show(path_line("page", folder / "sweep.html"))
+    show(
+        path_line("encrypted in", str(made.metadata["path"])),
+        f"For result, picture and page: synth-assets decrypt {asset} -o FOLDER",
+    )
     return 0
 
 

@@ -45,6 +45,8 @@ class Settings:
         exchange: Where clients and the service hand each other sealed files: a folder or s3://bucket/prefix; None for one below var/.
         audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
         inbox: Folder or place in S3 where files are dropped; the folder `inbox` of the home when None.
+        encryption: Whether the restricted zone is encrypted where it lies.
+        work_folder: Where its files are plain while a process works on them, instead of memory; for tables larger than that.
     """
 
     home: Path
@@ -58,6 +60,8 @@ class Settings:
     spark_conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     exchange: str | None = None
     audit_repetitions: int = 1_000_000
+    encryption: bool = True
+    work_folder: Path | None = None
     project: str = "default"
     inbox: Path | ObjectFolder | None = None
 
@@ -91,6 +95,8 @@ class Settings:
             spark_conf=_spark_conf(),
             exchange=_exchange(),
             audit_repetitions=int(repetitions),
+            encryption=_encryption(),
+            work_folder=_work_folder(),
             project=_project(),
             inbox=_inbox(),
         )
@@ -143,6 +149,20 @@ def _exchange() -> str | None:
             "the environment variable SYNTH_ASSETS_EXCHANGE is neither an absolute folder nor s3://bucket/prefix."
         )
     return place
+
+
+def _encryption() -> bool:
+    said = os.environ.get("SYNTH_ASSETS_ENCRYPTION", "on")
+    if said not in {"on", "off"}:
+        raise ConfigError("the environment variable SYNTH_ASSETS_ENCRYPTION is neither on nor off.")
+    return said == "on"
+
+
+def _work_folder() -> Path | None:
+    said = os.environ.get("SYNTH_ASSETS_WORK_FOLDER")
+    if said is not None and not Path(said).is_absolute():
+        raise ConfigError("the environment variable SYNTH_ASSETS_WORK_FOLDER is no absolute path.")
+    return None if said is None else Path(said)
 
 
 def _engine() -> tuple[Literal["duckdb", "spark"], str | None]:
@@ -245,6 +265,13 @@ def check_engine(settings: Settings, datasets: Sequence[LoadedDataset]) -> None:
             "the engine is spark, and PySpark is not installed.",
             key="SYNTH_ASSETS_ENGINE",
             remedy="Install the extra: pip install 'synth-assets[spark]'.",
+        )
+    if settings.encryption and settings.work_folder is None and not str(settings.spark_master).startswith("local"):
+        raise ConfigError(
+            "the restricted zone is encrypted, and a Spark cluster's workers cannot read what this process decrypts into memory.",
+            key="SYNTH_ASSETS_WORK_FOLDER",
+            remedy="Set SYNTH_ASSETS_WORK_FOLDER to an encrypted folder that this process and all workers see, "
+            "or SYNTH_ASSETS_ENCRYPTION=off where the storage encrypts.",
         )
     for dataset in datasets:
         if dataset.config.text_detector != "builtin":

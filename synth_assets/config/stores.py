@@ -7,12 +7,17 @@ from synth_assets.storage.artifacts import ArtifactStore
 from synth_assets.storage.lease_files import FilePlace
 from synth_assets.storage.lease_postgres import PostgresPlace
 from synth_assets.storage.lease_record import Place
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 
 
 def store_of(settings: Settings) -> ArtifactStore:
     """The artifact store of a home, with the zones, keys and places of its settings."""
-    return open_store(settings.var, settings.s3_zones)
+    return open_store(protection_of(settings), settings.s3_zones)
+
+
+def protection_of(settings: Settings) -> Protection:
+    """How the restricted zone of a home is kept."""
+    return Protection(settings.var, settings.encryption, settings.work_folder, settings.keys_folder)
 
 
 def leases_of(settings: Settings) -> Place:

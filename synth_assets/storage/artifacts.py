@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,6 +86,18 @@ class Backend(Protocol):
     def location(self, key: str) -> str:
         """Path or URL, to show to a person."""
 
+    def names(self) -> Iterator[str]:
+        """The name of every file of the zone, below its root."""
+
+    def raw(self, key: str) -> Path | None:
+        """A local folder with the artifact's files as they lie in the zone, unchecked, or None."""
+
+    def replace(self, name: str, file: Path) -> None:
+        """Put a local file in the place of one of the zone, atomically."""
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept of an artifact outside the zone."""
+
 
 class LocalBackend:
     """Folders on a local disk, mode 0700."""
@@ -97,7 +109,11 @@ class LocalBackend:
         """Rename the folder into place."""
         final = self.root / key
         atomic.private_folder(final.parent)
-        atomic.commit_folder(staged, final)
+        if staged.stat().st_dev == final.parent.stat().st_dev:
+            atomic.commit_folder(staged, final)
+            return
+        with atomic.staging_folder(final.parent) as here:  # the stage is in memory, or on another disk
+            atomic.commit_folder(shutil.copytree(staged, here / "files"), final)
 
     def local(self, key: str) -> Path | None:
         """The folder itself."""
@@ -117,9 +133,11 @@ class LocalBackend:
         return Pointer(path.read_bytes()) if path.is_file() else None
 
     def clear_partial(self, dataset: str) -> None:
-        """Remove temporary files that were never renamed."""
+        """Remove temporary files and folders that were never renamed."""
         for path in (self.root / dataset).glob(f"*/{atomic.TEMPORARY}"):
             path.unlink(missing_ok=True)
+        for path in (self.root / dataset).glob("*/.staging-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def remove(self, key: str) -> None:
         """Remove the folder."""
@@ -129,24 +147,52 @@ class LocalBackend:
         """Absolute path."""
         return str((self.root / key).resolve())
 
+    def names(self) -> Iterator[str]:
+        """Files below the root; what begins with a dot is no artifact's."""
+        for path in sorted(self.root.rglob("*")):
+            relative = path.relative_to(self.root)
+            if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+                yield relative.as_posix()
+
+    def raw(self, key: str) -> Path | None:
+        """The folder itself."""
+        return self.local(key)
+
+    def replace(self, name: str, file: Path) -> None:
+        """Rename it into place."""
+        with atomic.replacing(self.root / name) as temporary:
+            shutil.move(file, temporary)
+
+    def forget(self, key: str) -> None:
+        """Nothing is kept elsewhere."""
+
 
 class ArtifactStore:
     """Put, get and list artifacts by zone, dataset and asset.
 
     Args:
         backends: One backend per zone.
-        scratch: Local folder for files in the making; as restricted as the restricted zone.
+        scratch: Gives the local folder for files in the making; as restricted as the restricted zone.
         hold: In whose name it writes; None for what nobody else writes.
     """
 
-    def __init__(self, backends: Mapping[Zone, Backend], scratch: Path, hold: Hold | None = None) -> None:
+    def __init__(self, backends: Mapping[Zone, Backend], scratch: Callable[[], Path], hold: Hold | None = None) -> None:
         self._backends = backends
-        self.scratch = scratch
+        self._scratch = scratch
         self._hold = hold
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for files in the making, private to this process where the restricted zone is encrypted."""
+        return self._scratch()
+
+    def backend(self, zone: Zone) -> Backend:
+        """Where a zone is kept; for those who look after the zone itself."""
+        return self._backends[zone]
 
     def fenced(self, hold: Hold) -> ArtifactStore:
         """The same store for the holder of a dataset's lease: once a newer run has taken over, nothing is published any more."""
-        return ArtifactStore(self._backends, self.scratch, hold)
+        return ArtifactStore(self._backends, self._scratch, hold)
 
     @contextmanager
     def writing(self, zone: Zone, dataset: str, asset: str) -> Iterator[Writing]:
@@ -162,6 +208,7 @@ class ArtifactStore:
             if self._hold is not None:
                 self._hold.require()
             if out.publish:
+                atomic.close_to_others(folder)
                 self._backends[zone].commit(folder, ref.key)
                 self.point(ref)
             out.ref = ref

@@ -67,6 +67,12 @@ def private_folder(folder: Path) -> None:
             path.mkdir(mode=0o700, exist_ok=True)
 
 
+def close_to_others(folder: Path) -> None:
+    """Give everything below a folder to its owner alone: what libraries write has the modes of the process."""
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+
 @contextmanager
 def staging_folder(parent: Path, *, mode: int = 0o700) -> Iterator[Path]:
     """Give an empty folder below `parent`; it is removed at the end unless it was renamed away."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from synth_assets.errors import DamagedArtifactError
@@ -46,6 +47,13 @@ class S3Backend:
         Raises:
             DamagedArtifactError: the objects are not what was uploaded.
         """
+        return self._downloaded(key, checked=True)
+
+    def raw(self, key: str) -> Path | None:
+        """The same without the check, for files that are sealed: their encryption says whether they were changed."""
+        return self._downloaded(key, checked=False)
+
+    def _downloaded(self, key: str, *, checked: bool) -> Path | None:
         folder = self.cache / key
         if folder.is_dir():
             return folder
@@ -60,7 +68,7 @@ class S3Backend:
                 target = staged / name
                 atomic.private_folder(target.parent)
                 self.objects.download(f"{key}/{name}", target)
-            if hash_folder(staged) != key.rpartition("/")[2]:
+            if checked and hash_folder(staged) != key.rpartition("/")[2]:
                 raise DamagedArtifactError(
                     "the files of this artifact have changed since they were written.",
                     file=self.location(key),
@@ -110,3 +118,15 @@ class S3Backend:
     def location(self, key: str) -> str:
         """URL of the artifact."""
         return self.objects.location(key)
+
+    def names(self) -> Iterator[str]:
+        """Keys below the prefix."""
+        return (found.key for found in self.objects.listing() if not found.key.endswith(f"/{COMPLETE_MARK}"))
+
+    def replace(self, name: str, file: Path) -> None:
+        """One upload."""
+        self.objects.upload(file, name)
+
+    def forget(self, key: str) -> None:
+        """Remove the downloaded folder."""
+        shutil.rmtree(self.cache / key, ignore_errors=True)

@@ -70,6 +70,15 @@ def master_key(keys_folder: Path, *, make: bool = True) -> SecretKey:
     return _read_key(PLACES, keys_folder / "master.key", "master key", make=make)
 
 
+def key_of_file(path: Path) -> SecretKey:
+    """A key in a file of its own, such as the one before a rotation.
+
+    Raises:
+        ConfigError: it cannot be opened, others can read it, or it holds no key.
+    """
+    return SecretKey(_from_file(path.expanduser()))
+
+
 def signing_key(keys_folder: Path, *, make: bool = True, own: str | None = None) -> SecretKey:
     """The key that signs the audit ledger: from the one place that the environment names, else `keys_folder/ledger.key`.
 
@@ -130,6 +139,7 @@ def key_fingerprint(keys_folder: Path) -> str:
         return UNREAD
     with contextlib.suppress(OSError):  # a home that cannot be written is none in which to remember
         if not seen.is_file() or seen.read_text() != now:
+            atomic.private_folder(keys_folder)
             atomic.write_text(seen, now)
     return now
 

@@ -25,10 +25,9 @@ import numpy as np
 import pyarrow as pa
 
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import protection_of
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.storage import atomic
-from synth_assets.storage.artifacts import Zone
-from synth_assets.storage.opening import SCRATCH
 
 ROW_GROUP_ROWS = 122_880
 RECURSION_LIMIT = 20_000
@@ -103,7 +102,7 @@ class Engine:
             backend.raw_sql("SET enable_progress_bar = false")
             backend.raw_sql("SET autoinstall_known_extensions = false")
             try:
-                yield DuckSession(backend)
+                yield DuckSession(backend, self.spill_folder)
             finally:
                 backend.disconnect()
 
@@ -124,12 +123,11 @@ def _open_spark(options: SparkOptions) -> AbstractContextManager[Session]:
 
 def engine_of(settings: Settings) -> Engine:
     """The engine that an installation's settings name."""
+    private = protection_of(settings).spill()
     spark = None
     if settings.engine == "spark" and settings.spark_master is not None:
-        spark = SparkOptions(
-            settings.spark_master, settings.spark_conf, settings.home / "var" / Zone.RESTRICTED / SCRATCH
-        )
-    return Engine(memory_limit=settings.memory_limit, threads=settings.threads, spark=spark)
+        spark = SparkOptions(settings.spark_master, settings.spark_conf, private)
+    return Engine(memory_limit=settings.memory_limit, threads=settings.threads, spill_folder=private, spark=spark)
 
 
 class Session(ABC):
@@ -251,8 +249,8 @@ class DuckSession(Session):
 
     name = "duckdb"
 
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
+    def __init__(self, backend: Any, folder: Path | None = None) -> None:
+        self.backend, self._folder = backend, folder
 
     def parquet(self, path: Path | Sequence[Path]) -> ir.Table:
         """See `Session.parquet`."""
@@ -320,7 +318,7 @@ class DuckSession(Session):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """See `Session.scratch`."""
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+        with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self._folder) as folder:
             yield Path(folder)
 
     def register(self, name: str, table: pa.Table) -> None:

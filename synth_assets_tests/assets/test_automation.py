@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 
 PEOPLE = {"name": "people", "source": {"path": "people.csv"}, "primary_key": "person_id"}
@@ -198,8 +199,10 @@ def test_a_file_is_synthesized_and_audited_by_jobs(files: Path) -> None:
     assert shown["result"]["weights"] == {"privacy": 0.6, "fairness": 0.25, "fidelity": 0.25}
     full = Path(shown["full_result"])
     assert full.is_relative_to(files / "var" / "restricted")
-    assert json.loads((full / "result.json").read_text())["form"] == "full"
-    assert json.loads((full / "public.json").read_text()) == shown["result"]
+    store = chain.store(files)
+    folder = store.path(store.current(Zone.RESTRICTED, "_audit_requests", full.parent.name))
+    assert json.loads((folder / "result.json").read_text())["form"] == "full"
+    assert json.loads((folder / "public.json").read_text()) == shown["result"]
 
 
 def test_a_signed_link_comes_from_a_variable_and_is_stored_nowhere(

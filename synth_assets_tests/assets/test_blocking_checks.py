@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -348,10 +349,9 @@ def test_other_cut_offs_are_quoted_by_the_audit(home: Path) -> None:
 
 
 def test_an_audit_of_other_tables_releases_nothing(home: Path) -> None:
-    pointer = home / "var" / "restricted" / "clinic" / "audit_dp_marginals" / "current.json"
-    record = json.loads(pointer.read_text())
-    record["info"]["synthetic"]["patients"] = "0" * 64
-    pointer.write_text(json.dumps(record))
+    store = chain.store(home)
+    audit = store.current(Zone.RESTRICTED, "clinic", "audit_dp_marginals")
+    store.point(replace(audit, info={**audit.info, "synthetic": {**audit.info["synthetic"], "patients": "0" * 64}}))
     done = chain.run(home, stages=["export"])
     assert done.exit_code == 3
     assert done.error["code"] == "release_refused"

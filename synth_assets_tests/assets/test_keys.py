@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from synth_assets import api
+from synth_assets.config.runtime import Settings
 from synth_assets.storage.secrets import FILE_VARIABLE, KEY_VARIABLE, SECRET_VARIABLE
 from synth_assets_tests import chain
 from synth_assets_tests.assets.test_staleness import stale
@@ -58,6 +62,72 @@ def _key(patch: pytest.MonkeyPatch, key: str | None) -> None:
         patch.setenv(KEY_VARIABLE, key)
 
 
+def _rotate(home: Path, patch: pytest.MonkeyPatch) -> api.Sealed:
+    """Put a new key in the place of the old one, and bring the restricted zone to it."""
+    _key(patch, "bb" * 32)
+    old = home / "old.key"
+    old.write_text("aa" * 32)
+    old.chmod(0o600)
+    return api.encrypt(Settings(home=home), old_key=old)
+
+
+def test_a_new_key_opens_the_restricted_zone_only_after_its_keys_were_wrapped_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [_ssn(i) for i in range(120)]
+
+    def raw() -> list[str]:
+        store = chain.store(home)
+        folder = store.path(store.current("restricted", "one", "raw_people"))
+        return pq.read_table(sorted(folder.glob("part-*.parquet")))["ssn"].to_pylist()
+
+    zone = home / "var" / "restricted"
+    files = {p: p.read_bytes() for p in zone.rglob("*.parquet")}
+    assert raw() == wanted
+    _key(monkeypatch, "bb" * 32)
+    failed = chain.run(home, "one", ["raw"])
+    assert (failed.exit_code, failed.error["code"]) == (2, "config")
+    assert "--old-key" in failed.error["remedy"]
+    done = _rotate(home, monkeypatch)
+    assert (done.artifacts, done.unchanged) == (8, 0)  # raw, profile, classification and split of two datasets
+    assert raw() == wanted
+    assert {p: p.read_bytes() for p in zone.rglob("*.parquet")} == files  # the tables themselves are as they were
+    again = api.encrypt(Settings(home=home))
+    assert (again.artifacts, again.notes, again.unchanged) == (0, 0, done.artifacts + done.notes)
+
+
+def test_a_home_from_before_encryption_is_read_and_then_encrypted_by_one_command(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_ASSETS_ENCRYPTION", "off")
+    shutil.rmtree(home / "var")
+    assert chain.run(home, "one", STAGES).exit_code == 0
+    monkeypatch.delenv("SYNTH_ASSETS_ENCRYPTION")
+    zone, wanted = home / "var" / "restricted", [_ssn(i).encode() for i in range(120)]
+
+    def shown() -> list[Path]:
+        found = [p for p in zone.rglob("*") if p.is_file()]
+        readable = [p for p in found if p.suffix in {".parquet", ".json"} and p.read_bytes()[:1] in {b"P", b"{"}]
+        return [p for p in readable if p.name != "_key.json"]
+
+    assert len(shown()) > 10
+    done = chain.run(home, "one", STAGES)
+    assert done.exit_code == 0
+    assert all(asset.reused for asset in done.assets.values())
+    assert api.encrypt(Settings(home=home)).artifacts == 4
+    assert shown() == []
+    assert not [p for p in zone.rglob("*") if p.is_file() and any(w in p.read_bytes() for w in wanted)]
+    done = chain.run(home, "one", STAGES)
+    assert done.exit_code == 0
+    assert all(asset.reused for asset in done.assets.values())
+
+
+def test_every_file_and_folder_below_var_is_for_its_owner_alone(made: Path) -> None:
+    own = [p for p in (made / "var").rglob("*") if "dagster" not in p.relative_to(made / "var").parts[:1]]
+    assert {p.suffix for p in own} >= {".parquet", ".json", ".db"}
+    assert [str(p) for p in own if p.stat().st_mode & 0o077] == []
+
+
 def _stale(home: Path, dataset: str) -> set[str]:
     reached = {"raw_people", "profile", "pii_classification", "masked_people", "split"}
     return stale(home, dataset) & reached
@@ -77,7 +147,7 @@ def test_a_run_with_the_new_key_makes_them_fresh_and_gives_other_pseudonyms(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = chain.store(home).current("masked", "one", "masked_people")
-    _key(monkeypatch, "bb" * 32)
+    _rotate(home, monkeypatch)
     done = chain.run(home, "one", STAGES)
     assert done.exit_code == 0, (done.error, done.failed_checks)
     assert {a.name for a in done.assets.values() if not a.reused} == KEYED
@@ -95,6 +165,7 @@ def test_another_release_domain_makes_only_the_masked_tables_of_its_dataset_stal
 
 def test_the_first_run_of_a_home_without_a_key_ends_fresh(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _key(monkeypatch, None)
+    shutil.rmtree(home / "var")
     assert not (home / "var" / "keys" / "master.key").exists()
     assert chain.run(home, "one", STAGES).exit_code == 0
     assert (home / "var" / "keys" / "master.key").exists()
@@ -102,8 +173,6 @@ def test_the_first_run_of_a_home_without_a_key_ends_fresh(home: Path, monkeypatc
 
 
 def test_recipients_get_tokens_that_cannot_be_joined_and_no_value_shows_outside_the_restricted_zone(made: Path) -> None:
-    import pyarrow.parquet as pq
-
     store = chain.store(made)
     tokens = []
     for name in ("one", "two"):

@@ -18,7 +18,7 @@ from synth_assets.privacy.budget_rules import together
 from synth_assets.privacy.records import Event, GaussianEvent, Reservation
 from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.lease import Hold, WriterLease
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 
 PLANNED: tuple[Event, ...] = (GaussianEvent(sigma=20.0, count=2),)
 LESS: tuple[Event, ...] = (GaussianEvent(sigma=20.0),)
@@ -53,7 +53,7 @@ class World:
         self.lease = WriterLease(self.folder / "leases", wait_seconds=0)
         self.ledger = BudgetLedger(open_ledger_store(f"sqlite:///{self.folder / 'budget.db'}"))
         self.ledger.declare("people", "row", 100.0, DELTA)
-        self.store = open_store(self.folder / "var")
+        self.store = open_store(Protection(self.folder / "var", encrypted=False))
         self.attempts = {name: Attempt(name) for name in "abc"}
 
     def take(self, who: Attempt) -> None:

@@ -158,11 +158,9 @@ def _inflated(cell: bytes) -> bytes:
         return b""
 
 
-def searched_files(home: Path, *, also_restricted: Iterable[str] = ()) -> list[Path]:
-    """Every file of a home outside the restricted zone, and some kinds of files inside it."""
-    restricted = home / "var" / "restricted"
-    found = [p for p in home.rglob("*") if p.is_file() and not p.is_relative_to(restricted)]
-    return found + [p for name in also_restricted for p in restricted.rglob(name)]
+def searched_files(home: Path) -> list[Path]:
+    """Every file of a home; the restricted zone too, since it is encrypted where it lies."""
+    return [p for p in home.rglob("*") if p.is_file()]
 
 
 def leaks_in_file(file: Path, wanted: Iterable[str]) -> list[str]:
@@ -174,9 +172,8 @@ def leaks_in_file(file: Path, wanted: Iterable[str]) -> list[str]:
 def leaks(home: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
     """Canary -> files in which it stands."""
     needles = {c: forms(c) for c in wanted}
-    files = searched_files(home, also_restricted=("public.json", "current.json", "verdict.json", "made-*.json"))
     found: dict[str, list[str]] = {}
-    for file in files:
+    for file in searched_files(home):
         text = b"\0".join(contents(file))
         for canary, written in needles.items():
             if any(w in text for w in written):

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 from synth_assets_tests.guards import canaries
 
@@ -59,13 +60,15 @@ def test_a_finished_chain_leaves_nothing_in_the_temporary_folder(town: Path) -> 
 
 
 def test_the_restricted_zone_holds_the_canaries(town: Path) -> None:
-    raw = next((town / "var" / "restricted" / "town" / "raw_people").rglob("part-*.parquet"))
+    store = chain.store(town)
+    raw = next(store.path(store.current(Zone.RESTRICTED, "town", "raw_people")).glob("part-*.parquet"))
     assert set(pq.read_table(raw)["email"].to_pylist()) >= {canaries.person(i)["email"] for i in range(canaries.MARKED)}
 
 
 def test_no_value_of_a_quasi_identifier_stands_in_the_public_profile_or_in_dagster(town: Path) -> None:
-    profile = town / "var" / "restricted" / "town" / "profile"
-    (full,), (public,) = list(profile.rglob("result.json")), list(profile.rglob("public.json"))
+    store = chain.store(town)
+    profile = store.path(store.current(Zone.RESTRICTED, "town", "profile"))
+    full, public = profile / "result.json", profile / "public.json"
     assert canaries.leaks_in_file(full, [canaries.QUASI]) == [canaries.QUASI]
     shown = [public, *(p for p in (town / "var" / "dagster").rglob("*") if p.is_file())]
     assert any(p.suffix == ".db" for p in shown)
@@ -110,11 +113,11 @@ def plant_log(home: Path, canary: str) -> None:
     (home / "var" / "dagster" / "x.err").write_bytes(f"ValueError: could not convert '{canary}'".encode())
 
 
-def plant_profile(home: Path, canary: str) -> None:
+def plant_restricted(home: Path, canary: str) -> None:
     (next((home / "var" / "restricted" / "town" / "profile").rglob("public.json"))).write_text(f'{{"top": "{canary}"}}')
 
 
-PLANTS = (plant_parquet, plant_json, plant_html, plant_database, plant_compressed, plant_log, plant_profile)
+PLANTS = (plant_parquet, plant_json, plant_html, plant_database, plant_compressed, plant_log, plant_restricted)
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=[p.__name__ for p in PLANTS])

@@ -95,9 +95,8 @@ def call(home: Path, dataset: str, **more: str) -> dict[str, Any]:
 
 def newest(home: Path, asset: str, zone: Zone) -> Path:
     """The folder of an asset's newest artifact."""
-    folder = home / "var" / zone / "ward" / asset
-    made: str = json.loads((folder / "current.json").read_text())["content_hash"]
-    return folder / made
+    store = chain.store(home)
+    return store.path(store.current(zone, "ward", asset))
 
 
 def table(home: Path, asset: str, zone: Zone) -> pa.Table:

@@ -75,11 +75,11 @@ def test_a_sweep_is_refused_or_charged_as_a_whole_and_free_when_asked_for_again(
     assert [r["label"] for r in budget["releases"]] == ["ward/privacy_sweep"] * 2
 
     restricted = tmp_path / ".synth_assets" / "var" / "restricted"
-    for key in ("result", "picture", "page"):
-        assert Path(made[key]).is_relative_to(restricted)
-        assert Path(made[key]).is_file()
+    assert Path(made["folder"]).is_relative_to(restricted)
+    assert cli("decrypt", made["asset"], "-o", tmp_path / "plain").code == 0
+    assert {p.name for p in (tmp_path / "plain").iterdir()} == {"result.json", "sweep.png", "sweep.html"}
     assert not (tmp_path / ".synth_assets" / "var" / "release").exists()
-    assert json.loads(Path(made["result"]).read_text())["trials"] == made["trials"]
+    assert json.loads((tmp_path / "plain" / "result.json").read_text())["trials"] == made["trials"]
 
     again = swept(ward)
     assert again.returncode == 0

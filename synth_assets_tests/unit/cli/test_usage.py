@@ -15,6 +15,7 @@ COMMANDS = {
     "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
     "detokenise", "sample", "schema", "recommend", "exchange", "verify", "ledger", "datasets", "models", "runs", "links",
     "backup", "restore", "notify",
+    "encrypt", "decrypt", "leakscan", "health", "metrics",
 }  # fmt: skip
 
 

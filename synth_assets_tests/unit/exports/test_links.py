@@ -16,7 +16,7 @@ from synth_assets.exports.links import delivery_links, export_links, link_hours
 from synth_assets.exports.places import POINTER, put_files
 from synth_assets.storage.artifacts import ArtifactStore, Zone
 from synth_assets.storage.objects import ObjectFolder
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 from synth_assets.storage.s3_options import S3Options
 from synth_assets.storage.verdicts import VERDICT
 
@@ -28,7 +28,7 @@ def place(s3_bucket: Any) -> ObjectFolder:
 
 @pytest.fixture
 def store(place: ObjectFolder, tmp_path: Path) -> ArtifactStore:
-    return open_store(tmp_path / "var", {"release": place})
+    return open_store(Protection(tmp_path / "var", encrypted=False), {"release": place})
 
 
 def export(store: ArtifactStore, *, passed: bool = True) -> None:
@@ -60,7 +60,7 @@ def test_an_export_that_failed_or_was_never_made_gets_none(store: ArtifactStore,
 
 def test_a_release_zone_on_the_disk_has_no_links(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="on this machine's disk"):
-        export_links(open_store(tmp_path), None, "clinic", "export_csv", hours=1)
+        export_links(open_store(Protection(tmp_path, encrypted=False)), None, "clinic", "export_csv", hours=1)
 
 
 def test_a_delivery_is_current_when_its_pointer_is_and_is_not_uploaded_twice(

@@ -10,22 +10,28 @@ from synth_assets.errors import DamagedArtifactError, MissingArtifactError, Serv
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.lease import Hold, WriterLease
 from synth_assets.storage.objects import ObjectFolder
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 from synth_assets.storage.s3 import COMPLETE_MARK
 from synth_assets.storage.s3_options import S3Options
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "encrypted", "s3", "encrypted s3"])
 def store(request, tmp_path):
-    if request.param == "local":
-        return open_store(tmp_path / "var")
+    if "s3" not in request.param:
+        return open_store(kept(tmp_path, encrypted="encrypted" in request.param))
     bucket = request.getfixturevalue("s3_bucket")
-    return s3_store(bucket, tmp_path)
+    return s3_store(bucket, tmp_path, encrypted="encrypted" in request.param)
 
 
-def s3_store(bucket, tmp_path):
+def kept(folder, *, encrypted=False):
+    return Protection(folder / "var", encrypted=encrypted, named=folder / "rooms", keys=folder / "keys")
+
+
+def s3_store(bucket, tmp_path, *, encrypted=False):
     options = S3Options.from_environment()
-    return open_store(tmp_path / "var", {z.value: ObjectFolder(f"s3://{bucket.name}/{z}", options) for z in Zone})
+    return open_store(
+        kept(tmp_path, encrypted=encrypted), {z.value: ObjectFolder(f"s3://{bucket.name}/{z}", options) for z in Zone}
+    )
 
 
 def write(store, text, zone=Zone.RESTRICTED):
@@ -68,7 +74,7 @@ def test_what_is_not_published_is_thrown_away(store):
 
 
 def test_files_in_the_making_lie_in_the_restricted_zone_and_a_later_run_can_clear_them(tmp_path):
-    store = open_store(tmp_path / "var")
+    store = open_store(kept(tmp_path))
     with store.staging("ds") as folder:
         (folder / "half.txt").write_text("half")
         assert folder.is_relative_to(tmp_path / "var" / "restricted")
@@ -94,7 +100,7 @@ def test_notes_are_kept_beside_the_artifact(store):
 def test_a_pointer_without_its_files_is_an_error(tmp_path):
     import shutil
 
-    store = open_store(tmp_path / "var")
+    store = open_store(kept(tmp_path))
     ref = write(store, "abc")
     shutil.rmtree(tmp_path / "var" / "restricted" / ref.key)
     with pytest.raises(MissingArtifactError, match="are gone"):
@@ -102,7 +108,7 @@ def test_a_pointer_without_its_files_is_an_error(tmp_path):
 
 
 def test_the_restricted_folders_are_closed_to_others(tmp_path):
-    store = open_store(tmp_path / "var")
+    store = open_store(kept(tmp_path))
     ref = write(store, "abc")
     assert store.path(ref).stat().st_mode & 0o077 == 0
     pointer = tmp_path / "var" / "restricted" / "ds" / "raw_t" / "current.json"
@@ -119,7 +125,7 @@ def test_an_s3_service_that_is_not_there_is_a_clear_error(tmp_path, monkeypatch)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     place = ObjectFolder("s3://nowhere/x", S3Options(endpoint="http://127.0.0.1:9"))
-    store = open_store(tmp_path / "var", {"release": place})
+    store = open_store(kept(tmp_path), {"release": place})
     with pytest.raises(ServiceUnavailableError, match="nowhere") as raised:
         store.find(Zone.RELEASE, "ds", "raw_t")
     assert raised.value.exit_code == 5
@@ -236,7 +242,8 @@ def test_two_writers_of_one_pointer_do_not_overwrite_what_they_have_not_seen(sto
 
 def test_what_a_killed_writer_left_half_written_is_cleared_and_whole_artifacts_stay(store, tmp_path):
     ref = write(store, "abc")
-    backend = store._backends[Zone.RESTRICTED]
+    backend = store.backend(Zone.RESTRICTED)
+    backend = getattr(backend, "_inner", backend)  # of an encrypted zone, the one that has the files
     if hasattr(backend, "root"):
         half = [backend.root / "ds" / "raw_t" / ".current.json.0123456789ab.tmp.json"]
         half[0].write_text("{")

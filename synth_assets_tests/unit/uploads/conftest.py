@@ -10,7 +10,7 @@ import pytest
 from synth_assets.config.uploads import UploadsConfig
 from synth_assets.ledger.audit import AuditEvent
 from synth_assets.storage.artifacts import ArtifactStore
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.uploads.inbox import FolderInbox, Inbox
 from synth_assets.uploads.looks import name_digest
@@ -59,4 +59,4 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def desk(tmp_path: Path, folder: Path) -> Desk:
-    return Desk(FolderInbox(folder), open_store(tmp_path / "var"))
+    return Desk(FolderInbox(folder), open_store(Protection(tmp_path / "var", encrypted=False)))

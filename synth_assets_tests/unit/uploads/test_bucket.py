@@ -12,7 +12,7 @@ import pytest
 from synth_assets.config.uploads import UploadsConfig
 from synth_assets.errors import MissingArtifactError, ServiceUnavailableError
 from synth_assets.storage.objects import ObjectFolder
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 from synth_assets.storage.s3_options import S3Options
 from synth_assets.uploads.bucket import BucketInbox
 from synth_assets_tests.unit.uploads.conftest import Desk
@@ -34,7 +34,10 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def bucket_desk(s3: Any, tmp_path: Path) -> Desk:
-    return Desk(BucketInbox(ObjectFolder("s3://drops/in/", S3Options())), open_store(tmp_path / "var"))
+    return Desk(
+        BucketInbox(ObjectFolder("s3://drops/in/", S3Options())),
+        open_store(Protection(tmp_path / "var", encrypted=False)),
+    )
 
 
 def put(s3: Any, name: str, content: str = "a,b\n1,2\n") -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from synth_assets.config.uploads import UploadsConfig
 from synth_assets.errors import AccessRefusedError, MissingArtifactError, ServiceUnavailableError
 from synth_assets.ledger.audit import Action
-from synth_assets.storage.opening import open_store
+from synth_assets.storage.opening import Protection, open_store
 from synth_assets.uploads.inbox import FolderInbox
 from synth_assets.uploads.notes import State, read_note
 from synth_assets_tests.unit.uploads.conftest import Desk
@@ -277,7 +277,7 @@ def test_no_history_of_drops_takes_a_content_twice_or_loses_one(history: list[tu
     """Drops, looks, runs that end and lost cursors in any order: at most one run per content, and its bytes are still there."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base) / "inbox"
-        desk = Desk(FolderInbox(folder), open_store(Path(base) / "var"))
+        desk = Desk(FolderInbox(folder), open_store(Protection(Path(base) / "var", encrypted=False)))
         asked: list[str] = []
         runs: Counter[str] = Counter()
         lasting: set[str] = set()

@@ -1,0 +1,92 @@
+"""Search a home for values of direct identifiers outside the restricted zone: what `synth-assets leakscan` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth_assets.config.runtime import LoadedDataset, Settings, load_datasets
+from synth_assets.config.stores import store_of
+from synth_assets.errors import ConfigError, InputError, withhold_values
+from synth_assets.pii.leakscan import Leak, scan_folder
+from synth_assets.storage.artifacts import ArtifactStore, Zone
+
+CLASSIFICATION = "pii_classification"
+MOST_VALUES = 20_000  # of one column; more tell no more about where values leak
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a search found.
+
+    Args:
+        columns: table.column -> how many of its values were looked for.
+        files: How many files were searched.
+        leaks: Where values stand; never which.
+    """
+
+    columns: Mapping[str, int]
+    files: int
+    leaks: tuple[Leak, ...]
+
+
+def leakscan(settings: Settings, dataset: str) -> Scan:
+    """Look for values of a dataset's direct identifiers in every file of the home.
+
+    Looked for are values that belong to one person by nature (e-mail, SSN, MRN ...): names stand in lookup lists as well. The
+    restricted zone is searched where it is encrypted. Files of the home outside `var/`, such as sources, may hold values.
+
+    Args:
+        settings: Of the home.
+        dataset: Name of the dataset.
+
+    Raises:
+        InputError: there is no such dataset, or it has no column to look for.
+        MissingArtifactError: it was not read and classified yet.
+    """
+    from synth_assets.pii.leakforms import Needles
+
+    with withhold_values("the search for leaks"):
+        known = {d.config.name: d for d in load_datasets(settings)}
+        if dataset not in known:
+            raise ConfigError(
+                f"there is no dataset {dataset!r} in this home.", key="DATASET", remedy=f"Known: {', '.join(known)}."
+            )
+        values = _values(store_of(settings), known[dataset])
+        if not any(values.values()):
+            raise InputError("no column holds identifiers that belong to one person by nature.", key="DATASET")
+        closed = settings.var / Zone.RESTRICTED if not settings.encryption else None
+
+        def left_out(file: Path) -> bool:
+            return closed is not None and file.is_relative_to(closed)
+
+        leaks = scan_folder(settings.var, Needles(values), leave_out=left_out)
+        files = sum(1 for p in settings.var.rglob("*") if p.is_file() and not left_out(p))
+    return Scan({column: len(some) for column, some in values.items()}, files, tuple(leaks))
+
+
+def _values(store: ArtifactStore, dataset: LoadedDataset) -> dict[str, list[str]]:
+    """The identifiers of every table, by table.column."""
+    import pyarrow.parquet as pq
+
+    from synth_assets.asset_keys import slug
+    from synth_assets.pii.taxonomy import taxonomy
+
+    name, kinds = dataset.config.name, taxonomy()
+    verdicts = json.loads(
+        (store.path(store.current(Zone.RESTRICTED, name, CLASSIFICATION)) / "result.json").read_text()
+    )
+    found: dict[str, list[str]] = {}
+    for table in dataset.config.tables:
+        wanted = [
+            v["column"] for v in verdicts[table]
+            if v["identifier_class"] == "direct" and kinds[v["entity_type"]].unique_by_nature
+        ]  # fmt: skip
+        folder = store.path(store.current(Zone.RESTRICTED, name, f"raw_{slug(table)}"))
+        for column in wanted:
+            read = pq.ParquetDataset(sorted(folder.glob("part-*.parquet"))).read(columns=[column])[column]
+            some = read.drop_null().unique().slice(0, MOST_VALUES).to_pylist()
+            found[f"{table}.{column}"] = [str(v) for v in some]
+    return found
