@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 from synth_assets.config.runtime import Settings, load_datasets
 from synth_assets.config.stores import store_of
+from synth_assets.errors import SynthAssetsError
 from synth_assets.storage.artifacts import Zone
 
 REPORT = "report.html"
@@ -68,4 +69,37 @@ class _Handler(BaseHTTPRequestHandler):
 def serve_reports(settings: Settings, port: int) -> None:
     """Serve until Ctrl-C."""
     with ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, settings=settings)) as server:
+        server.serve_forever()
+
+
+class _Metrics(BaseHTTPRequestHandler):
+    def __init__(self, *args: object, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        """The figures of now."""
+        from synth_assets.automation.metrics import CONTENT_TYPE, metrics
+
+        if self.path != "/metrics":
+            self.send_error(404)
+            return
+        try:
+            body = metrics(self.settings).encode()
+        except SynthAssetsError as error:
+            self.send_error(503, error.code)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it
+        """Keep the terminal quiet."""
+
+
+def serve_metrics(settings: Settings, port: int) -> None:
+    """Serve until Ctrl-C; one request at a time, since each looks at the whole home."""
+    with HTTPServer(("127.0.0.1", port), partial(_Metrics, settings=settings)) as server:
         server.serve_forever()

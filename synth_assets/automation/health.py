@@ -1,0 +1,223 @@
+"""Whether a home works: each part is tried, none is believed. What `synth-assets health` does.
+
+What belongs here: one function for each part, which raises or says what is worth a warning. Texts of libraries stay inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import dagster as dg
+
+from synth_assets.api import open_budget
+from synth_assets.api.spending import has_ledger
+from synth_assets.automation.runner import prepare_home
+from synth_assets.config.runtime import Settings, check_engine, load_datasets
+from synth_assets.config.stores import protection_of, store_of
+from synth_assets.errors import CheckFailedError, ServiceUnavailableError, SynthAssetsError, withhold_values
+from synth_assets.instance_storage import storage_answers
+from synth_assets.storage import atomic, rooms
+from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.secrets import master_key
+
+State = Literal["ok", "warning", "failed"]
+PROBE = "_health"  # no dataset has this name
+LEAST_FREE = 200 << 20
+LITTLE_FREE = 5 << 30
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a home.
+
+    Args:
+        name: Which.
+        state: Whether it works.
+        message: What was found.
+        seconds: How long it took.
+    """
+
+    name: str
+    state: State
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """All parts, in the order in which they were tried."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no part has failed."""
+        return all(part.state != "failed" for part in self.parts)
+
+
+class _Warning(Exception):  # noqa: N818  it is no error
+    """What works, and is worth a word."""
+
+
+def health(settings: Settings, *, service: bool = False) -> Health:
+    """Try every part of a home.
+
+    Args:
+        settings: Of the home; the process stands in it afterwards.
+        service: Whether this is a machine that serves: then the daemon must be running.
+    """
+    prepare_home(settings.home)
+    probes: list[tuple[str, Callable[[], str]]] = [
+        ("run_storage", _run_storage),
+        ("ledger", lambda: _ledger(settings)),
+        ("key", lambda: _key(settings)),
+        *((f"store_{zone.value}", lambda zone=zone: _store(settings, zone)) for zone in Zone),
+        ("work_folder", lambda: _work_folder(settings)),
+        ("engine", lambda: _engine(settings)),
+        ("code_location", lambda: _code_location(settings)),
+        ("daemon", lambda: _daemon(service=service)),
+        ("disk", lambda: _disk(settings)),
+    ]
+    return Health(tuple(_tried(name, probe) for name, probe in probes))
+
+
+def _tried(name: str, probe: Callable[[], str]) -> Part:
+    started, state = time.monotonic(), "ok"
+    try:
+        with withhold_values(name):
+            try:
+                message = probe()
+            except _Warning as found:
+                state, message = "warning", str(found)
+    except SynthAssetsError as error:
+        state, message = "failed", str(error)
+    return Part(name, state, message, round(time.monotonic() - started, 3))  # type: ignore[arg-type]
+
+
+def _run_storage() -> str:
+    with storage_answers(), dg.DagsterInstance.get() as instance:
+        return f"answers; runs: {instance.get_runs_count():,}."
+
+
+def _ledger(settings: Settings) -> str:
+    from synth_assets.ledger.opening import open_audit_ledger
+
+    if not has_ledger(settings.home):
+        return "none yet: nothing was done here."
+    verdict = open_budget(settings.home).verify(())
+    if not verdict.whole:
+        raise CheckFailedError(
+            "the budget ledger is not what was written.", remedy="See: synth-assets budget --verify."
+        )
+    head = open_audit_ledger(settings).head()
+    return (
+        f"budget: {verdict.rows:,} rows, whole; audit: {0 if head is None else head.position:,} entries, head signed."
+    )
+
+
+def _key(settings: Settings) -> str:
+    if not settings.encryption and not (settings.keys_folder / "master.key").exists():
+        return "not needed yet."
+    key = master_key(settings.keys_folder)
+    if key.development:
+        raise _Warning("a development key lies beside the data: set SYNTH_ASSETS_MASTER_KEY_FILE or ..._SECRET.")
+    return f"from the environment, {key.fingerprint}."
+
+
+def _store(settings: Settings, zone: Zone) -> str:
+    """Write, read and delete a small artifact."""
+    store, said = store_of(settings), uuid.uuid4().hex
+    backend, key = store.backend(zone), f"{PROBE}/probe/{hashlib.sha256(said.encode()).hexdigest()}"
+    with store.staging(PROBE) as folder:
+        atomic.write_text(folder / "files" / "probe.txt", said)
+        backend.commit(folder / "files", key)
+    try:
+        found = backend.local(key)
+        if found is None or (found / "probe.txt").read_text() != said:
+            raise ServiceUnavailableError("what was written was not read back.", remedy="Check the disk or the bucket.")
+    finally:
+        backend.remove(key)
+    if backend.raw(key) is not None:
+        raise ServiceUnavailableError("what was deleted is still there.", remedy="Check the rights to delete.")
+    return f"written, read and deleted in {backend.location('')}."
+
+
+def _work_folder(settings: Settings) -> str:
+    if not settings.encryption:
+        raise _Warning("the restricted zone is not encrypted by us (SYNTH_ASSETS_ENCRYPTION=off).")
+    base = protection_of(settings).base
+    atomic.private_folder(base)
+    free = shutil.disk_usage(base).free / 2**30
+    if not rooms.in_memory(base) and settings.work_folder is None:
+        raise _Warning(
+            f"plain files of a run lie on a disk ({base}): /dev/shm is absent or too small. Make it larger, or name an encrypted "
+            "disk with SYNTH_ASSETS_WORK_FOLDER."
+        )
+    return f"{base}, {free:.1f} GiB free."
+
+
+def _engine(settings: Settings) -> str:
+    import ibis
+
+    from synth_assets.tables.engine import engine_of
+
+    check_engine(settings, load_datasets(settings))
+    engine = engine_of(settings)
+    with engine.session() as session:
+        if session.arrow(ibis.literal(20) + 22).as_py() != 42:
+            raise ServiceUnavailableError("the table engine gives wrong answers.", remedy="Install the package again.")
+    return f"{engine.name} answers."
+
+
+def _code_location(settings: Settings) -> str:
+    from synth_assets.definitions import build_defs
+
+    graph = build_defs(settings).resolve_asset_graph()
+    return f"{len(load_datasets(settings))} datasets, {len(graph.get_all_asset_keys())} assets."
+
+
+def _daemon(*, service: bool) -> str:
+    with storage_answers(), dg.DagsterInstance.get() as instance:
+        beats = {k: s for k, s in instance.get_daemon_statuses().items() if s.last_heartbeat is not None}
+        behind = sorted(k for k, s in beats.items() if not s.healthy)
+    if beats and not behind:
+        return f"{len(beats)} daemons are running."
+    message = (
+        f"not running: {', '.join(behind)}." if behind else "never ran here: no schedules, sensors or queued runs."
+    )
+    if service:
+        raise ServiceUnavailableError(message, remedy="Start it: dagster-daemon run.")
+    raise _Warning(message)
+
+
+def _disk(settings: Settings) -> str:
+    place = next(p for p in (settings.var, *settings.var.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        raise ServiceUnavailableError(
+            "the home cannot be written.", file=str(place), remedy="Check its owner and mode."
+        )
+    if free < LEAST_FREE:
+        raise ServiceUnavailableError(f"the disk is full: {free >> 20} MiB free.", file=str(place), remedy="Make room.")
+    if free < LITTLE_FREE:
+        raise _Warning(f"little room: {free / 2**30:.1f} GiB free.")
+    return f"{free / 2**30:.1f} GiB free."
+
+
+def storage_bytes(settings: Settings) -> dict[str, int]:
+    """Bytes of each zone on the local disk, its cache included."""
+    return {
+        zone.value: sum(_size(settings.var / base) for base in (zone.value, f"cache/{zone.value}")) for zone in Zone
+    }
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else 0

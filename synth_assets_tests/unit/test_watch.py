@@ -1,0 +1,104 @@
+"""Health tries what it tells of, and metrics are OpenMetrics under documented names."""
+
+from __future__ import annotations
+
+import re
+import threading
+import urllib.error
+import urllib.request
+from functools import partial
+from http.server import HTTPServer
+from pathlib import Path
+
+import pytest
+
+from synth_assets.automation import health as module
+from synth_assets.automation.health import health
+from synth_assets.automation.metrics import CONTENT_TYPE, Metric, metrics, render
+from synth_assets.cli.serve import _Metrics
+from synth_assets.config.runtime import Settings
+from synth_assets_tests import chain
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("", "_FILE", "_SECRET"):
+        monkeypatch.delenv(f"SYNTH_ASSETS_MASTER_KEY{name}", raising=False)
+    (tmp_path / "home").mkdir()
+    with chain.standing_in(tmp_path / "home"):
+        yield Settings(home=tmp_path / "home", work_folder=tmp_path / "rooms")
+
+
+def states(found) -> dict[str, str]:
+    return {part.name: part.state for part in found.parts}
+
+
+def test_a_fresh_home_is_well_and_says_what_a_service_would_lack(settings: Settings) -> None:
+    found = health(settings)
+    assert {k for k, s in states(found).items() if s != "ok"} <= {"key", "daemon", "disk"}
+    assert states(found)["key"] == states(found)["daemon"] == "warning"
+    assert found.ok
+    assert not [p for p in settings.var.rglob("*") if p.is_file() and "_health" in p.parts]
+    served = health(settings, service=True)
+    assert states(served)["daemon"] == "failed"
+    assert not served.ok
+
+
+def test_each_part_that_is_broken_is_named_and_the_others_are_tried(settings: Settings, monkeypatch) -> None:
+    health(settings)
+    monkeypatch.setenv("SYNTH_ASSETS_MASTER_KEY", "no key")
+    monkeypatch.setattr(module, "LEAST_FREE", 1 << 62)
+    found = states(health(settings))
+    assert {k for k, s in found.items() if s == "failed"} == {"key", "store_restricted", "disk"}
+    assert found["store_masked"] == found["engine"] == found["run_storage"] == "ok"
+
+
+def test_a_store_that_forgets_is_found(settings: Settings, monkeypatch) -> None:
+    from synth_assets.storage.artifacts import LocalBackend
+
+    monkeypatch.setattr(LocalBackend, "local", lambda *_: None)
+    assert {states(health(settings))[f"store_{z}"] for z in ("masked", "release")} == {"failed"}
+
+
+def test_a_foreign_error_is_told_by_its_type_alone(settings: Settings, monkeypatch) -> None:
+    def faulty(*_: object) -> str:
+        raise ValueError("canary@quillvex.org")
+
+    monkeypatch.setattr(module, "_engine", faulty)
+    (part,) = [p for p in health(settings).parts if p.name == "engine"]
+    assert part.state == "failed"
+    assert "ValueError" in part.message
+    assert "canary" not in part.message
+
+
+def test_metrics_are_openmetrics_and_each_name_is_documented(settings: Settings) -> None:
+    lines = metrics(settings).splitlines()
+    assert lines[-1] == "# EOF"
+    named = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    page = (ROOT / "docs" / "howto" / "deployment.md").read_text()
+    assert named == set(re.findall(r"`(synth_assets_[a-z_]+)`", page))
+    sample = re.compile(r'([a-z_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? (-?[0-9.e+-]+|\+Inf)')
+    samples = [line for line in lines if not line.startswith("#")]
+    assert samples
+    assert all(sample.fullmatch(line) for line in samples)
+    assert "synth_assets_audit_ledger_entries 0" in lines
+
+
+def test_labels_are_escaped() -> None:
+    assert 'x{a="q\\"b\\\\c\\nd"} 0.5' in render([Metric("x", "h", {(("a", 'q"b\\c\nd'),): 0.5})])
+
+
+def test_the_endpoint_serves_metrics_and_nothing_else(settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr("synth_assets.automation.metrics.metrics", lambda _: "# EOF\n")
+    with HTTPServer(("127.0.0.1", 0), partial(_Metrics, settings=settings)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_address[1]}"
+        with urllib.request.urlopen(f"{base}/metrics") as answer:  # noqa: S310
+            assert (answer.headers["Content-Type"], answer.read()) == (CONTENT_TYPE, b"# EOF\n")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{base}/other")  # noqa: S310
+        refused.value.close()
+        server.shutdown()
+    assert refused.value.code == 404
