@@ -15,9 +15,9 @@ from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage import atomic
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.at_rest import Sealing
+from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.lease import WriterLease
 from synth_assets.storage.opening import SCRATCH
-from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.secrets import key_of_file
 
 _PARTS_OF_NOTE = 3

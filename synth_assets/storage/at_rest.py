@@ -3,7 +3,7 @@
 A sealed artifact has one random data key. It lies beside the files, wrapped (AES-256-GCM) under a key that is derived from the master
 key, so that a new master key needs new wrappings and no new files. Every file is cut into pieces, each under AES-256-GCM with a key of
 the file alone; number and last mark of a piece are its nonce, so that no piece can be changed, moved, left out or cut off (the STREAM
-construction of Hoang, Reyhanitabar, Rogaway and Vizard, 2015). What belongs here: the forms. What does not: where they lie (encrypted.py).
+construction of Hoang, Reyhanitabar, Rogaway and Vizard, 2015). Here are the forms; where they lie: encrypted.py.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from pathlib import Path
 from synth_assets.storage import atomic
 from synth_assets.storage.artifacts import ArtifactStore, Backend, LocalBackend, Zone
 from synth_assets.storage.at_rest import Sealing
+from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.objects import ObjectFolder
 from synth_assets.storage.rooms import Room, work_folder
 from synth_assets.storage.s3 import S3Backend
-from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.secrets import master_key
 
 SCRATCH = ".scratch"  # inside the restricted zone: files in the making may hold raw values; no dataset has this name
