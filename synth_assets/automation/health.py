@@ -28,6 +28,7 @@ from synth_assets.storage import atomic, rooms
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.secrets import master_key
 
+Build = Callable[[Settings], dg.Definitions]
 State = Literal["ok", "warning", "failed"]
 PROBE = "_health"  # no dataset has this name
 LEAST_FREE = 200 << 20
@@ -67,11 +68,12 @@ class _Warning(Exception):  # noqa: N818  it is no error
     """What works, and is worth a word."""
 
 
-def health(settings: Settings, *, service: bool = False) -> Health:
+def health(settings: Settings, build: Build, *, service: bool = False) -> Health:
     """Try every part of a home.
 
     Args:
         settings: Of the home; the process stands in it afterwards.
+        build: Builds the code location.
         service: Whether this is a machine that serves: then the daemon must be running.
     """
     prepare_home(settings.home)
@@ -82,7 +84,7 @@ def health(settings: Settings, *, service: bool = False) -> Health:
         *((f"store_{zone.value}", lambda zone=zone: _store(settings, zone)) for zone in Zone),
         ("work_folder", lambda: _work_folder(settings)),
         ("engine", lambda: _engine(settings)),
-        ("code_location", lambda: _code_location(settings)),
+        ("code_location", lambda: _code_location(settings, build)),
         ("daemon", lambda: _daemon(service=service)),
         ("disk", lambda: _disk(settings)),
     ]
@@ -177,10 +179,8 @@ def _engine(settings: Settings) -> str:
     return f"{engine.name} answers."
 
 
-def _code_location(settings: Settings) -> str:
-    from synth_assets.definitions import build_defs
-
-    graph = build_defs(settings).resolve_asset_graph()
+def _code_location(settings: Settings, build: Build) -> str:
+    graph = build(settings).resolve_asset_graph()
     return f"{len(load_datasets(settings))} datasets, {len(graph.get_all_asset_keys())} assets."
 
 

@@ -14,7 +14,7 @@ import dagster as dg
 from synth_assets import __version__
 from synth_assets.api import open_budget
 from synth_assets.api.spending import has_ledger
-from synth_assets.automation.health import health, storage_bytes
+from synth_assets.automation.health import Build, health, storage_bytes
 from synth_assets.automation.runner import prepare_home
 from synth_assets.config.runtime import Settings, load_datasets
 from synth_assets.errors import withhold_values
@@ -43,15 +43,19 @@ class Metric:
     unit: str = ""
 
 
-def metrics(settings: Settings) -> str:
+def metrics(settings: Settings, build: Build) -> str:
     """The figures of a home, now.
+
+    Args:
+        settings: Of the home.
+        build: Builds the code location.
 
     Raises:
         ServiceUnavailableError: the run storage or the ledger does not answer.
     """
     prepare_home(settings.home)
     with withhold_values("the metrics"):
-        return render((*_about(settings), *_runs(settings), *_budgets(settings)))
+        return render((*_about(settings, build), *_runs(settings), *_budgets(settings)))
 
 
 def render(families: Iterable[Metric]) -> str:
@@ -78,8 +82,8 @@ def _number(value: float) -> str:
     return repr(float(value)) if value != int(value) else str(int(value))
 
 
-def _about(settings: Settings) -> Iterable[Metric]:
-    found = health(settings)
+def _about(settings: Settings, build: Build) -> Iterable[Metric]:
+    found = health(settings, build)
     yield Metric("synth_assets_build", "Version of the package.", {(("version", __version__),): 1})
     parts: Samples = {(("part", p.name), ("state", p.state)): 1.0 for p in found.parts}
     yield Metric("synth_assets_health", "Parts of the home, each with its state: ok, warning or failed.", parts)

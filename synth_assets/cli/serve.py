@@ -80,12 +80,13 @@ class _Metrics(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The figures of now."""
         from synth_assets.automation.metrics import CONTENT_TYPE, metrics
+        from synth_assets.definitions import build_defs
 
         if self.path != "/metrics":
             self.send_error(404)
             return
         try:
-            body = metrics(self.settings).encode()
+            body = metrics(self.settings, build_defs).encode()
         except SynthAssetsError as error:
             self.send_error(503, error.code)
             return

@@ -23,8 +23,9 @@ def health(
 ) -> int:
     """Try every part of a home."""
     from synth_assets.automation.health import health as tried
+    from synth_assets.definitions import build_defs
 
-    found = tried(Settings.from_environment(_existing(home)), service=service)
+    found = tried(Settings.from_environment(_existing(home)), build_defs, service=service)
     if as_json:
         emit_json({"ok": found.ok, "parts": [asdict(part) for part in found.parts]})
     else:
@@ -48,6 +49,7 @@ def metrics(
     """Print figures of a home as OpenMetrics."""
     from synth_assets.automation.metrics import metrics as told
     from synth_assets.cli.serve import serve_metrics
+    from synth_assets.definitions import build_defs
     from synth_assets.storage.atomic import write_text
 
     settings = Settings.from_environment(_existing(home))
@@ -58,7 +60,7 @@ def metrics(
         serve_metrics(settings, serve)
         return 0
     target = None if out is None else out.absolute()
-    text = told(settings)
+    text = told(settings, build_defs)
     if target is None:
         console.file.write(text)
     else:

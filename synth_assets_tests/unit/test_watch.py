@@ -17,6 +17,7 @@ from synth_assets.automation.health import health
 from synth_assets.automation.metrics import CONTENT_TYPE, Metric, metrics, render
 from synth_assets.cli.serve import _Metrics
 from synth_assets.config.runtime import Settings
+from synth_assets.definitions import build_defs
 from synth_assets_tests import chain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,21 +37,21 @@ def states(found) -> dict[str, str]:
 
 
 def test_a_fresh_home_is_well_and_says_what_a_service_would_lack(settings: Settings) -> None:
-    found = health(settings)
+    found = health(settings, build_defs)
     assert {k for k, s in states(found).items() if s != "ok"} <= {"key", "daemon", "disk"}
     assert states(found)["key"] == states(found)["daemon"] == "warning"
     assert found.ok
     assert not [p for p in settings.var.rglob("*") if p.is_file() and "_health" in p.parts]
-    served = health(settings, service=True)
+    served = health(settings, build_defs, service=True)
     assert states(served)["daemon"] == "failed"
     assert not served.ok
 
 
 def test_each_part_that_is_broken_is_named_and_the_others_are_tried(settings: Settings, monkeypatch) -> None:
-    health(settings)
+    health(settings, build_defs)
     monkeypatch.setenv("SYNTH_ASSETS_MASTER_KEY", "no key")
     monkeypatch.setattr(module, "LEAST_FREE", 1 << 62)
-    found = states(health(settings))
+    found = states(health(settings, build_defs))
     assert {k for k, s in found.items() if s == "failed"} == {"key", "store_restricted", "disk"}
     assert found["store_masked"] == found["engine"] == found["run_storage"] == "ok"
 
@@ -59,7 +60,7 @@ def test_a_store_that_forgets_is_found(settings: Settings, monkeypatch) -> None:
     from synth_assets.storage.artifacts import LocalBackend
 
     monkeypatch.setattr(LocalBackend, "local", lambda *_: None)
-    assert {states(health(settings))[f"store_{z}"] for z in ("masked", "release")} == {"failed"}
+    assert {states(health(settings, build_defs))[f"store_{z}"] for z in ("masked", "release")} == {"failed"}
 
 
 def test_a_foreign_error_is_told_by_its_type_alone(settings: Settings, monkeypatch) -> None:
@@ -67,14 +68,14 @@ def test_a_foreign_error_is_told_by_its_type_alone(settings: Settings, monkeypat
         raise ValueError("canary@quillvex.org")
 
     monkeypatch.setattr(module, "_engine", faulty)
-    (part,) = [p for p in health(settings).parts if p.name == "engine"]
+    (part,) = [p for p in health(settings, build_defs).parts if p.name == "engine"]
     assert part.state == "failed"
     assert "ValueError" in part.message
     assert "canary" not in part.message
 
 
 def test_metrics_are_openmetrics_and_each_name_is_documented(settings: Settings) -> None:
-    lines = metrics(settings).splitlines()
+    lines = metrics(settings, build_defs).splitlines()
     assert lines[-1] == "# EOF"
     named = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     page = (ROOT / "docs" / "howto" / "deployment.md").read_text()
@@ -91,7 +92,7 @@ def test_labels_are_escaped() -> None:
 
 
 def test_the_endpoint_serves_metrics_and_nothing_else(settings: Settings, monkeypatch) -> None:
-    monkeypatch.setattr("synth_assets.automation.metrics.metrics", lambda _: "# EOF\n")
+    monkeypatch.setattr("synth_assets.automation.metrics.metrics", lambda *_: "# EOF\n")
     with HTTPServer(("127.0.0.1", 0), partial(_Metrics, settings=settings)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_address[1]}"
