@@ -61,7 +61,24 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
 
 
-for group in (chain, files, people, unmask, synthesis, judge, budget, backup, ledger, exchange, links, notify, sealing, leakscan, watch, home):
+for group in (
+    chain,
+    files,
+    people,
+    unmask,
+    synthesis,
+    judge,
+    budget,
+    backup,
+    ledger,
+    exchange,
+    links,
+    notify,
+    sealing,
+    leakscan,
+    watch,
+    home,
+):
     for command in group.COMMANDS:
         app.command(cls=_Command)(command)
 
