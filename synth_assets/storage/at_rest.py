@@ -1,9 +1,8 @@
 """Encryption at rest: files under a data key of their own, data keys wrapped by a key of the key ring.
 
 A sealed artifact has one random data key. It lies beside the files, wrapped (AES-256-GCM) under a key that is derived from the master
-key, so that a new master key needs new wrappings and no new files. Every file is cut into pieces, each under AES-256-GCM with a key of
-the file alone; number and last mark of a piece are its nonce, so that no piece can be changed, moved, left out or cut off (the STREAM
-construction of Hoang, Reyhanitabar, Rogaway and Vizard, 2015). Here are the forms; where they lie: encrypted.py.
+key, so that a new master key needs new wrappings and no new files. Every file is a stream of chunks (chunks.py) under a key of its own,
+bound to its name. Here are the forms; where they lie: encrypted.py.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,15 +18,15 @@ from typing import IO
 
 from synth_assets.errors import ConfigError, DamagedArtifactError
 from synth_assets.storage import atomic
+from synth_assets.storage.chunks import PREFIX_BYTES, Chunks
 from synth_assets.storage.secrets import KEY_BYTES, SecretKey
 
 KEY_FILE = "_key.json"
 NAMES_FILE = "_files"  # the sealed list of names: no file can be added or taken away
 MAGIC = b"synthsealed1\n"
 NOTE_MAGIC = b"synthnote1\n"
-PIECE_BYTES = 1 << 20
 PURPOSE = "storage/at rest"
-_SALT_BYTES, _NONCE_BYTES, _TAG_BYTES = 16, 12, 16
+_SALT_BYTES, _NONCE_BYTES = 16, 12
 _FORMAT = 1
 
 
@@ -199,14 +198,15 @@ def open_folder(sealed: Path, plain: Path, key: SecretKey) -> None:
             "the encryption of this artifact was interrupted.", file=str(sealed), remedy="Run: synth-assets encrypt."
         )
     with (sealed / NAMES_FILE).open("rb") as source:
-        if json.loads(b"".join(_pieces_of(source, key, NAMES_FILE))) != names:
-            raise _damaged(sealed.name)
+        listed = io.BytesIO()
+        _open(source, listed, key, NAMES_FILE)
+    if json.loads(listed.getvalue()) != names:
+        raise _damaged(sealed.name)
     for name in names:
         atomic.private_folder((plain / name).parent)
         with (sealed / name).open("rb") as source, (plain / name).open("xb") as target:
             (plain / name).chmod(0o600)
-            for piece in _pieces_of(source, key, name):
-                target.write(piece)
+            _open(source, target, key, name)
 
 
 def names_of(folder: Path) -> list[str]:
@@ -215,43 +215,17 @@ def names_of(folder: Path) -> list[str]:
 
 
 def _seal(source: IO[bytes], target: IO[bytes], key: SecretKey, name: str) -> None:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    salt = os.urandom(_SALT_BYTES)
-    target.write(MAGIC + salt)
-    cipher, number = AESGCM(_file_key(key, salt, name)), 0
-    piece = source.read(PIECE_BYTES)
-    while True:
-        following = source.read(PIECE_BYTES) if len(piece) == PIECE_BYTES else b""
-        target.write(cipher.encrypt(_nonce(number, last=not following), piece, None))
-        if not following:
-            return
-        piece, number = following, number + 1
+    salt, prefix = os.urandom(_SALT_BYTES), Chunks.fresh_prefix()
+    target.write(MAGIC + salt + prefix)
+    Chunks(_file_key(key, salt, name), prefix, name.encode()).seal(source, target)
 
 
-def _pieces_of(source: IO[bytes], key: SecretKey, name: str) -> Iterator[bytes]:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    if source.read(len(MAGIC)) != MAGIC:
+def _open(source: IO[bytes], target: IO[bytes], key: SecretKey, name: str) -> None:
+    header = source.read(len(MAGIC) + _SALT_BYTES + PREFIX_BYTES)
+    if not header.startswith(MAGIC):
         raise _damaged(name)
-    cipher, number = AESGCM(_file_key(key, source.read(_SALT_BYTES), name)), 0
-    whole = PIECE_BYTES + _TAG_BYTES
-    piece = source.read(whole)
-    while True:
-        following = source.read(whole) if len(piece) == whole else b""
-        try:
-            yield cipher.decrypt(_nonce(number, last=not following), piece, None)
-        except (InvalidTag, ValueError):  # ValueError: shorter than a tag
-            raise _damaged(name) from None
-        if not following:
-            return
-        piece, number = following, number + 1
-
-
-def _nonce(number: int, *, last: bool) -> bytes:
-    """11 bytes of number, one byte that marks the last piece; unique, since the key is the file's own."""
-    return number.to_bytes(_NONCE_BYTES - 1, "big") + bytes([last])
+    salt, prefix = header[len(MAGIC) : -PREFIX_BYTES], header[-PREFIX_BYTES:]
+    Chunks(_file_key(key, salt, name), prefix, name.encode()).open(source, target, lambda _: _damaged(name))
 
 
 def _file_key(key: SecretKey, salt: bytes, name: str) -> bytes:

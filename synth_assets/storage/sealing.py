@@ -1,31 +1,23 @@
 """Files that only the holder of one X25519 key can open: what lies between a client and the service says nothing to anybody else.
 
-A file is sealed for a recipient with an ephemeral key: X25519, HKDF-SHA256 and AES-256-GCM over chunks, each bound to its place, the
-last one marked, so that no chunk can be changed, moved, dropped or cut off. What does not belong here: where the files lie.
+A file is sealed for a recipient with an ephemeral key (X25519, HKDF-SHA256); its chunks (chunks.py) are bound to what it is for.
+What does not belong here: where the files lie.
 
-Source: RFC 7748 (X25519), RFC 5869 (HKDF), NIST SP 800-38D (GCM), Hoang et al. 2015 (the STREAM construction).
+Source: RFC 7748 (X25519), RFC 5869 (HKDF).
 """
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
 from synth_assets.errors import InputError
 from synth_assets.storage import atomic
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from synth_assets.storage.chunks import KEY_BYTES, PREFIX_BYTES, Chunks
 
 MAGIC = b"synthSE1"
-CHUNK_BYTES = 2**20
-_TAG_BYTES = 16
-_KEY_BYTES = 32
-_PREFIX_BYTES = 7
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,7 @@ class PrivateKey:
     @classmethod
     def fresh(cls) -> PrivateKey:
         """A new one, from the operating system."""
-        return cls(os.urandom(_KEY_BYTES))
+        return cls(os.urandom(KEY_BYTES))
 
     @property
     def public(self) -> str:
@@ -59,13 +51,11 @@ def seal(source: Path, target: Path, recipient: str, place: str) -> None:
     Raises:
         InputError: the recipient is no public key.
     """
-    ephemeral = PrivateKey.fresh()
-    cipher = _cipher(ephemeral, recipient, bytes_of(ephemeral.public) + bytes_of(recipient))
-    prefix = os.urandom(_PREFIX_BYTES)
+    ephemeral, prefix = PrivateKey.fresh(), Chunks.fresh_prefix()
+    key = _shared(ephemeral, recipient, bytes_of(ephemeral.public) + bytes_of(recipient))
     with source.open("rb") as opened, atomic.replacing(target) as temporary, temporary.open("wb") as out:
         out.write(MAGIC + bytes_of(ephemeral.public) + prefix)
-        for number, (chunk, last) in enumerate(_chunks(opened, CHUNK_BYTES)):
-            out.write(cipher.encrypt(_nonce(prefix, number, last=last), chunk, place.encode()))
+        Chunks(key, prefix, place.encode()).seal(opened, out)
 
 
 def unseal(source: Path, target: Path, key: PrivateKey, place: str) -> None:
@@ -80,23 +70,22 @@ def unseal(source: Path, target: Path, key: PrivateKey, place: str) -> None:
     Raises:
         InputError: it was sealed for another key or place, or was changed or cut off.
     """
-    from cryptography.exceptions import InvalidTag
+
+    def broken(_: int) -> InputError:
+        return InputError(
+            "the sealed file cannot be opened: it was sealed for another key or request, or it was changed.",
+            file=place,
+            remedy="Send it again, sealed for the service's present key.",
+        )
 
     with source.open("rb") as opened, atomic.replacing(target) as temporary, temporary.open("wb") as out:
-        header = opened.read(len(MAGIC) + _KEY_BYTES + _PREFIX_BYTES)
-        if len(header) < len(MAGIC) + _KEY_BYTES + _PREFIX_BYTES or not header.startswith(MAGIC):
+        header = opened.read(len(MAGIC) + KEY_BYTES + PREFIX_BYTES)
+        if len(header) < len(MAGIC) + KEY_BYTES + PREFIX_BYTES or not header.startswith(MAGIC):
             raise InputError("this is no sealed file.", file=place)
-        sender, prefix = header[len(MAGIC) : -_PREFIX_BYTES], header[-_PREFIX_BYTES:]
-        cipher = _cipher(key, _text(sender), sender + bytes_of(key.public))
-        try:
-            for number, (chunk, last) in enumerate(_chunks(opened, CHUNK_BYTES + _TAG_BYTES)):
-                out.write(cipher.decrypt(_nonce(prefix, number, last=last), chunk, place.encode()))
-        except InvalidTag:
-            raise InputError(
-                "the sealed file cannot be opened: it was sealed for another key or request, or it was changed.",
-                file=place,
-                remedy="Send it again, sealed for the service's present key.",
-            ) from None
+        sender, prefix = header[len(MAGIC) : -PREFIX_BYTES], header[-PREFIX_BYTES:]
+        Chunks(_shared(key, _text(sender), sender + bytes_of(key.public)), prefix, place.encode()).open(
+            opened, out, broken
+        )
 
 
 def bytes_of(public: str) -> bytes:
@@ -109,7 +98,7 @@ def bytes_of(public: str) -> bytes:
         found = base64.urlsafe_b64decode(public + "=")
     except ValueError:
         found = b""
-    if len(found) != _KEY_BYTES:
+    if len(found) != KEY_BYTES:
         raise InputError("this is no public key of the service or of a client.", remedy="It has 43 signs.")
     return found
 
@@ -118,9 +107,8 @@ def _text(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).decode().rstrip("=")
 
 
-def _cipher(key: PrivateKey, other: str, salt: bytes) -> AESGCM:
+def _shared(key: PrivateKey, other: str, salt: bytes) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -130,19 +118,4 @@ def _cipher(key: PrivateKey, other: str, salt: bytes) -> AESGCM:
         )
     except ValueError:  # a point of low order
         raise InputError("this is no public key of the service or of a client.") from None
-    return AESGCM(HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=salt, info=MAGIC).derive(shared))
-
-
-def _nonce(prefix: bytes, number: int, *, last: bool) -> bytes:
-    return prefix + number.to_bytes(4, "big") + bytes([last])
-
-
-def _chunks(opened: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:
-    """Chunks, and whether each is the last; an empty file is one empty chunk."""
-    chunk = opened.read(size)
-    while True:
-        following = opened.read(size)
-        yield chunk, not following
-        if not following:
-            return
-        chunk = following
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=MAGIC).derive(shared)

@@ -21,8 +21,9 @@ from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.masking.keyring import release_key
 from synth_assets.masking.vault import TokenVault, shelf_of
 from synth_assets.privacy.records import GaussianEvent
+from synth_assets.storage.chunks import CHUNK_BYTES
 from synth_assets.storage.lease import WriterLease
-from synth_assets.storage.sealed import BLOCK_BYTES, sealing, unsealing
+from synth_assets.storage.sealed import sealing, unsealing
 from synth_assets.storage.secrets import master_key
 
 PASSPHRASE = "correct horse battery staple"
@@ -172,10 +173,10 @@ def test_a_backup_that_was_changed_is_refused_and_the_home_stays_as_it_is(tmp_pa
     if change == "byte":
         data[len(data) // 2] ^= 1
     elif change == "cut":
-        del data[line + BLOCK_BYTES + 16 :]  # at the border of a block
+        del data[line + CHUNK_BYTES + 16 :]  # at the border of a block
     elif change == "block":
-        block = slice(line, line + BLOCK_BYTES + 16)
-        data[line + BLOCK_BYTES + 16 : line + 2 * (BLOCK_BYTES + 16)] = data[block]
+        block = slice(line, line + CHUNK_BYTES + 16)
+        data[line + CHUNK_BYTES + 16 : line + 2 * (CHUNK_BYTES + 16)] = data[block]
     elif change == "head":
         data[: line - 1] = data[: line - 1].replace(b'"p": 1', b'"p": 9')
     elif change == "other":
@@ -242,7 +243,7 @@ def test_an_empty_home_has_nothing_to_back_up(tmp_path: Path) -> None:
     assert not (tmp_path / "file").exists()
 
 
-@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES])
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
 def test_what_is_sealed_is_read_back(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
     with sealing(tmp_path / "f", PASSPHRASE) as out:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from synth_assets.errors import ConfigError, DamagedArtifactError, ServiceUnavailableError
 from synth_assets.storage import at_rest, rooms
 from synth_assets.storage.artifacts import ArtifactStore, Zone
-from synth_assets.storage.at_rest import KEY_FILE, NAMES_FILE, PIECE_BYTES
+from synth_assets.storage.at_rest import KEY_FILE, NAMES_FILE
+from synth_assets.storage.chunks import CHUNK_BYTES, PREFIX_BYTES
 from synth_assets.storage.opening import Protection, open_store
 from synth_assets.storage.secrets import SecretKey
 
@@ -55,7 +56,7 @@ def folder_of(home: Path, ref) -> Path:
     return home / "var" / "restricted" / ref.key
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES])
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
 def test_a_file_of_any_length_comes_back_as_it_was(tmp_path, size):
     key, data = SecretKey(os.urandom(32)), os.urandom(size)
     (tmp_path / "plain").mkdir()
@@ -144,7 +145,7 @@ def swap(folder: Path) -> None:
 
 def cut(folder: Path) -> None:
     file = folder / "sub" / "part-00000.parquet"
-    file.write_bytes(file.read_bytes()[: len(at_rest.MAGIC) + 16 + PIECE_BYTES + 16])
+    file.write_bytes(file.read_bytes()[: len(at_rest.MAGIC) + 16 + PREFIX_BYTES + CHUNK_BYTES + 16])
 
 
 def remove(folder: Path) -> None:
@@ -161,7 +162,7 @@ def put_plain(folder: Path) -> None:
 
 @pytest.mark.parametrize("change", [swap, cut, remove, add, put_plain])
 def test_a_file_that_is_moved_cut_removed_added_or_replaced_is_found(tmp_path, change):
-    ref = put(opened(tmp_path), os.urandom(2 * PIECE_BYTES))
+    ref = put(opened(tmp_path), os.urandom(2 * CHUNK_BYTES))
     change(folder_of(tmp_path, ref))
     with pytest.raises(DamagedArtifactError):
         opened(tmp_path).path(ref)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_assets.errors import InputError
-from synth_assets.storage import sealing
+from synth_assets.storage import chunks as stream
 from synth_assets.storage.sealing import PrivateKey, bytes_of, seal, unseal
 
 PLACE = "exchange:" + "a" * 32 + "/table.csv"
@@ -18,7 +18,7 @@ PLACE = "exchange:" + "a" * 32 + "/table.csv"
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing, "CHUNK_BYTES", 16)
+    monkeypatch.setattr(stream, "CHUNK_BYTES", 16)
 
 
 def there_and_back(folder: Path, content: bytes, key: PrivateKey) -> bytes:
@@ -41,7 +41,7 @@ def test_a_file_of_any_size_comes_out_as_it_went_in(tmp_path: Path, size: int) -
 def test_no_bit_can_be_flipped(content: bytes, position: int, bit: int) -> None:
     key = PrivateKey.fresh()
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sealing, "CHUNK_BYTES", 16)
+        patch.setattr(stream, "CHUNK_BYTES", 16)
         folder = Path(name)
         there_and_back(folder, content, key)
         sealed = bytearray((folder / "sealed").read_bytes())
