@@ -6,15 +6,15 @@ What belongs here: putting the checks together. What does not: the check of a ch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from synth_assets.api.reading import settings_of
 from synth_assets.api.spending import has_ledger, reports_of_releases
 from synth_assets.config.runtime import Settings
-from synth_assets.errors import ConfigError, InputError, SynthAssetsError
+from synth_assets.config.stores import store_of
+from synth_assets.errors import ConfigError, InputError, ServiceUnavailableError, SynthAssetsError
 from synth_assets.ledger.audit import Action, AuditLedger
 from synth_assets.ledger.chain import Stored
 from synth_assets.ledger.signing import Signer
@@ -127,9 +127,10 @@ def verify_ledgers(home: Path, heads: Iterable[str] = ()) -> HomeVerdict | None:
             )  # fmt: skip
         return None
     ledger = open_audit_ledger(settings)
-    seen = _Seen(_current(settings))
+    artifacts, unread = _current(settings)
+    seen = _Seen(artifacts)
     check = check_ledger(ledger, outside, _public(settings), seen.look)
-    audit = _verdict(ledger.store.name, check, len(outside))
+    audit = _verdict(ledger.store.name, check, len(outside), unread)
     budget, budget_faults = _budget(ledger, home, seen)
     access = _access(settings, ledger)
     whole = audit.whole and not budget_faults and all(v is None or v.whole for v in (budget, access))
@@ -161,7 +162,7 @@ class _Seen:
                 self.artifacts.pop((said["resource"], said["details"]["content_hash"]), None)
 
 
-def _verdict(ledger: str, check: ChainCheck, outside: int) -> ChainVerdict:
+def _verdict(ledger: str, check: ChainCheck, outside: int, remarks: Sequence[str] = ()) -> ChainVerdict:
     return ChainVerdict(
         ledger=ledger,
         whole=not check.faults,
@@ -172,7 +173,7 @@ def _verdict(ledger: str, check: ChainCheck, outside: int) -> ChainVerdict:
         outside_heads=outside,
         faults=tuple(FaultRecord(position=f.position, reason=f.reason) for f in check.faults[:MOST_TOLD]),
         fault_count=len(check.faults),
-        remarks=tuple(check.remarks),
+        remarks=(*check.remarks, *remarks),
     )
 
 
@@ -190,16 +191,22 @@ def _heads_of_releases(settings: Settings) -> list[tuple[int | None, str]]:
     return [(said["position"], said["hash"]) for said in (json.loads(note.read_text()) for note in notes)]
 
 
-def _current(settings: Settings) -> dict[tuple[str, str], str]:
-    """Resource and content hash -> `zone/dataset/asset` of every artifact on this disk that is current."""
+def _current(settings: Settings) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Resource and content hash -> `zone/dataset/asset` of every current artifact on this disk; and what could not be read."""
     found: dict[tuple[str, str], str] = {}
+    unread, store = 0, store_of(settings)
     for zone in Zone:
         for path in (settings.var / zone).glob(f"*/*/{CURRENT}"):
             dataset, asset = path.parts[-3:-1]
-            record: dict[str, Any] = json.loads(path.read_text())
-            if "input_hash" in record["info"]:  # of a step of a chain; other jobs keep their own results
-                found[f"{dataset}/{asset}", record["content_hash"]] = f"{zone.value}/{dataset}/{asset}"
-    return found
+            try:
+                ref = store.find(zone, dataset, asset)
+            except (ConfigError, ServiceUnavailableError):  # encrypted, and who verifies has no key
+                unread += 1
+                continue
+            if ref is not None and "input_hash" in ref.info:  # of a step of a chain; other jobs keep their own results
+                found[f"{dataset}/{asset}", ref.content_hash] = f"{zone.value}/{dataset}/{asset}"
+    said = f"{unread} artifacts are encrypted under a key that is not here: whether each is in the ledger was not looked at."
+    return found, [said] if unread else []
 
 
 def _budget(ledger: AuditLedger, home: Path, seen: _Seen) -> tuple[LedgerVerdict | None, tuple[str, ...]]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_assets import api
+from synth_assets.api.verifying import verify_ledgers
 from synth_assets.config.runtime import Settings
 from synth_assets.storage.secrets import FILE_VARIABLE, KEY_VARIABLE, SECRET_VARIABLE
 from synth_assets_tests import chain
@@ -120,6 +121,19 @@ def test_a_home_from_before_encryption_is_read_and_then_encrypted_by_one_command
     done = chain.run(home, "one", STAGES)
     assert done.exit_code == 0
     assert all(asset.reused for asset in done.assets.values())
+
+
+def test_the_ledgers_are_checked_without_the_key_and_what_was_not_looked_at_is_told(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = verify_ledgers(made)
+    assert told is not None
+    assert (told.whole, told.unrecorded, told.audit.remarks) == (True, (), ())
+    _key(monkeypatch, None)
+    told = verify_ledgers(made)
+    assert told is not None
+    assert told.whole
+    assert "encrypted under a key that is not here" in told.audit.remarks[-1]
 
 
 def test_every_file_and_folder_below_var_is_for_its_owner_alone(made: Path) -> None:

@@ -12,8 +12,11 @@ from typing import Any
 
 from synth_assets.api.spending import open_budget, reports_of_releases
 from synth_assets.api.verifying import verify_ledgers
+from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import store_of
+from synth_assets.errors import DamagedArtifactError
 from synth_assets.privacy.records import BudgetStatus
-from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.artifacts import Backend, Zone
 from synth_assets.storage.hashing import hash_folder
 from synth_assets_tests import chain
 from synth_assets_tests.faults import killing
@@ -106,9 +109,10 @@ def faults_of(home: Home) -> list[str]:
         f"left over: {p.relative_to(var)}" for p in var.rglob(".*") if p.is_dir() and p.name.startswith(".staging")
     ]
     found += [f"left over: {p.relative_to(var)}" for p in var.rglob(".*.tmp*")]
+    store = store_of(Settings(home=home.folder))
     for zone in Zone:
         for asset in (p for p in (var / zone).glob("*/*") if p.is_dir() and not p.parent.name.startswith(".")):
-            found += _faults_of_asset(asset)
+            found += _faults_of_asset(asset, store.backend(zone))
     verdict = verify_ledgers(home.folder)
     found += ["no audit ledger"] if verdict is None else [f"not on record: {name}" for name in verdict.unrecorded]
     return found + _faults_of_ledger(home) + faults_of_records(home)
@@ -123,20 +127,33 @@ def faults_of_records(home: Home) -> list[str]:
     return found + list(verdict.budget_faults)
 
 
-def _faults_of_asset(asset: Path) -> list[str]:
-    found = []
-    folders = [p for p in asset.iterdir() if p.is_dir()]
-    found += [f"half written: {p}" for p in folders if hash_folder(p) != p.name]
-    for note in (p for p in asset.glob("*.json") if not p.name.startswith(".")):
-        told = json.loads(note.read_text())
-        if "content_hash" in told and not (asset / told["content_hash"]).is_dir():
-            found.append(f"points nowhere: {note}")
-    current, verdict = asset / "current.json", asset / "verdict.json"
-    if not current.exists():
+def _faults_of_asset(asset: Path, zone: Backend) -> list[str]:
+    key = f"{asset.parent.name}/{asset.name}"
+    found = [f"half written: {p}" for p in asset.iterdir() if p.is_dir() and not _whole(zone, f"{key}/{p.name}")]
+    told = {n.name: _told(zone, f"{key}/{n.name}") for n in asset.glob("*.json") if not n.name.startswith(".")}
+    for name, note in told.items():
+        if "content_hash" in note and not (asset / note["content_hash"]).is_dir():
+            found.append(f"points nowhere: {asset / name}")
+    if "current.json" not in told:
         return [*found, f"no pointer: {asset}"]
-    if json.loads(current.read_text())["content_hash"] != json.loads(verdict.read_text())["content_hash"]:
+    if told["current.json"]["content_hash"] != told["verdict.json"]["content_hash"]:
         found.append(f"judged another content: {asset}")
     return found
+
+
+def _whole(zone: Backend, key: str) -> bool:
+    try:
+        folder = zone.local(key)
+    except DamagedArtifactError:
+        return False
+    return folder is not None and hash_folder(folder) == key.rpartition("/")[2]
+
+
+def _told(zone: Backend, key: str) -> dict[str, Any]:
+    note = zone.read_pointer(key)
+    assert note is not None
+    told: dict[str, Any] = json.loads(note.data)
+    return told
 
 
 def _faults_of_ledger(home: Home) -> list[str]:

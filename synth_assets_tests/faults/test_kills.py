@@ -72,6 +72,8 @@ def test_the_search_for_faults_finds_them(runs: Runs, tmp_path: Path) -> None:
     (asset,) = (home.folder / "var" / "release").glob("*/dp_measurements")
     (folder,) = (p for p in asset.iterdir() if p.is_dir())
     (folder / "more").write_text("half")
+    sealed = next((home.folder / "var" / "restricted").glob("*/raw_*/*/*.parquet"))
+    sealed.write_bytes(sealed.read_bytes()[:-1])
     (asset / ".current.json.0123.tmp.json").write_text("{")
     (home.folder / "var" / "restricted" / ".scratch" / DATASET / ".staging-1").mkdir(parents=True)
     home.witnesses.append(home.witnesses[0])  # a read that nobody counted
@@ -86,6 +88,7 @@ def test_the_search_for_faults_finds_them(runs: Runs, tmp_path: Path) -> None:
     assert [f.partition(":")[0] for f in found] == [
         "left over",
         "left over",
+        "half written",
         "half written",
         "not on record",
         "2 runs have read, 1 are counted",
