@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synth_assets import api
 from synth_assets.api.verifying import verify_ledgers
 from synth_assets.assets import stage
 from synth_assets.assets.recording import Recorder
@@ -115,9 +116,10 @@ def test_a_changed_configuration_policy_or_key_is_recorded_when_a_run_first_sees
         assert ran(home, "raw").exit_code == 0
     assert [len(records(home, a)) for a in ("config.change", "policy.change", "key.rotate")] == [1, 1, 1]
     chain.edit(home, lambda config: config.update(policy="dev_test", seed=8), "people")
-    (home / "var" / "keys" / "master.key").unlink()
+    old = (home / "var" / "keys" / "master.key").rename(home / "old.key")
+    api.encrypt(Settings(home=home), old_key=old)  # it is recorded as well
     assert ran(home, "raw").exit_code == 0
-    assert [len(records(home, a)) for a in ("config.change", "policy.change", "key.rotate")] == [2, 2, 2]
+    assert [len(records(home, a)) for a in ("config.change", "policy.change", "key.rotate")] == [2, 2, 3]
 
 
 def test_a_step_does_nothing_behind_a_ledger_that_somebody_changed(home: Path) -> None:

@@ -126,6 +126,7 @@ def test_a_home_from_before_encryption_is_read_and_then_encrypted_by_one_command
 def test_the_ledgers_are_checked_without_the_key_and_what_was_not_looked_at_is_told(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _key(monkeypatch, "aa" * 32)
     told = verify_ledgers(made)
     assert told is not None
     assert (told.whole, told.unrecorded, told.audit.remarks) == (True, (), ())

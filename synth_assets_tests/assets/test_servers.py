@@ -110,7 +110,7 @@ def test_the_whole_chain_runs_with_everything_on_servers(servers: Any, capsys: p
     # nothing but keys, leases, caches and what Dagster keeps of a run is on this machine
     settings = Settings.from_environment(servers.home)
     assert not list(settings.var.rglob("*.db"))
-    assert {p.name for zone in ZONES for p in (settings.var / zone).glob("*")} <= {".cache", ".scratch"}
+    assert {p.name for zone in ZONES for p in (settings.var / zone).glob("*")} <= {".cache", ".sealing"}
     found = objects(servers.bucket)
     assert {k.split("/")[0] for k in found} == {*ZONES, "logs", "partner"}
     assert any(k.endswith((".out", ".err")) for k in found if k.startswith("logs/"))
