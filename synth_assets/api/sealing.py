@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synth_assets.config.runtime import Settings
-from synth_assets.config.stores import protection_of, store_of
+from synth_assets.config.stores import leases_of, protection_of, store_of
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.ledger.events import Action, AuditEvent
 from synth_assets.ledger.opening import open_audit_ledger
@@ -63,7 +63,7 @@ def encrypt(settings: Settings, *, old_key: Path | None = None) -> Sealed:
         earlier = key_of_file(old_key)
         old = Sealing(lambda: earlier, lambda: earlier)
     names = list(backend.names())
-    lease = WriterLease(settings.var / "leases")
+    lease = WriterLease(leases_of(settings))
     done = {"artifacts": 0, "notes": 0, "unchanged": 0}
     for dataset in sorted({name.partition("/")[0] for name in names}):
         lease.acquire(dataset, "encrypt")
