@@ -64,7 +64,7 @@ class Manifest(Frozen):
         format_version: Of the backup.
         made_at: UTC.
         version: Of the package.
-        kinds: Database -> sqlite or postgresql; a backup goes back into the kind that it was taken from.
+        kinds: Database -> sqlite or postgresql; what was in SQLite may go into PostgreSQL, not the other way round.
         ledger_rows: Rows of the budget ledger.
         ledger_head: Hash of its last row.
         key_fingerprint: Of the master key; eight digits that tell two keys apart.

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from synth_assets.ledger.backends import LedgerStore, Migration, open_ledger_sto
 from synth_assets.ledger.events import Action, AuditEvent
 from synth_assets.storage import atomic, secrets
 from synth_assets.storage.lease import writers
+from synth_assets.storage.lease_files import FilePlace
 from synth_assets.storage.sealed import unsealing
 
 FOLDERS = ("ledger", "keys", "vault")
@@ -75,7 +76,7 @@ def restore_backup(
         ConfigError: another kind of database, or another master key than the backup's.
         CheckFailedError: the ledger in the backup is broken.
     """
-    if busy := writers(leases_of(settings)):
+    if busy := (*writers(leases_of(settings)), *writers(FilePlace(settings.var / "leases"))):
         raise InputError(
             f"a run is writing {', '.join(busy)}.",
             remedy="Stop the daemon and every run, then restore.",
@@ -85,7 +86,7 @@ def restore_backup(
         manifest = _unpack(file, passphrase, folder)
         there = tuple(places(settings))
         _refuse_other_kind(manifest, there, file)
-        filled = [place for place in there if _is_filled(place)]
+        filled = [place for place in (*there, *_left_behind(settings, there)) if _is_filled(place)]
         keys = key_files(settings)
         if (filled or keys) and not replace:
             raise InputError(
@@ -159,13 +160,21 @@ def _write(path: Path, content: object) -> tuple[int, str]:
 
 
 def _refuse_other_kind(manifest: Manifest, there: Iterable[Place], file: Path) -> None:
+    """From SQLite into PostgreSQL is a way to move; nothing leads back."""
     kinds = {place.name: place.kind for place in there}
     for name, kind in manifest.kinds.items():
-        if kinds.get(name) != kind:
+        if kind == "postgresql" and kinds.get(name) != kind:
             raise ConfigError(
                 f"the backup's {name} was in {kind}; this home keeps it elsewhere.", file=str(file),
-                remedy="Set or unset SYNTH_ASSETS_POSTGRES_URL and SYNTH_ASSETS_VAULT_URL as they were when it was made.",
+                remedy="Set SYNTH_ASSETS_POSTGRES_URL and SYNTH_ASSETS_VAULT_URL as they were when it was made.",
             )  # fmt: skip
+
+
+def _left_behind(settings: Settings, there: Iterable[Place]) -> tuple[Place, ...]:
+    """The ledger in a file of a home that has been told to use PostgreSQL: a backup must not be older than it, either."""
+    file = settings.var / "ledger" / "budget.db"
+    moved = any(place.name == "ledger" and place.path is None for place in there)
+    return (Place("ledger", f"sqlite:///{file}", file),) if moved else ()
 
 
 def _is_filled(place: Place) -> bool:
@@ -194,7 +203,7 @@ def _forgotten(settings: Settings, copy: Path, filled: Iterable[Place]) -> tuple
             with place.open().reading() as connection:
                 if snapshot.present(connection, ["budget_log"]):
                     needed.add(rows.head(connection).hash)
-            entries = _last_entries(place.open())
+            entries |= _last_entries(place.open())
     with backed_up.reading() as connection:
         known = rows.hashes(connection, sorted(needed))
     return tuple(sorted((needed - known) | (entries - _all_entries(backed_up, entries))))
@@ -229,17 +238,18 @@ def _refuse_other_key(manifest: Manifest, folder: Path, settings: Settings) -> N
         )
 
 
-def _swap(settings: Settings, manifest: Manifest, folder: Path, there: Iterable[Place], used: bool) -> Path | None:
+def _swap(settings: Settings, manifest: Manifest, folder: Path, there: Sequence[Place], used: bool) -> Path | None:
     """Move aside what is there, then put the backup in its place; PostgreSQL first, since it can fail for other reasons."""
     stamp = datetime.now(UTC).strftime("%Y%m%dt%H%M%S%f")
     aside = settings.var / f"before_restore_{stamp}" if used else None
     if aside is not None:
         atomic.private_folder(aside)
     for place in there:
-        if place.path is None and place.name in manifest.kinds:
+        if place.path is None and (copies := _copies_of(place, manifest, there)):
             store = place.open()
             snapshot.move_aside(store, place.tables, f"before_restore_{stamp}_{place.name}")
-            snapshot.put(store, folder / "databases" / f"{place.name}.db", migrations(store))
+            for name in copies:
+                snapshot.put(store, folder / "databases" / f"{name}.db", migrations(store))
     for name in FOLDERS:
         if aside is not None and (settings.var / name).is_dir():
             (settings.var / name).rename(aside / name)
@@ -249,6 +259,12 @@ def _swap(settings: Settings, manifest: Manifest, folder: Path, there: Iterable[
     for path in sorted((folder / "keys").glob("*")):
         _move(path, settings.keys_folder / path.name)
     return aside
+
+
+def _copies_of(place: Place, manifest: Manifest, there: Iterable[Place]) -> tuple[str, ...]:
+    """The databases of a backup that go into one database: beside its own those that have none of their own here."""
+    known = {p.name for p in there}
+    return tuple(n for n in manifest.kinds if n == place.name or (place.name == "ledger" and n not in known))
 
 
 def migrations(store: LedgerStore) -> dict[str, tuple[Migration, ...]]:

@@ -17,7 +17,8 @@ from synth_assets.errors import ConfigError
 from synth_assets.ledger.backends import LedgerStore, Migration
 
 _ROWS_AT_ONCE = 5_000
-_BEGUN = ("budget_head", "ledger_formats")  # tables that have rows as soon as they are there
+_BEGUN = "budget_head"  # a table that has a row as soon as it is there
+_FORMATS = "ledger_formats"  # said of each ledger when its tables are made
 
 
 def take(store: LedgerStore, target: Path, tables: Sequence[str]) -> None:
@@ -90,8 +91,10 @@ def move_aside(store: LedgerStore, tables: Sequence[str], schema: str) -> None:
 def put(store: LedgerStore, copy: Path, migrations: Mapping[str, Sequence[Migration]]) -> None:
     """Fill an empty PostgreSQL database with a copy: tables of the copy's formats, then all rows in one transaction.
 
+    Several copies may go into one database: each ledger keeps its own rows.
+
     Args:
-        store: The database, without tables of these ledgers.
+        store: The database, without rows of these ledgers.
         copy: What `take` has written.
         migrations: Of every ledger that this version knows.
 
@@ -107,7 +110,9 @@ def put(store: LedgerStore, copy: Path, migrations: Mapping[str, Sequence[Migrat
         store.prepare(name, migrations[name][:version])
     with closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as source, store.writing("restore") as connection:
         for (table,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
-            if table in _BEGUN:
+            if table == _FORMATS:
+                continue
+            if table == _BEGUN:
                 connection.execute(text(f"DELETE FROM {table}"))
             rows = source.execute(f"SELECT * FROM {table}")
             columns = [c[0] for c in rows.description]

@@ -13,11 +13,15 @@ import pytest
 from synth_assets.api.backup import make_backup
 from synth_assets.api.restoring import restore_backup
 from synth_assets.api.spending import open_budget
+from synth_assets.api.verifying import verify_ledgers
 from synth_assets.cli.app import run
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import CheckFailedError, ConfigError, DamagedBackupError, InputError, MissingArtifactError
 from synth_assets.ledger.actors import Actors
+from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.ledger.chain import START, HashChain
 from synth_assets.ledger.opening import open_audit_ledger
+from synth_assets.ledger.verifying import ACCESS
 from synth_assets.masking.keyring import release_key
 from synth_assets.masking.vault import TokenVault, shelf_of
 from synth_assets.privacy.records import GaussianEvent
@@ -64,6 +68,14 @@ def used(home: Path) -> dict[str, object]:
     head, made = spend(home, 1), tokens(home)
     audit = open_audit_ledger(settings(home))
     return {"head": head, "tokens": made, "key": master_key(settings(home).keys_folder).value, "audit": audit.head()}
+
+
+def asked(home: Path) -> None:
+    """One entry of the older record of access."""
+    store = open_ledger_store(settings(home).access_location, forgetting=True)
+    older = HashChain(store, ACCESS)
+    with store.writing("older record") as connection:
+        older.append(connection, {"asked": "by somebody"}, 1, START)
 
 
 def lose(home: Path) -> None:
@@ -226,15 +238,53 @@ def test_a_key_of_the_environment_that_is_another_one_refuses(tmp_path: Path, mo
         restore_backup(settings(home), file, PASSPHRASE)
 
 
-def test_a_backup_goes_back_into_the_kind_of_database_that_it_was_taken_from(
+@pytest.mark.parametrize("vault", ["file", "server"])
+def test_a_home_moves_from_sqlite_to_postgresql_with_all_that_was_spent_and_no_way_leads_back(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch, vault: str
+) -> None:
+    home, file = tmp_path / "home", tmp_path / "home.backup"
+    before = used(home)
+    asked(home)
+    make_backup(settings(home), file, PASSPHRASE)
+    status, audit = open_budget(home).status("people"), open_audit_ledger(settings(home)).head()
+
+    monkeypatch.setenv("SYNTH_ASSETS_POSTGRES_URL", postgres_url)
+    if vault == "server":
+        monkeypatch.setenv("SYNTH_ASSETS_VAULT_URL", postgres_url)
+    with pytest.raises(InputError, match="already"):
+        restore_backup(settings(home), file, PASSPHRASE)
+    done = restore_backup(settings(home), file, PASSPHRASE, replace=True)
+    assert done.aside is not None
+    assert (done.aside / "ledger" / "budget.db").is_file()
+    assert not (home / "var" / "ledger").exists()
+    assert open_budget(home).status("people") == status
+    assert tokens(home) == before["tokens"]
+    verdict = verify_ledgers(home, [audit.hash])
+    assert verdict is not None
+    assert verdict.whole
+    assert verdict.access is not None
+    assert verdict.access.entries == 1
+    spend(home, 2)
+    assert len(open_budget(home).status("people").releases) == 2
+
+    make_backup(settings(home), file, PASSPHRASE)
+    monkeypatch.delenv("SYNTH_ASSETS_POSTGRES_URL")
+    monkeypatch.delenv("SYNTH_ASSETS_VAULT_URL", raising=False)
+    with pytest.raises(ConfigError, match="was in postgresql"):
+        restore_backup(settings(tmp_path / "empty"), file, PASSPHRASE)
+
+
+def test_a_home_does_not_move_with_a_backup_that_is_older_than_its_ledger(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, file = tmp_path / "home", tmp_path / "home.backup"
     used(home)
     make_backup(settings(home), file, PASSPHRASE)
+    spend(home, 2)
     monkeypatch.setenv("SYNTH_ASSETS_POSTGRES_URL", postgres_url)
-    with pytest.raises(ConfigError, match="was in sqlite"):
-        restore_backup(settings(tmp_path / "empty"), file, PASSPHRASE)
+    with pytest.raises(InputError, match="forget what was spent"):
+        restore_backup(settings(home), file, PASSPHRASE, replace=True)
+    assert (home / "var" / "ledger" / "budget.db").is_file()
 
 
 def test_an_empty_home_has_nothing_to_back_up(tmp_path: Path) -> None:
