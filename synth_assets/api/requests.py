@@ -17,6 +17,7 @@ from synth_assets.config.sampling import Combination
 from synth_assets.config.thresholds import AuditConfig, AuditLevels, AuditWeights
 from synth_assets.errors import InputError
 
+TABLES = ("synthetic_data_url", "real_data_url", "holdout_data_url")
 Place = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 _ADDRESS = re.compile(r"(https?|s3|gs|gcs|abfss?)://")
@@ -100,8 +101,7 @@ class AuditRequest(BaseModel):
     @property
     def places(self) -> dict[str, str]:
         """The tables that are given, by key."""
-        keys = ("synthetic_data_url", "real_data_url", "holdout_data_url")
-        return {key: value for key in keys if (value := getattr(self, key)) is not None}
+        return {key: value for key in TABLES if (value := getattr(self, key)) is not None}
 
     @property
     def signed(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 import dagster as dg
 
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
+from synth_assets.ledger import asking
 
 _told: ContextVar[Callable[[SynthAssetsError], None] | None] = ContextVar("told", default=None)
 
@@ -29,22 +30,23 @@ def stage_boundary(step: str) -> Iterator[None]:
         dg.Failure: in place of every exception; it is never retried, since a retry cannot help against bad input, a failed check
             or a spent budget.
     """
-    _told.set(None)
-    try:
-        with withhold_values(step), libraries_silenced():
-            yield
-    except SynthAssetsError as error:
-        told = _told.get()
-        if told is not None:
-            with (
-                suppress(SynthAssetsError),
-                withhold_values(step),
-                libraries_silenced(),
-            ):  # the step's own error is the news
-                told(error)
-        raise failure_of(error) from None
-    finally:
+    with asking.for_somebody():
         _told.set(None)
+        try:
+            with withhold_values(step), libraries_silenced():
+                yield
+        except SynthAssetsError as error:
+            told = _told.get()
+            if told is not None:
+                with (
+                    suppress(SynthAssetsError),
+                    withhold_values(step),
+                    libraries_silenced(),
+                ):  # the step's own error is the news
+                    told(error)
+            raise failure_of(error) from None
+        finally:
+            _told.set(None)
 
 
 def failure_of(error: SynthAssetsError) -> dg.Failure:

@@ -17,6 +17,7 @@ import dagster as dg
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import BudgetExceededError, ReleaseRefusedError, SynthAssetsError
+from synth_assets.ledger import asking
 from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger, Head, Outcome, identifier
 from synth_assets.ledger.events import Detail
 from synth_assets.ledger.opening import open_audit_ledger
@@ -27,7 +28,6 @@ from synth_assets.storage.secrets import UNREAD, key_fingerprint
 if TYPE_CHECKING:
     from synth_assets.assets.stage import CheckOutcome
 
-ACTOR_TAG, CLIENT_TAG = "synth_assets/actor", "synth_assets/client"
 HEAD_NOTE = "audit_head"
 EXPORTS = "export_"
 DENIALS = (ReleaseRefusedError, BudgetExceededError)
@@ -46,7 +46,7 @@ class Recorder:
     def __init__(self, settings: Settings, context: dg.AssetExecutionContext, config: DatasetConfig) -> None:
         self.settings, self.config = settings, config
         self.run_id: str = context.run_id
-        self.tags = {name: context.run_tags.get(name) for name in (ACTOR_TAG, CLIENT_TAG)}
+        asking.begin(context.run_id, context.run_tags)
         self._tell_changes()
 
     @cached_property
@@ -62,8 +62,7 @@ class Recorder:
     def event(self, action: Action, resource: str, outcome: Outcome = Outcome.OK, **details: Detail) -> AuditEvent:
         """An event of this run."""
         return AuditEvent(
-            action, resource, outcome, dataset=self.config.name, run_id=self.run_id, config_hash=self.config_hash,
-            actor=self.tags[ACTOR_TAG], client=self.tags[CLIENT_TAG], details=details,
+            action, resource, outcome, dataset=self.config.name, run_id=self.run_id, config_hash=self.config_hash, details=details,
         )  # fmt: skip
 
     def produced(

@@ -19,6 +19,7 @@ from synth_assets.assets.chain import build_dataset
 from synth_assets.assets.stage import Event
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.config.uploads import FILE, UploadsConfig
+from synth_assets.ledger import asking
 from synth_assets.resources import InboxResource, StoreResource
 from synth_assets.uploads.notes import ASSET
 from synth_assets.uploads.upload import Upload
@@ -75,6 +76,7 @@ class _UploadChain:
         def upload_step(context: dg.AssetExecutionContext) -> Iterator[Event]:
             resources = context.resources
             with stage_boundary(f"{context.partition_key}/{step}"):
+                asking.begin(context.run_id, context.run_tags)
                 name = context.partition_key
                 upload = self._upload(resources.store, resources.inbox, name) if raw else None
                 body = self._running(upload, name)[step]

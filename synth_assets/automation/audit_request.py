@@ -5,6 +5,7 @@ a signed link belongs into a variable: `{env: NAME}` in place of the address.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.audit.gates import GateOutcome, gate_outcomes
 from synth_assets.audit.records import AuditResult
+from synth_assets.automation.exchanged import received
 from synth_assets.config.audited import AuditedTable, AuditPlan, read_plan
 from synth_assets.config.gates import AuditFile
 from synth_assets.errors import InputError
+from synth_assets.ledger import asking
 from synth_assets.ledger.events import Action, AuditEvent, Detail, identifier
 from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.resources import StoreResource
@@ -30,16 +33,19 @@ NAME = "audit_request"
 FOLDER = "_audit_requests"  # no name of a dataset starts so
 DESCRIPTION = (
     "Audit a synthetic table, with or without the real ones: privacy, fairness, fidelity and utility.\n\n"
-    "Give files (relative to the home folder) or https://, s3://, gs:// and abfss:// addresses. What cannot run without a table that "
-    "is not given has no score, and the result says why. Dagster keeps run config: give a signed link as `{env: NAME}` and set that "
-    "variable where runs start. The full result lies in the restricted zone; the public form is shown with the run."
+    "Give files (relative to the home folder), https://, s3://, gs:// and abfss:// addresses, or places in the exchange area. What "
+    "cannot run without a table that is not given has no score, and the result says why. Dagster keeps run config: give a signed "
+    "link as `{env: NAME}` and set that variable where runs start. The full result lies in the restricted zone; the public form is "
+    "shown with the run."
 )
 
 
 class AuditRequestRun(dg.Config):
     """Run config of `audit_request`."""
 
-    synthetic_data_url: str = Field(description="The synthetic table: a file or an address.")
+    synthetic_data_url: str = Field(
+        description="The synthetic table: a file, an address, or a place in the exchange area."
+    )
     real_data_url: str | None = Field(default=None, description="The real rows that the synthesizer was trained on.")
     holdout_data_url: str | None = Field(
         default=None, description="Real rows that it never saw: the control group of every attack."
@@ -81,7 +87,10 @@ class AuditRequestRun(dg.Config):
 @dg.op(name=f"{NAME}_op", description=DESCRIPTION)
 def _audit(context: dg.OpExecutionContext, config: AuditRequestRun, store: StoreResource) -> None:
     with stage_boundary(NAME):
-        request, result, gates = _result(config, Path(store.home))
+        asking.begin(context.run_id, context.run.tags)
+        request = _request(config)
+        with received(request.places, store.settings()) as local:
+            result, gates = _result(config, request, local, Path(store.home))
         opened = store.open()
         with opened.writing(Zone.RESTRICTED, FOLDER, context.run_id) as out:
             write_text(out.folder / "result.json", result.model_dump_json(indent=1))
@@ -101,11 +110,10 @@ def _record(run_id: str, store: StoreResource, ref: ArtifactRef) -> None:
     open_audit_ledger(store.settings()).record(event)
 
 
-def _result(config: AuditRequestRun, home: Path) -> tuple[AuditRequest, AuditResult, tuple[GateOutcome, ...]]:
-    """Audit what the run config asks for.
+def _request(config: AuditRequestRun) -> AuditRequest:
+    """What the run config asks for.
 
     Raises:
-        ConfigError: the dataset's YAML has a mistake.
         InputError: a key is wrong, or both a dataset and what it would say are given.
     """
     given = config.model_dump()
@@ -113,14 +121,32 @@ def _result(config: AuditRequestRun, home: Path) -> tuple[AuditRequest, AuditRes
     if file is None and table is not None:
         raise InputError("a table is named, and no dataset.", key="table", remedy="Give its YAML as `config`.")
     said = [key for key in (*AuditedTable.model_fields, "levels", "weights") if given.get(key)]
-    request = read_request(given)
     if file is not None and said:
         raise InputError("the dataset says this already.", key=said[0], remedy="Leave it out, or leave `config` out.")
-    plan = AuditPlan(judge=AuditFile(**dict(request.settings))) if file is None else read_plan(Path(file), table)
+    return read_request(given)
+
+
+def _result(
+    config: AuditRequestRun, request: AuditRequest, local: Mapping[str, str], home: Path
+) -> tuple[AuditResult, tuple[GateOutcome, ...]]:
+    """Audit what a request asks for.
+
+    Args:
+        config: Names the dataset's YAML, where there is one.
+        request: The request.
+        local: Tables that a client sent, by key.
+        home: The home folder.
+
+    Raises:
+        ConfigError: the dataset's YAML has a mistake.
+    """
+    file = config.config
+    plan = AuditPlan(judge=AuditFile(**dict(request.settings))) if file is None else read_plan(Path(file), config.table)
+    places = {**request.places, **local}
     result = api.audit(
-        request.synthetic_data_url,
-        request.real_data_url,
-        request.holdout_data_url,
+        places["synthetic_data_url"],
+        places.get("real_data_url"),
+        places.get("holdout_data_url"),
         dataset=plan,
         declared=request.declared if file is None else None,
         protected=request.protected_attributes or None,
@@ -129,7 +155,7 @@ def _result(config: AuditRequestRun, home: Path) -> tuple[AuditRequest, AuditRes
         home=home,
     )
     gates = plan.judge.thresholds
-    return request, result, () if gates is None else gate_outcomes(gates, result)
+    return result, () if gates is None else gate_outcomes(gates, result)
 
 
 def _gates(gates: tuple[GateOutcome, ...]) -> dict[str, Any]:

@@ -17,8 +17,11 @@ from typing import Any
 from synth_assets.api.file_requests import FileReply, FileRequest, GenerateReply
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
+from synth_assets.ledger.events import Action, AuditEvent, Detail
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage.exchange import Area, FolderArea, is_reference, purge, reference, split_reference
 from synth_assets.storage.exchange_opening import open_area
+from synth_assets.storage.hashing import hash_file, hash_parts
 from synth_assets.storage.sealing import PrivateKey, seal, unseal
 from synth_assets.storage.secrets import master_key
 
@@ -57,30 +60,59 @@ def exchanged(request: FileRequest, settings: Settings) -> Iterator[Handover]:
     Raises:
         InputError: a file is not there, was not sealed for this service, or no key was given for the result.
     """
-    sent = [name for name in request.inputs if is_reference(getattr(request, name) or "")]
+    sent = {name: getattr(request, name) or "" for name in request.inputs}
     out = getattr(request, "out", "")
-    if not sent and not is_reference(out):
-        yield Handover(request, lambda reply: reply)
-        return
     if is_reference(out) and request.reply_key is None:
         raise InputError("a result in the exchange area needs the client's public key.", key="reply_key")
-    area = area_of(settings)
+    with received(sent, settings) as local:
+        if not is_reference(out):
+            yield Handover(request.model_copy(update=local), lambda reply: reply)
+            return
+        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+            made = Path(folder) / "out"
+            made.mkdir()
+            places = local | {"out": str(made / split_reference(out)[1])}
+            yield Handover(request.model_copy(update=places), _giver(request, settings, Path(folder)))
+
+
+@contextmanager
+def received(places: Mapping[str, str], settings: Settings) -> Iterator[dict[str, str]]:
+    """Open what a client sent, into a private folder that is deleted at the end, as is what was sent; both are recorded.
+
+    Args:
+        places: Name to place; only those in the exchange area matter here.
+        settings: Of the home.
+
+    Returns:
+        Name to local path, of those that were sent.
+
+    Raises:
+        InputError: a file is not there, or was not sealed for this service.
+    """
+    sent = {name: place for name, place in places.items() if is_reference(place)}
+    if not sent:
+        yield {}
+        return
+    area, ledger = area_of(settings), open_audit_ledger(settings)
     purge(area)
-    requests = {split_reference(getattr(request, name))[0] for name in sent}
     with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-        scratch = Path(folder)
         try:
-            local: dict[str, str] = {
-                name: str(_received(getattr(request, name), scratch / name, area, service_key(settings)))
-                for name in sent
+            local = {
+                name: _received(place, Path(folder) / name, area, service_key(settings)) for name, place in sent.items()
             }
-            if is_reference(out):
-                local["out"] = str(scratch / "out" / split_reference(out)[1])
-                (scratch / "out").mkdir()
-            yield Handover(request.model_copy(update=local), _giver(request, area, scratch))
+            ledger.record_all(_told(Action.UPLOADED, sent[name], file) for name, file in local.items())
+            yield {name: str(file) for name, file in local.items()}
         finally:
-            for one in requests:
-                area.delete(one)
+            requests = sorted({split_reference(place)[0] for place in sent.values()})
+            for request in requests:
+                area.delete(request)
+            ledger.record_all(AuditEvent(Action.DELETED, f"{PURPOSE}/{request}") for request in requests)
+
+
+def _told(action: Action, place: str, file: Path, **more: str) -> AuditEvent:
+    """A file that came in or goes out, by its content."""
+    details: dict[str, Detail] = {"sha256": hash_file(file), "size_bytes": file.stat().st_size, **more}
+    return AuditEvent(action, f"{PURPOSE}/{split_reference(place)[0]}", details=details)
 
 
 def _received(place: str, folder: Path, area: Area, key: PrivateKey) -> Path:
@@ -98,17 +130,18 @@ def _received(place: str, folder: Path, area: Area, key: PrivateKey) -> Path:
     return opened
 
 
-def _giver(request: FileRequest, area: Area, scratch: Path) -> Callable[[FileReply], FileReply]:
-    out = getattr(request, "out", "")
-    if not is_reference(out):
-        return lambda reply: reply
-    name, key = split_reference(out)[0], str(request.reply_key)
+def _giver(request: FileRequest, settings: Settings, scratch: Path) -> Callable[[FileReply], FileReply]:
+    area, ledger = area_of(settings), open_audit_ledger(settings)
+    name, key = split_reference(getattr(request, "out", ""))[0], str(request.reply_key)
 
     def send(path: str) -> str:
         file = Path(path)
         place = reference(name, re.sub(r"[^A-Za-z0-9_.]", "_", file.name))
         sealed = scratch / "sealed"
         seal(file, sealed, key, place)
+        ledger.record(
+            _told(Action.EXPORTED, place, file, sealed_for=hash_parts(key)[:16])
+        )  # before anybody can open it
         area.put(sealed, f"{name}/{split_reference(place)[1]}")
         sealed.unlink()
         return place

@@ -30,6 +30,7 @@ from synth_assets.assets.boundary import stage_boundary
 from synth_assets.automation.audit_request import audit_request
 from synth_assets.automation.exchanged import exchanged
 from synth_assets.config.runtime import Settings
+from synth_assets.ledger import asking
 
 
 class ProfileFile(ProfileRequest, dg.Config):
@@ -76,9 +77,10 @@ def _job(config: Any, description: str, work: Callable[[Any], FileReply]) -> dg.
 
     def body(context: dg.OpExecutionContext, config: dg.Config) -> None:
         settings = Settings.from_environment(Path.cwd())
-        with stage_boundary(name), exchanged(config, settings) as handover:  # type: ignore[arg-type]  # it is a request too
-            reply = handover.give_back(work(handover.request))
-            context.add_output_metadata(_shown(reply))
+        with stage_boundary(name):
+            asking.begin(context.run_id, context.run.tags)
+            with exchanged(config, settings) as handover:  # type: ignore[arg-type]  # it is a request too
+                context.add_output_metadata(_shown(handover.give_back(work(handover.request))))
 
     body.__annotations__["config"] = config
     op = dg.op(name=f"{name}_op", description=description)(body)

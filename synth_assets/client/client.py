@@ -148,11 +148,17 @@ class Client:
         """The audit of a synthetic table; `Outcome.values["result"]` is the public form.
 
         Args:
-            request: An `AuditRequest`, or its keys: synthetic_data_url, real_data_url, protected_attributes, target ...
+            request: An `AuditRequest`, or its keys: synthetic_data_url, real_data_url, holdout_data_url, target and so on. In place of
+                an address each of these three may be a table of this program's own.
         """
-        from synth_assets.api.requests import read_request
+        from synth_assets.api.requests import TABLES, read_request
 
-        given = read_request(request) if isinstance(request, Mapping) else request
+        if isinstance(request, Mapping):
+            with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+                tables = {key: request[key] for key in TABLES if key in request}
+                given = read_request({**request, **self._places(tables, Path(folder))})
+        else:
+            given = request
         config = given.model_dump(mode="json", exclude_unset=True)
         run_id = self._service.launch("audit_request", {"ops": {"audit_request_op": {"config": config}}}, {})
         return Job(self._service, run_id, "audit_request")
@@ -201,6 +207,13 @@ class Client:
                 "a record holds something that JSON cannot.", remedy="Give texts, numbers and booleans."
             ) from None
         return self._send(file, file.name)
+
+    def _places(self, tables: Mapping[str, Table | None], scratch: Path) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for key, table in tables.items():
+            (scratch / key).mkdir()
+            found[key] = None if table is None else self._place(table, scratch / key)
+        return found
 
     def _send_schema(self, schema: Path | Mapping[str, Any], scratch: Path) -> str:
         if isinstance(schema, Path):

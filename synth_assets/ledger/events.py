@@ -7,7 +7,6 @@ What does not: writing it (audit.py).
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from synth_assets.errors import InputError
+from synth_assets.ledger.asking import address, asking
 
 Detail = bool | int | float | str | None | tuple[str, ...]
 MOST_NAMED = 1_000
@@ -72,12 +72,12 @@ class AuditEvent:
         resource: To what: `dataset/asset`, `budget/population`, `key/master`. Pass what a person may have named through `identifier`.
         outcome: How it ended.
         dataset: The dataset, where there is one.
-        run_id: The run, where there is one.
+        run_id: The run, where there is one; the one that this code works for when None.
         config_hash: Hash of the configuration that was in force.
         details: Numbers, booleans, and identifiers.
         project: The project; that of the installation when None.
-        actor: The name of who did it, as `Actors.id_of` gives it; the account of this process when None.
-        client: Address of who asked, where a proxy gives it.
+        actor: The name of who did it, as `Actors.id_of` gives it; who asked for the run, else the account of this process, when None.
+        client: Address of who asked, where a proxy gives it; that of the run when None.
         once: Key of what must be recorded once, however often it is tried; at most 64 characters.
 
     Raises:
@@ -101,7 +101,7 @@ class AuditEvent:
             given = getattr(self, name)
             if given is not None and not _IDENTIFIER.fullmatch(given):
                 raise _refused(name)
-        if self.client is not None and not _is_address(self.client):
+        if self.client is not None and address(self.client) is None:
             raise _refused("client")
         if len(self.once or "") > 64:
             raise _refused("once")
@@ -111,10 +111,12 @@ class AuditEvent:
 
     def record(self, project: str, actor: str) -> dict[str, Any]:
         """As it is written: what is not known is left out."""
+        asked = asking()
         said = {
-            "action": self.action.value, "resource": self.resource, "outcome": self.outcome.value, "actor": self.actor or actor,
-            "project": self.project or project, "dataset": self.dataset, "run_id": self.run_id, "config_hash": self.config_hash,
-            "client": self.client, "once": self.once, "details": {k: _plain(v) for k, v in self.details.items()} or None,
+            "action": self.action.value, "resource": self.resource, "outcome": self.outcome.value,
+            "actor": self.actor or asked.actor or actor, "project": self.project or project, "dataset": self.dataset,
+            "run_id": self.run_id or asked.run_id, "config_hash": self.config_hash, "client": self.client or asked.client,
+            "once": self.once, "details": {k: _plain(v) for k, v in self.details.items()} or None,
         }  # fmt: skip
         return {name: value for name, value in said.items() if value is not None}
 
@@ -142,14 +144,6 @@ def _is_harmless(said: object) -> bool:
     if isinstance(said, float):
         return math.isfinite(said)
     return said is None or isinstance(said, int)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _plain(said: Detail) -> Any:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
+from synth_assets.api.ledgers import Filter, entries
 from synth_assets.automation.exchanged import area_of, service_key
+from synth_assets.client import Client
+from synth_assets.client.graphql import GraphQL
 from synth_assets.config.runtime import Settings
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage.exchange import FolderArea, new_request, reference
+from synth_assets.storage.hashing import hash_file, hash_parts
 from synth_assets.storage.sealing import PrivateKey, seal, unseal
 from synth_assets_tests import chain
 from synth_assets_tests.assets.test_automation import people_csv, run_job, told
@@ -104,3 +110,43 @@ def test_a_result_without_a_key_to_seal_it_for_is_refused_before_any_work(home: 
 def test_what_is_not_there_any_more_is_told(home: Path) -> None:
     error = error_of(run_job(home, "profile_file", {"file": reference(new_request(), "table.csv")}))
     assert "no such file in the exchange area" in error["message"]
+
+
+def test_an_audit_of_own_tables_opens_them_and_deletes_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, launched = home.parent / "clients_own", []
+    for name, seed in (("real", 3), ("holdout", 4), ("synthetic", 5)):
+        people_csv(own / f"{name}.csv", seed=seed)
+    client = Client(exchange=home / "var" / "exchange", service_key=service_key(Settings.from_environment(home)).public)
+    monkeypatch.setattr(GraphQL, "launch", lambda _, job, config, __: launched.append((job, config)) or "run")
+    client.audit(
+        {
+            "synthetic_data_url": pd.read_csv(own / "synthetic.csv"),
+            "real_data_url": own / "real.csv",
+            "holdout_data_url": pd.read_csv(own / "holdout.csv").to_dict("records"),
+            "primary_key": ["person_id"],
+        }
+    )
+    ((job, config),) = launched
+    asked = config["ops"][f"{job}_op"]["config"]
+    assert len(list(FolderArea(home / "var" / "exchange").requests())) == 3
+    shown = told(run_job(home, "audit_request", asked), job)
+    assert shown["result"]["form"] == "public"
+    assert 0 <= shown["privacy_score"] <= 1
+    assert list(FolderArea(home / "var" / "exchange").requests()) == []
+    assert CANARY.encode() not in everything(home)
+
+
+def test_what_comes_in_and_goes_out_and_is_deleted_is_on_record_with_its_run(home: Path) -> None:
+    key, out = PrivateKey.fresh(), reference(new_request(), "masked.csv")
+    file = home.parent / "clients_own" / "people.csv"
+    place = send(home, file, "table.csv")
+    asked = {"file": place, "out": out, "policy": "dev_test", "reply_key": key.public}
+    done = run_job(home, "mask_file", asked)
+    told_of = {
+        (e["action"], e["resource"]): e for e in entries(open_audit_ledger(Settings.from_environment(home)), Filter())
+    }
+    came, went = (place_of.removeprefix("exchange:").partition("/")[0] for place_of in (place, out))
+    assert told_of["upload", f"exchange/{came}"]["details"]["sha256"] == hash_file(file)
+    assert ("delete", f"exchange/{came}") in told_of
+    assert told_of["export", f"exchange/{went}"]["details"]["sealed_for"] == hash_parts(key.public)[:16]
+    assert {e["run_id"] for (action, _), e in told_of.items() if action != "ledger.start"} == {done.run_id}
