@@ -6,6 +6,7 @@ what is recorded of it (ledger/asking.py). Dagster's processes import this modul
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ class AttributingCoordinator(QueuedRunCoordinator):
     @classmethod
     def config_type(cls) -> dict[str, Any]:
         """Those of Dagster's coordinator, and the two headers."""
+        of_the_queue: Any = super().config_type()
         return {
-            **super().config_type(),
+            **of_the_queue,
             ACTOR_HEADER: dg.Field(str, is_required=True),
             CLIENT_HEADER: dg.Field(str, is_required=False),
         }
@@ -82,5 +84,6 @@ class AttributingCoordinator(QueuedRunCoordinator):
                 remedy="Ask through the proxy, which sets this header (dagster.yaml, run_coordinator).",
             )
         where = "" if self._client_header is None else context.get_request_header(self._client_header) or ""
-        actors = Actors(Settings.from_environment(Path.cwd()).actors_location)
+        home = Path(os.environ.get("DAGSTER_HOME") or Path.cwd())  # as of the code location
+        actors = Actors(Settings.from_environment(home).actors_location)
         return {ACTOR_TAG: actors.id_of(who), CLIENT_TAG: address(where.rpartition(",")[2]) or ""}
