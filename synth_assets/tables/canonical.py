@@ -34,6 +34,7 @@ READING_FILE = "reading.json"
 _COLUMNS_PER_QUERY = 500
 _MOST_DECIMALS = 6
 _FIRST_ROWS = 50_000
+_FIRST_BYTES = 256 * 2**20
 _TOO_MANY = 1_000_000  # digits; stands for "none of these"
 _FIRST_DATE, _PAST_DATE = "DATE '0001-01-01'", "DATE '10000-01-01'"
 _UUID = "________-____-____-____-____________"
@@ -325,9 +326,13 @@ def _facts(columns: Sequence[Column], rows: int, made: StagedRows) -> list[Colum
         estimates = made.tasks.estimated(made.parts, [columns[i].name for i in counted])
         facts = _with_distinct(facts, counted, estimates)
     near = [i for i in counted if facts[i].distinct >= 0.8 * facts[i].present]
-    repeated = _repeated(made, columns, near)
+    first = _repeats_in_first_rows(made, columns, near)
+    repeated = [i for i in near if first[i].repeats]
     facts = _with_distinct(facts, repeated, [min(facts[i].distinct, facts[i].present - 1) for i in repeated])
-    near = [i for i in near if i not in repeated]
+    unique = [i for i in near if not first[i].repeats and first[i].rows == rows]
+    facts = _with_distinct(facts, unique, [facts[i].present for i in unique])
+    settled = {*repeated, *unique}
+    near = [i for i in near if i not in settled]
     return _with_distinct(facts, near, made.tasks.distinct(made.parts, [columns[i].name for i in near], rows))
 
 
@@ -336,17 +341,46 @@ def _with_distinct(facts: Sequence[ColumnFacts], places: Sequence[int], counts: 
     return [replace(f, distinct=found.get(i, f.distinct)) for i, f in enumerate(facts)]
 
 
-def _repeated(made: StagedRows, columns: Sequence[Column], near: Sequence[int]) -> list[int]:
-    """Columns with a value that occurs twice in the first rows: these are not unique, and no count over all rows has to show it."""
-    found: list[int] = []
-    first = f"(FROM {source_of(made.parts[:1])} LIMIT {_FIRST_ROWS})"
-    for start in range(0, len(near), DISTINCT_PER_QUERY):
-        block = near[start : start + DISTINCT_PER_QUERY]
-        names = [sql_name(columns[i].name) for i in block]
-        terms = ", ".join(f"count(DISTINCT {n}) < count({n})" for n in names)
-        row = made.tasks.session.backend.raw_sql(f"SELECT {terms} FROM {first}").fetchone()
-        found += [i for i, repeats in zip(block, row, strict=True) if repeats]
+@dataclass(frozen=True)
+class _First:
+    """What the first rows of a column show: how many were read, and whether one of their values occurs twice."""
+
+    rows: int
+    repeats: bool
+
+
+def _repeats_in_first_rows(made: StagedRows, columns: Sequence[Column], near: Sequence[int]) -> dict[int, _First]:
+    """Of each column: a value that occurs twice in the first rows settles that it is not unique, without a count over all rows.
+
+    Arrow reads the columns of a block alone; a query of DuckDB binds all columns of the file each time, seconds where they are thousands.
+    """
+    found: dict[int, _First] = {}
+    with pq.ParquetFile(made.parts[0]) as file:
+        for start in range(0, len(near), DISTINCT_PER_QUERY):
+            block = {i: columns[i].name for i in near[start : start + DISTINCT_PER_QUERY]}
+            some = next(
+                file.iter_batches(_rows_that_fit(file.metadata, block.values()), columns=[*block.values()]), None
+            )
+            rows = some.num_rows if some is not None else 0
+            found |= {i: _First(rows, some is not None and _repeats(some.column(name))) for i, name in block.items()}
     return found
+
+
+def _rows_that_fit(file: pq.FileMetaData, names: Collection[str]) -> int:
+    """How many rows of some columns to hold in memory at once."""
+    if not file.num_row_groups:
+        return 1
+    group = file.row_group(0)
+    wanted = set(names)
+    sizes = (
+        c.total_uncompressed_size for c in map(group.column, range(group.num_columns)) if c.path_in_schema in wanted
+    )
+    return max(1, min(_FIRST_ROWS, _FIRST_BYTES * group.num_rows // max(1, sum(sizes))))
+
+
+def _repeats(values: pa.Array) -> bool:
+    distinct: int = pc.count_distinct(values).as_py()
+    return distinct < len(values) - values.null_count
 
 
 def _facts_terms(column: Column) -> list[Term]:

@@ -68,7 +68,7 @@ def test_a_sweep_is_refused_or_charged_as_a_whole_and_free_when_asked_for_again(
     assert told.returncode == 0, told.stderr
     made = json.loads(told.stdout)
     assert [(t["epsilon"], t["release"]) for t in made["trials"]] == [(1.0, 1), (3.0, 1)]
-    assert all(0 < t["fidelity"] <= 1 for t in made["trials"])
+    assert all(0 <= t["fidelity"] <= 1 for t in made["trials"])  # of 8 rows and noise of the OS: any score may come
     assert all(t["utility"] is None and t["attack"] is None for t in made["trials"])  # of 8 rows, as the YAML asks
     budget = cli("budget", "ward", "--json").json
     assert budget["spent"] == pytest.approx(made["charged"])
