@@ -352,7 +352,8 @@ class _First:
 def _repeats_in_first_rows(made: StagedRows, columns: Sequence[Column], near: Sequence[int]) -> dict[int, _First]:
     """Of each column: a value that occurs twice in the first rows settles that it is not unique, without a count over all rows.
 
-    Arrow reads the columns of a block alone; a query of DuckDB binds all columns of the file each time, seconds where they are thousands.
+    Arrow reads the columns of a block alone; a query of DuckDB binds all columns of the file, which takes long where they are
+    thousands.
     """
     found: dict[int, _First] = {}
     with pq.ParquetFile(made.parts[0]) as file:
