@@ -24,7 +24,6 @@ from synth_assets.audit.prepare import UNIT_COLUMN, Prepared, Tables, compared_c
 from synth_assets.audit.privacy.module import privacy_findings
 from synth_assets.audit.privacy.shadows import ShadowModels
 from synth_assets.audit.records import AuditInputs, AuditResult, Finding, Module, coarse
-from synth_assets.audit.threads import one_thread
 from synth_assets.audit.utility.module import UtilityResult, utility_findings
 from synth_assets.audit.utility.queries import query_findings
 from synth_assets.config.dataset import ColumnConfig, ExpectationConfig
@@ -34,6 +33,7 @@ from synth_assets.errors import InputError, MissingArtifactError
 from synth_assets.seeds import child_seed
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.schema import ColumnKind, ColumnSchema, TableSchema
+from synth_assets.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from synth_assets.errors import ServiceUnavailableError, withhold_values
+from synth_assets.threads import one_thread
 
 Report = Callable[[str, float], None]
 """Called with what is being done and the fraction done. It never hears a loss: that would be a figure about rows of persons."""
@@ -59,7 +60,8 @@ def require_sdv(name: str) -> None:
 
 @contextmanager
 def at_work(step: str, *, seed: int, report: Report = silent) -> Iterator[None]:
-    """Run SDV: one thread at a time, with its own random states, no output, no log file, no further process, no foreign text in errors.
+    """Run SDV: one caller at a time, on one thread (a seed then says the same on any machine), with its own random states, no output,
+    no log file, no further process, no foreign text in errors.
 
     Args:
         step: What it does, such as "training of ctgan".
@@ -76,6 +78,7 @@ def at_work(step: str, *, seed: int, report: Report = silent) -> Iterator[None]:
         import joblib
 
         with (
+            one_thread(),
             _muted() as aloud,
             _seeded(seed),
             joblib.parallel_config(backend="sequential"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from synth_assets.audit.threads import one_thread
+from synth_assets.threads import one_thread
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""One thread for the models of an audit."""
+"""One thread for numerical libraries, where a result must not depend on the machine."""
 
 from __future__ import annotations
 

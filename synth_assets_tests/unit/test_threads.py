@@ -7,7 +7,7 @@ import sys
 
 PROBE = """
 import threadpoolctl
-from synth_assets.audit.threads import one_thread
+from synth_assets.threads import one_thread
 with one_thread():
     inside = {p["num_threads"] for p in threadpoolctl.threadpool_info()}
     assert any("openmp" == p["user_api"] for p in threadpoolctl.threadpool_info())
