@@ -6,7 +6,9 @@ row (perturb.py), and finding the person of a row (plan.py, kin.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -103,28 +105,49 @@ def date_shift(dtype: str, max_days: int | None) -> Recipe:
         drawn = cell[0] % (2 * largest) - largest
         return drawn + (drawn >= 0).cast("int64")
 
-    return (person_number, days, lambda cell: moved(cell, dtype, cell[1].as_interval("D")))
+    return (person_number, days, *moves(dtype))
 
 
-def moved(cell: Cell, dtype: str, interval: ir.IntervalValue) -> ir.Value:
-    """The cell's date, time, or text or number that is a date, an interval later; null where it cannot be read.
+def moves(dtype: str, unit: Literal["D", "s"] = "D") -> Recipe:
+    """The cell's date, time, or text or number that is a date, moved by the number of units in step 1; null where it cannot be read.
 
-    Nothing moves out of the years 1 to 9999, so 9999-12-31 (no end) stays readable.
+    Nothing moves out of the years 1 to 9999, so 9999-12-31 (no end) stays readable. Each step stands once in the query: a text that is
+    read, moved and written in one expression makes one of tens of thousands of terms.
+
+    Args:
+        dtype: As for `date_shift`.
+        unit: Days or seconds.
     """
+
+    def interval(cell: Cell) -> ir.IntervalValue:
+        return cell[1].as_interval(unit)
+
     if dtype == "date32[day]":  # the engine makes a time of date + days, whatever ibis believes
-        return _readable(cell.value.cast("timestamp") + interval).cast("date")
-    if dtype == "timestamp[us]":
-        return _readable(cell.value + interval)
-    text = cell.text.strip()
-    cases = [
-        (
-            text.re_search(form.pattern) & form.day(text).notnull(),
-            form.written(text, _readable(form.day(text).cast("timestamp") + interval)),
+        return (
+            lambda cell: cell.value.cast("timestamp") + interval(cell),
+            lambda cell: _readable(cell[2]).cast("date"),
         )
-        for form in _FORMS
-    ]
-    made = ibis.cases((text.isnull(), ibis.null("string")), *cases, else_=ibis.null("string"))
-    return made.try_cast("int64") if dtype == "int64" else made
+    if dtype == "timestamp[us]":
+        return (lambda cell: cell.value + interval(cell), lambda cell: _readable(cell[2]))
+
+    def by_form(cell: Cell, made: Callable[[_Form], ir.Value], dtype: str) -> ir.Value:
+        return ibis.cases(*((cell[3] == i, made(form)) for i, form in enumerate(_FORMS)), else_=ibis.null(dtype))
+
+    def form(cell: Cell) -> ir.Value:
+        cases = ((cell[2].re_search(f.pattern) & f.day(cell[2]).notnull(), i) for i, f in enumerate(_FORMS))
+        return ibis.cases(*cases, else_=ibis.null("int8"))
+
+    def written(cell: Cell) -> ir.Value:
+        made = by_form(cell, lambda f: f.written(cell[2], cell[5]), "string")
+        return made.try_cast("int64") if dtype == "int64" else made
+
+    return (
+        lambda cell: cell.text.strip(),
+        form,
+        lambda cell: by_form(cell, lambda f: f.day(cell[2]), "date").cast("timestamp") + interval(cell),
+        lambda cell: _readable(cell[4]),
+        written,
+    )
 
 
 def _readable(time: ir.TimestampValue) -> ir.TimestampValue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from synth_assets.masking.dates import holds_dates, moved
+from synth_assets.masking.dates import holds_dates, moves
 from synth_assets.masking.generalise import DATE_TYPES, NUMBER_TYPES, as_number, toward_zero
 from synth_assets.masking.pseudonyms import digest, number
 from synth_assets.masking.recipes import Cell, Recipe
@@ -89,12 +89,12 @@ def _dates(plan: ColumnPlan) -> Recipe:
         return (
             _row_digest,
             lambda cell: _drawn(cell, ibis.literal(days * _DAY_SECONDS, "int64")),
-            lambda cell: moved(cell, plan.dtype, cell[1].as_interval("s")),
+            *moves(plan.dtype, "s"),
         )
     return (
         _row_digest,
         lambda cell: _drawn(cell, ibis.literal(days, "int64")),
-        lambda cell: moved(cell, plan.dtype, cell[1].as_interval("D")),
+        *moves(plan.dtype),
     )
 
 

@@ -73,10 +73,9 @@ def attack_canaries(
     epsilon = epsilon_spent(budget.events(), delta)
     white = [
         judge_canaries(
-            included, table_scores(found, twin, share), epsilon=epsilon, delta=delta, scored_on="noisy tables",
-            alpha=ALPHA / len(ASSUMED),
+            included, scores, epsilon=epsilon, delta=delta, scored_on="noisy tables", alpha=ALPHA / len(ASSUMED)
         )
-        for share in ASSUMED
+        for scores in table_scores(found, twin, ASSUMED)
     ]  # fmt: skip
     strongest = max(white, key=lambda a: a.epsilon_lower).model_copy(update={"confidence": 1 - ALPHA})
     seen = sample_scores(found, twin, seed)
@@ -177,7 +176,7 @@ def _twin(model: ReleaseModel, measured: Measurements, name: str, seed: int) -> 
     return Twin(domain, measured, rows, canaries)
 
 
-def table_scores(found: Measurements, twin: Twin, share: float = 1.0) -> np.ndarray:
+def table_scores(found: Measurements, twin: Twin, shares: Sequence[float] = (1.0,)) -> list[np.ndarray]:
     """The best linear guess of every coin from all noisy tables; all but the coins and the noise is known to the attacker.
 
     Each noisy cell is (public rows) + m (canaries of the cell that are in) + noise. With coins of mean 1/2 and variance 1/4 the guess
@@ -187,21 +186,30 @@ def table_scores(found: Measurements, twin: Twin, share: float = 1.0) -> np.ndar
     Args:
         found: The twin's measurements.
         twin: The twin.
-        share: Of the planned noise that the attacker assumes; where there is less than planned, a smaller one sees more.
+        shares: Of the planned noise that the attacker assumes; where there is less than planned, a smaller one sees more.
 
     Returns:
-        Shape (canaries,).
+        For each share, shape (canaries,).
     """
+    gram, pull = _evidence(found, twin)
+    guesses = []
+    for share in shares:  # sigma stands squared below every term of both sums
+        g, v = gram / share**2, pull / share**2
+        guesses.append(np.asarray(np.linalg.solve(g + PRIOR * np.eye(len(v)), v - g.sum(1) / 2)))
+    return guesses
+
+
+def _evidence(found: Measurements, twin: Twin) -> tuple[np.ndarray, np.ndarray]:
+    """G and v of `table_scores` at the planned noise: shapes (canaries, canaries) and (canaries,)."""
     m, count = twin.measured.budget.shape.max_per_unit, twin.number
-    gram = np.zeros((count, count))
-    pull = np.zeros(count)
-    for noisy, planned, rows, canaries in _noisy_tables(found, twin):
-        sigma = planned * share
+    gram, pull = np.zeros((count, count)), np.zeros(count)
+    for noisy, sigma, rows, canaries in _noisy_tables(found, twin):
         left = noisy.ravel() - np.bincount(rows, minlength=noisy.size)
         pull += m / sigma**2 * left[canaries]
-        gram += (m / sigma) ** 2 * (canaries[:, None] == canaries[None, :])
-    guess: np.ndarray = np.linalg.solve(gram + PRIOR * np.eye(count), pull - gram.sum(1) / 2)
-    return guess
+        order = np.argsort(canaries, kind="stable")
+        for together in np.split(order, np.flatnonzero(np.diff(canaries[order])) + 1):
+            gram[np.ix_(together, together)] += (m / sigma) ** 2
+    return gram, pull
 
 
 def _noisy_tables(found: Measurements, twin: Twin) -> Iterator[tuple[np.ndarray, float, np.ndarray, np.ndarray]]:
