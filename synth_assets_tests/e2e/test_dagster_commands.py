@@ -73,6 +73,7 @@ def test_assets_are_materialised_from_the_root_and_the_history_persists(project:
     assert {p for p in outside if p.startswith(".tmp_dagster_home")} == set()
 
 
+@pytest.mark.slow
 def test_dg_knows_the_project(project: Path) -> None:
     checked = call(project, "dg", "check", "defs")
     assert checked.returncode == 0, checked.stdout + checked.stderr

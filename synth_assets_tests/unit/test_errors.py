@@ -20,13 +20,21 @@ def every_error() -> list[type[SynthAssetsError]]:
     return [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, SynthAssetsError)]
 
 
-@pytest.mark.parametrize("kind", every_error())
-def test_every_error_keeps_its_fields_across_processes(kind):
-    error = kind("it is wrong.", file="a.yaml", row=3, column="age", key="budget.epsilon", remedy="Do this.")
+@pytest.fixture(scope="module")
+def echoed():
+    """Each error, and what came back of it from another process."""
+    told = {"file": "a.yaml", "row": 3, "column": "age", "key": "budget.epsilon", "remedy": "Do this."}
+    sent = [kind("it is wrong.", **told) for kind in every_error()]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        back = pool.apply(_echo, (error,))
+        back = [pool.apply(_echo, (error,)) for error in sent]
         pool.close()  # to terminate would need SIGTERM, which is ignored below a shell that ignores interrupts
         pool.join()
+    return {type(error): (error, found) for error, found in zip(sent, back, strict=True)}
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_keeps_its_fields_across_processes(kind, echoed):
+    error, back = echoed[kind]
     assert type(back) is kind
     assert back.as_dict() == error.as_dict()
     assert str(back) == "a.yaml, line 3, column 'age', key 'budget.epsilon': it is wrong. Do this."

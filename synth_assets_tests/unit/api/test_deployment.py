@@ -83,6 +83,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 def test_the_function_needs_nothing_that_the_image_does_not_have(served: str, tables: Path, tmp_path: Path) -> None:
     import pandas as pd
 

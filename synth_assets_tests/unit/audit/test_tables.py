@@ -300,6 +300,7 @@ def test_a_module_speaks_through_its_worst_deciding_finding(copied):
 
 
 @pytest.mark.shared_data
+@pytest.mark.slow
 def test_marginal_distances_on_adult_equal_those_of_the_public_harness(shared_data, tmp_path):
     """A bootstrap of Adult (seed 0): figures of the public benchmark harness for the same table, computed with it once."""
     domain = json.loads((shared_data / "adult" / "schema.json").read_text())["columns"]

@@ -81,10 +81,17 @@ def test_what_makes_a_training_unusable_is_an_error_with_its_reason(
     [
         ({"batch": 20}, "batch", "is small"),
         ({"batch": 5000}, "batch", "hardly any privacy is gained"),
-        ({"units": 1_000_000, "delta": 1e-8}, "batch", "a larger batch gives a better model"),
+        pytest.param(
+            {"units": 1_000_000, "delta": 1e-8}, "batch", "a larger batch gives a better model", marks=pytest.mark.slow
+        ),
         ({"epochs": 0.5}, "epochs", "never seen"),
         ({"epochs": 400}, "epochs", "every further pass"),
-        ({"units": 1_000_000, "batch": 100, "epochs": 20, "delta": 1e-8}, "epochs", "steps take long"),
+        pytest.param(
+            {"units": 1_000_000, "batch": 100, "epochs": 20, "delta": 1e-8},
+            "epochs",
+            "steps take long",
+            marks=pytest.mark.slow,
+        ),
         ({"clipping": 50}, "clipping", "unusual"),
         ({"epsilon": 0.11, "epochs": 200, "batch": 2000}, "epochs", "stands against a sum"),
         ({"epsilon": 60.0, "batch": 64}, "epsilon", "hardly hides"),

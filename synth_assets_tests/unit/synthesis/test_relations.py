@@ -104,7 +104,7 @@ def pick(owners: np.ndarray, who: int, rng: np.random.Generator) -> int:
     return int(rng.choice(rows)) if len(rows) else -1
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=schemas(), rows=st.sampled_from([None, 0, 1, 30]))
 def test_every_reference_of_every_schema_finds_its_row(
     case: tuple[dict[str, dict[str, Any]], int],
