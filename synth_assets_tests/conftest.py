@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TZ", "UTC")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of a run would wait for each other's threads
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault(
     "SYNTH_ASSETS_AUDIT_REPETITIONS", "10000"

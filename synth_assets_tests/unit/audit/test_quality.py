@@ -143,12 +143,11 @@ cells = st.integers(0, 4)
 gaps = st.none() | cells
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(gaps, cells, cells, gaps), min_size=1, max_size=12),
     st.lists(st.tuples(gaps, cells, cells, gaps), min_size=1, max_size=12),
 )
-@settings(max_examples=15)
 def test_any_small_table_has_sdmetrics_figures(first, second):
     def frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
         x, y, c, d = ([row[i] for row in rows] for i in range(4))
