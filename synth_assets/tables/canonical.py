@@ -376,12 +376,14 @@ def _rows_that_fit(file: pq.FileMetaData, names: Collection[str]) -> int:
     sizes = (
         c.total_uncompressed_size for c in map(group.column, range(group.num_columns)) if c.path_in_schema in wanted
     )
-    return max(1, min(_FIRST_ROWS, _FIRST_BYTES * group.num_rows // max(1, sum(sizes))))
+    rows: int = group.num_rows
+    return max(1, min(_FIRST_ROWS, _FIRST_BYTES * rows // max(1, sum(sizes))))
 
 
 def _repeats(values: pa.Array) -> bool:
     distinct: int = pc.count_distinct(values).as_py()
-    return distinct < len(values) - values.null_count
+    present: int = len(values) - values.null_count
+    return distinct < present
 
 
 def _facts_terms(column: Column) -> list[Term]:
