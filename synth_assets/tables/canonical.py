@@ -377,7 +377,8 @@ def _rows_that_fit(file: pq.FileMetaData, names: Collection[str]) -> int:
         c.total_uncompressed_size for c in map(group.column, range(group.num_columns)) if c.path_in_schema in wanted
     )
     rows: int = group.num_rows
-    return max(1, min(_FIRST_ROWS, _FIRST_BYTES * rows // max(1, sum(sizes))))
+    width: int = sum(sizes)
+    return max(1, min(_FIRST_ROWS, _FIRST_BYTES * rows // max(1, width)))
 
 
 def _repeats(values: pa.Array) -> bool:

@@ -104,6 +104,7 @@ def table(home: Path, asset: str, zone: Zone) -> pa.Table:
     return pq.read_table(sorted(newest(home, asset, zone).rglob("part-*.parquet")))
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_duckdb_where_pyspark_is_installed(spark: object, tmp_path: Path) -> None:
     del spark  # skips where it is not
     home = chain.make_home(tmp_path / "home", rows=ROWS)
