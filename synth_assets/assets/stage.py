@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import GRPC_INFO_TAG  # no public name
 
 from synth_assets.assets.boundary import tell_failures
 from synth_assets.assets.recording import Recorder
@@ -252,7 +253,7 @@ def _succeeded(instance: dg.DagsterInstance, run_id: str) -> bool:
 def _bury(instance: dg.DagsterInstance, run_id: str) -> None:
     """Mark a run of the command line as failed whose process was killed: nothing else would ever end it in Dagster's history."""
     run = instance.get_run_by_id(run_id) if run_id else None
-    if run is not None and not run.is_finished and run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
+    if run is not None and not run.is_finished and of_command_line(run):
         instance.report_run_failed(run, "The process of this run ended before the run did.")
 
 
@@ -277,6 +278,11 @@ def _stored(check: CheckOutcome) -> dict[str, Any]:
         "name": check.name, "passed": check.passed, "description": check.description, "blocking": check.blocking,
         "metadata": dict(check.metadata),
     }  # fmt: skip
+
+
+def of_command_line(run: dg.DagsterRun) -> bool:
+    """Whether a process of the command line executes a run; one that the UI executes again keeps its tags, and has a launcher."""
+    return run.tags.get(ORIGIN_TAG) == COMMAND_LINE and GRPC_INFO_TAG not in run.tags
 
 
 def code_version(section: Any, version: str, gates: Any = None) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from synth_assets.assets.stage import COMMAND_LINE, ORIGIN_TAG
+from synth_assets.assets.stage import of_command_line
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 
 TELLING = ("leaderboard", "report")  # they say what failed and hand out no row (docs/adr/0006)
@@ -98,7 +98,7 @@ def _evaluate(
 
 def _requests(instance: dg.DagsterInstance, run: dg.DagsterRun, datasets: Collection[str]) -> Iterator[dg.RunRequest]:
     """One request per dataset whose leaderboard and report a run has left out; none for runs that see to it themselves."""
-    if run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
+    if of_command_line(run):
         return
     for dataset, ended in sorted(_ended(instance, run.run_id, datasets).items()):
         left = [dg.AssetKey([dataset, name]) for name in ended.left_out(TELLING)]

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.asset_keys import DatasetKeys
-from synth_assets.assets.stage import COMMAND_LINE, ORIGIN_TAG
+from synth_assets.assets.stage import of_command_line
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import InputError
 
@@ -175,7 +175,7 @@ def _run(record: dg.RunRecord) -> RunState:
         status=run.status.value.lower(),
         started_at=None if began is None else _time(began),
         seconds=None if ended is None or began is None else round(ended - began, 1),
-        origin="command line" if run.tags.get(ORIGIN_TAG) == COMMAND_LINE else "service",
+        origin="command line" if of_command_line(run) else "service",
     )
 
 

@@ -19,13 +19,13 @@ from synth_assets import errors
 from synth_assets.asset_keys import STAGES
 from synth_assets.assets.stage import COMMAND_LINE, FRESH_TAG, ORIGIN_TAG
 from synth_assets.automation.blocked import TELLING, Ended
+from synth_assets.automation.located import LOCATION, located
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import leases_of
 from synth_assets.errors import InputError, SynthAssetsError
 from synth_assets.instance_storage import storage_answers
 from synth_assets.storage.lease import WriterLease
 
-LOCATION = {".dagster/repository": "__repository__@synth_assets"}  # Overview and Jobs show runs of this location only
 NOT_RETRIED = {"dagster/max_retries": "0"}  # who sits at the terminal runs it again, or does not
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -132,10 +132,11 @@ def run_chain(
 
         def execute(run_id: str, selected: list[dg.AssetKey], more: dict[str, str]) -> dg.ExecuteInProcessResult:
             instance.add_event_listener(run_id, listen)
-            return job.execute_in_process(
-                instance=instance, asset_selection=selected, run_config=QUIET, run_id=run_id, raise_on_error=False,
-                tags=tags | more,
-            )  # fmt: skip
+            with located(instance, job.name):
+                return job.execute_in_process(
+                    instance=instance, asset_selection=selected, run_config=QUIET, run_id=run_id, raise_on_error=False,
+                    tags=tags | more,
+                )  # fmt: skip
 
         try:
             done = execute(result.run_id, keys, {})

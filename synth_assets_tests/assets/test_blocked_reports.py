@@ -73,6 +73,12 @@ def test_a_blocked_audit_has_leaderboard_and_report_made(instance: dg.DagsterIns
     assert datetime.fromisoformat(result.cursor).tzinfo is not None
 
 
+def test_a_run_of_the_command_line_that_the_ui_executes_again_is_looked_after(instance: dg.DagsterInstance) -> None:
+    launched = {"synth_assets/by": "cli", ".dagster/grpc_info": "{}"}  # the tags are copied, the launcher adds its own
+    run_id = fail(instance, small("ward", audit=False), launched)
+    assert asked(tick(instance, "ward")) == [(f"{run_id}:ward", ["ward/leaderboard", "ward/report"])]
+
+
 def test_a_run_is_looked_at_once_and_later_failures_are_seen(instance: dg.DagsterInstance) -> None:
     fail(instance, small("ward", audit=False))
     cursor = tick(instance, "ward").cursor

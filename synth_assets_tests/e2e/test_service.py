@@ -45,6 +45,9 @@ def test_the_ui_stands_on_the_history_of_the_command_line(service: Service) -> N
     status = {"/".join(n["assetKey"]["path"]): n["staleStatus"] for n in nodes}
     assert status["clinic/profile"] == "FRESH"
     assert status["clinic/report"] == "MISSING"
+    asked = "{ runsOrError { ... on Runs { results { jobName repositoryOrigin { repositoryName repositoryLocationName } } } } }"
+    (run,) = ask(service.url, asked)["runsOrError"]["results"]  # the overview's timeline leaves out runs of no location
+    assert run["repositoryOrigin"] == {"repositoryName": "__repository__", "repositoryLocationName": "synth_assets"}
 
 
 RUNS = '{ runsOrError(filter: {pipelineName: "uploads_chain"}) { ... on Runs { results { status startTime tags { key value } } } } }'

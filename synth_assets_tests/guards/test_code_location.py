@@ -85,10 +85,12 @@ def test_the_home_of_the_package_is_the_home_of_the_project(file: str) -> None:
 
 
 def test_runs_of_the_command_line_carry_the_name_of_the_location() -> None:
-    from synth_assets.automation.runner import LOCATION
+    from synth_assets.automation.located import LOCATION, MODULE
 
     workspace = yaml.safe_load((chain.ROOT / "workspace.yaml").read_text())
-    name = workspace["load_from"][0]["python_module"]["location_name"]
+    module = workspace["load_from"][0]["python_module"]
+    name = module["location_name"]
+    assert module["module_name"] == MODULE
     assert {".dagster/repository": f"__repository__@{name}"} == LOCATION
 
 
