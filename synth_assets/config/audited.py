@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from synth_assets.config.base import Config
+from synth_assets.config.base import Config, TimeZone
 from synth_assets.config.dataset import ColumnConfig, DatasetConfig, ExpectationConfig, Names
 from synth_assets.config.gates import AuditFile
 from synth_assets.config.load import load_dataset, load_model, top_level_keys
@@ -41,7 +41,7 @@ class AuditedTable(Config):
         default=(), description="Columns that say whose the rows of a sequence are, where that is not `unit`."
     )
     null_values: tuple[str, ...] = Field(default=(), description="Texts that mean missing, besides the empty cell.")
-    timezone: str = Field(default="UTC", description="Zone of times without one.")
+    timezone: TimeZone = Field(default="UTC", description="Zone of times without one.")
 
     @property
     def whose(self) -> tuple[str, ...]:

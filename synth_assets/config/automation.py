@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from synth_assets.config.base import Config
+from synth_assets.config.base import Config, TimeZone
 from synth_assets.config.load import load_model
 
 FILE = "automation.yaml"
@@ -16,7 +15,7 @@ FILE = "automation.yaml"
 class AutomationConfig(Config):
     """When a sensor speaks."""
 
-    timezone: str = Field(default="UTC", description="IANA zone of the schedules, such as Europe/Berlin.")
+    timezone: TimeZone = Field(default="UTC", description="IANA zone of the schedules, such as Europe/Berlin.")
     budget_share: float = Field(default=0.8, gt=0, le=1, description="Share of a privacy budget that is counted.")
     drift: float = Field(
         default=0.1, gt=0, le=1, description="Total variation distance of a column between two profiles."
@@ -29,15 +28,6 @@ class AutomationConfig(Config):
     orphan_minutes: float = Field(
         default=60, ge=5, description="How long after its run has ended a reservation is settled at its full amount."
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("this is no IANA time zone, such as UTC or Europe/Berlin") from None
-        return value
 
 
 def load_automation(configs_folder: Path) -> AutomationConfig:

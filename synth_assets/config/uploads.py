@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from synth_assets.config.base import Config, LocaleName
+from synth_assets.config.base import Config, LocaleName, TimeZone
 from synth_assets.config.budget import BudgetConfig
 from synth_assets.config.dataset import (
     DatasetConfig,
@@ -67,7 +67,7 @@ class UploadsConfig(Config):
     null_values: tuple[str, ...] = ()
     text_detector: TextDetectorName = "builtin"
     locale: LocaleName = "en_US"
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     synthesizers: tuple[SynthesizerConfig, ...] = Field(default=(SynthesizerConfig(name="dp_marginals"),), min_length=1)
     audit: AuditConfig = AuditConfig()
     thresholds: ThresholdConfig = ThresholdConfig()
