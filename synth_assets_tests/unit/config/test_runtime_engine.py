@@ -17,6 +17,7 @@ def on_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.setenv("SYNTH_ASSETS_ENGINE", "spark")
     monkeypatch.setenv("SYNTH_ASSETS_SPARK_MASTER", "spark://host:7077")
     monkeypatch.setenv("SYNTH_ASSETS_SPARK_CONF", "spark.a=x=1 y; spark.b = 2 ;")
+    monkeypatch.setenv("SYNTH_ASSETS_WORK_FOLDER", str(tmp_path / "work"))
     return Settings.from_environment(tmp_path)
 
 
@@ -57,6 +58,17 @@ def test_what_spark_cannot_do_is_refused_before_a_step_starts(
         return
     with pytest.raises(ConfigError, match=words):
         check_engine(on_spark, [dataset(text_detector=detector)])
+
+
+def test_a_cluster_without_a_folder_that_its_workers_see_is_refused_unless_nothing_is_encrypted(
+    on_spark: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "find_spec", lambda _: object())
+    monkeypatch.delenv("SYNTH_ASSETS_WORK_FOLDER")
+    with pytest.raises(ConfigError, match="SYNTH_ASSETS_WORK_FOLDER"):
+        check_engine(Settings.from_environment(on_spark.home), [dataset()])
+    monkeypatch.setenv("SYNTH_ASSETS_ENCRYPTION", "off")
+    check_engine(Settings.from_environment(on_spark.home), [dataset()])
 
 
 def test_duckdb_is_never_refused(tmp_path: Path) -> None:
