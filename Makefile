@@ -73,5 +73,4 @@ constraints: ## Write constraints.txt from the versions in .venv
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu//' > constraints.txt
 
 clean: ## Remove what runs made, but never ledgers, keys and vault
-	@rm -rf var/restricted var/masked var/release var/scratch var/leases var/dagster logs .logs_queue
-	@echo "Kept: var/ledger, var/keys and var/vault."
+	@$(BIN)/synth-assets clean --yes

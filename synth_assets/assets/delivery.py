@@ -63,11 +63,13 @@ def build_delivery(wiring: Wiring, name: str) -> dg.AssetsDefinition:
             stage = Stage(context, store, config)
             tables = proven_tables(stage, wiring, synthesizer)
             step = _Delivering(wiring, delivery, synthesizer, stage.store, tables, development=key.open().development)
+
+            def build(folder: Path) -> dict[str, Any]:
+                stage.records.leaving(asset, step.content)
+                return step.deliver(folder, engine.open(), again=stage.fresh)
+
             inputs = {t: ref.content_hash for t, ref in tables.items()} | {"development_key": str(step.development)}
-            job = Job(
-                Zone.RELEASE, asset, inputs, section, VERSION,
-                lambda folder: step.deliver(folder, engine.open(), again=stage.fresh), reusable=False,
-            )  # fmt: skip
+            job = Job(Zone.RELEASE, asset, inputs, section, VERSION, build, reusable=False)
             events = stage.deliver(job, lambda ref: _describe(wiring, tables, ref))
         yield from events
 

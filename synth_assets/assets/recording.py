@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from synth_assets.assets.stage import CheckOutcome
 
 HEAD_NOTE = "audit_head"
-EXPORTS = "export_"
+EXPORTS = ("export_", "delivery_")  # what leaves the home
 DENIALS = (ReleaseRefusedError, BudgetExceededError)
 _told_of: set[tuple[str, str, str]] = set()  # home, run and dataset whose configuration this process has compared
 
@@ -102,6 +102,15 @@ class Recorder:
         again = {"zone": ref.zone.value, "content_hash": ref.content_hash, "published": published, "reused": True}
         events.append(self.event(Action.MATERIALISED, _name(ref), outcome, **again))
         return self.ledger.record_all([*events, *(self._checks(ref, checks) if judged else ())])
+
+    def leaving(self, asset: str, content: str) -> None:
+        """Record that something is about to be handed to another system: once it is there, nothing brings it back.
+
+        Args:
+            asset: The delivery.
+            content: Hash of what leaves.
+        """
+        self.ledger.record(self.event(Action.EXPORTED, f"{self.config.name}/{asset}", begun=True, content_hash=content))
 
     def failed(self, asset: str, error: SynthAssetsError) -> None:
         """Record that a step refused or failed."""

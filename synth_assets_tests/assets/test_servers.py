@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from synth_assets.api.ledgers import Filter, entries
 from synth_assets.cli.app import run as command
 from synth_assets.config.runtime import Settings
 from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.masking.vault import TokenVault
 from synth_assets.privacy.budget_view import BudgetView
 from synth_assets.storage.postgres import postgres_url as checked
@@ -118,6 +120,15 @@ def test_the_whole_chain_runs_with_everything_on_servers(servers: Any, capsys: p
     # ledgers, vault and history are in PostgreSQL
     assert BudgetView(open_ledger_store(settings.ledger_location)).verify().whole
     assert TokenVault(settings.vault_location).exists
+    told = [
+        (e["resource"], e["details"].get("begun"))
+        for e in entries(open_audit_ledger(settings), Filter(action="export"))
+    ]
+    for delivery in ("town/delivery_warehouse", "town/delivery_partner"):
+        assert [begun for resource, begun in told if resource == delivery] == [
+            True,
+            None,
+        ]  # before it leaves, and after
     with servers.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM vault_tokens").scalar() >= canaries.PEOPLE
         assert connection.exec_driver_sql("SELECT count(*) FROM event_logs").scalar() > 50

@@ -14,7 +14,7 @@ from synth_assets_tests.unit.cli.conftest import Command
 COMMANDS = {
     "demo", "run", "privacy", "profile", "classify", "mask", "people", "generate", "synthesize", "audit", "init", "budget", "ui", "reports",
     "detokenise", "sample", "schema", "recommend", "exchange", "verify", "ledger", "datasets", "models", "runs", "links",
-    "backup", "restore", "notify",
+    "backup", "restore", "notify", "clean",
     "encrypt", "decrypt", "leakscan", "health", "metrics",
 }  # fmt: skip
 
