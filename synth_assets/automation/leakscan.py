@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 from synth_assets.config.runtime import LoadedDataset, Settings, load_datasets
 from synth_assets.config.stores import store_of
 from synth_assets.errors import ConfigError, InputError, withhold_values
+from synth_assets.notify.notices import Figure, Notice
+from synth_assets.notify.notifier import Notifier
 from synth_assets.pii.leakscan import Leak, scan_folder
 from synth_assets.storage.artifacts import ArtifactStore, Zone
+from synth_assets.storage.hashing import hash_parts
 
 CLASSIFICATION = "pii_classification"
 MOST_VALUES = 20_000  # of one column; more tell no more about where values leak
@@ -65,6 +69,22 @@ def leakscan(settings: Settings, dataset: str) -> Scan:
         leaks = scan_folder(settings.var, Needles(values), leave_out=left_out)
         files = sum(1 for p in settings.var.rglob("*") if p.is_file() and not left_out(p))
     return Scan({column: len(some) for column, some in values.items()}, files, tuple(leaks))
+
+
+def tell(notifier: Notifier, dataset: str, scan: Scan) -> None:
+    """Tell subscribers of `leak` what was found: how much, never what; the same findings once."""
+    if not scan.leaks:
+        return
+    now = time.time()
+    places = hash_parts(*sorted(f"{k.file} {k.label}" for k in scan.leaks))
+    figures: dict[str, Figure] = {
+        "check": "leakscan",
+        "findings": len(scan.leaks),
+        "files": len({k.file for k in scan.leaks}),
+        "columns": len({k.label for k in scan.leaks}),
+    }
+    notifier.post(Notice("leak", f"leakscan {dataset} {places}", dataset, figures=figures), now)
+    notifier.deliver(now)
 
 
 def _values(store: ArtifactStore, dataset: LoadedDataset) -> dict[str, list[str]]:

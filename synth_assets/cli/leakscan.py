@@ -21,8 +21,13 @@ def leakscan(
 ) -> int:
     """Search var/ for values of persons."""
     from synth_assets.automation.leakscan import leakscan as search
+    from synth_assets.automation.leakscan import tell
+    from synth_assets.notify.opening import open_notifier
 
-    found = search(Settings.from_environment(nearest_home(home)), dataset)
+    settings = Settings.from_environment(nearest_home(home))
+    notifier = open_notifier(settings)  # before the search: a configuration that is wrong is told at once
+    found = search(settings, dataset)
+    tell(notifier, dataset, found)
     if as_json:
         emit_json({"columns": dict(found.columns), "files": found.files, "leaks": [asdict(k) for k in found.leaks]})
         return FOUND if found.leaks else 0

@@ -24,7 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "slow": "A run took much longer than runs of its job usually do.",
     "storage": "The storage of this installation is beyond its limit.",
     "ledger": "A ledger is not what was written. Releases should stop until this is explained.",
-    "leak": "A leak check has failed: what was made holds what it must not hold. It was not published.",
+    "leak": "A leak check has failed, or a search has found values of persons where they must not be.",
     "reservation": "A dead run held privacy budget; it was settled at its full amount.",
     "digest": "Digest of the last seven days.",
     "summary": "Summary of the last month.",

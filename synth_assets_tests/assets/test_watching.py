@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from synth_assets.automation import watches
 from synth_assets.automation.watches import Looking
 from synth_assets.automation.watching import WATCHES
+from synth_assets.cli.app import run as command
 from synth_assets.config.automation import AutomationConfig, load_automation
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import ConfigError, ReleaseRefusedError
@@ -25,6 +27,7 @@ from synth_assets.notify.outbox import Outbox
 from synth_assets.privacy.budget import BudgetLedger
 from synth_assets.privacy.budget_view import BudgetView
 from synth_assets.privacy.records import GaussianEvent
+from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 from synth_assets_tests.unit.notify.conftest import Hook, web_server
 
@@ -159,6 +162,25 @@ def test_a_failed_leak_check_is_told_of_chains_and_of_files(home: Path, monkeypa
     assert ("leak", "clinic", "clinic/masked_patients", None) in told
     assert len({n.key for n in found}) == len(found)
     assert "example.org" not in repr(found)
+
+
+def test_a_search_for_leaks_tells_what_it_found_once_and_no_value(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"receivers": {"team": {"email": "team@example.org"}}, "subscriptions": [{"to": "team", "events": ["leak"]}]}
+    smtp = {"smtp": {"host": "127.0.0.1", "port": 1, "security": "none", "sender": "synth@example.org"}}
+    (home / "configs" / "notifications.yaml").write_text(yaml.safe_dump(told | smtp))
+    store = chain.store(home)
+    folder = store.path(store.current(Zone.RESTRICTED, "clinic", "raw_patients"))
+    raw = pq.ParquetDataset(sorted(folder.glob("part-*.parquet"))).read(columns=["email"])
+    leaked = next(v for v in raw["email"].to_pylist() if v)
+    (home / "var" / "dagster" / "note.txt").write_text(f"write to {leaked}")
+    for _ in range(2):
+        assert command(["leakscan", "clinic", "--home", str(home), "--json"]) == 3
+        assert leaked not in capsys.readouterr().out
+    (message,) = Outbox(home / "var" / "outbox").messages()
+    assert (message.record["kind"], message.record["figures"]["files"]) == ("leak", 1)
+    assert leaked not in str(message)
 
 
 def test_a_broken_or_lost_audit_ledger_is_told(home: Path) -> None:
