@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from synth_assets.api.reading import Progress, destination, engine_of, silent
 from synth_assets.config.base import LocaleName
 from synth_assets.errors import InputError
+from synth_assets.storage.rooms import temporary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,8 +95,8 @@ def people(
     columns = [ColumnSchema(name=f.name, kind=kinds.get(str(f.type), "text"), dtype=str(f.type)) for f in made.schema]
     schema = TableSchema(name="people", columns=tuple(columns), row_count=n)
     progress(f"writing {target.name}")
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
-        file = Path(scratch) / "people.parquet"
+    with temporary() as scratch:
+        file = scratch / "people.parquet"
         parquet.write_table(made, file)
         write_table(
             file,

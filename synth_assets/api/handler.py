@@ -9,12 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from synth_assets.api.requests import AuditRequest, read_request, require_addresses
@@ -58,7 +54,6 @@ def lambda_handler(event: Mapping[str, Any], context: object = None) -> dict[str
         unexpected.
     """
     del context
-    _remove_leftovers()
     status, answer = _answer(event)
     if not _by_http(event):
         return answer
@@ -124,13 +119,6 @@ def _body(event: Mapping[str, Any]) -> Mapping[str, Any]:
             remedy='Send {"synthetic_data_url": "https://..."} with POST.',
         )
     return request
-
-
-def _remove_leftovers() -> None:
-    """What an invocation left that the platform killed; there only one runs at a time in a container."""
-    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        for folder in Path(tempfile.gettempdir()).glob("synth-assets-*"):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def main() -> int:

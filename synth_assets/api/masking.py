@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from synth_assets.config.base import LocaleName
 from synth_assets.config.dataset import ColumnConfig, TextDetectorName
 from synth_assets.errors import CheckFailedError, LeakError
 from synth_assets.ledger.events import Detail, identifier
+from synth_assets.storage.rooms import temporary
 from synth_assets.storage.secrets import master_key
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ def mask(
     target, settings = destination(out, table), settings_of(home)
     load_policy(policy, settings.configs_folder)  # before any work
     progress("reading")
-    with ingested(table, None, columns) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+    with ingested(table, None, columns) as data, temporary() as scratch:
         if verdicts is None:
             progress("classifying columns")
             verdicts = verdicts_of(data, columns, text_detector)
-        folder = Path(scratch) / "masked"
+        folder = scratch / "masked"
         progress("masking")
         plan = _planned(data, verdicts, policy, columns or {}, settings, anonymity, locale)
         done = _masked(data, plan, folder, settings, release_domain, text_detector)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from synth_assets.config.audited import AuditedTable
 from synth_assets.config.dataset import ColumnConfig, SourceConfig, TableConfig, TextDetectorName
 from synth_assets.config.runtime import Settings, find_home
 from synth_assets.errors import InputError, SourceError, withhold_values
+from synth_assets.storage.rooms import temporary
 from synth_assets.tables.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def ingested(
     """
     from synth_assets.tables.sources import ingest
 
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
-        config = _config(table, Path(scratch), columns or {})
+    with temporary() as scratch:
+        config = _config(table, scratch, columns or {})
         if declared is not None:
             known = {k: getattr(declared, k) for k in ("primary_key", "foreign_keys")}
             config = config.model_copy(update={**known, "null_values": (*config.null_values, *declared.null_values)})
-        folder = Path(scratch) / "table"
+        folder = scratch / "table"
         try:
             schema = ingest(
                 config.source,
@@ -95,7 +95,7 @@ def ingested(
                 lenient=lenient,
             )
         except SourceError as error:
-            if error.file is None or not error.file.startswith(scratch):
+            if error.file is None or not error.file.startswith(str(scratch)):
                 raise
             raise SourceError(
                 error.message, file="frame", row=error.row, column=error.column, remedy=error.remedy

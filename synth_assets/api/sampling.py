@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from synth_assets.config.stores import store_of
 from synth_assets.errors import InputError, ReleaseRefusedError
 from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.rooms import temporary
 from synth_assets.storage.verdicts import read_verified
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def sample(
     strata = stored.model.strata(asked, seed=seed) if asked.asks else ()
     classes = {s.label: s.rows.share for s in strata}
     root = stored.model.models[stored.model.links.root]
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
-        work = Path(scratch)
+    with temporary() as scratch:
+        work = scratch
         if augment is not None:
             found = _augmented(augment, stored, strata, asked, paths, work, seed, settings, progress)
             return _recorded(found, stored, settings)

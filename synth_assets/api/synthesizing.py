@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from synth_assets.config.stores import store_of
 from synth_assets.errors import InputError
 from synth_assets.ledger.events import Detail, identifier
 from synth_assets.seeds import child_seed
+from synth_assets.storage.rooms import temporary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def synthesize(
     public = _domain(domain, columns, target)
     asked = _asked(where, balance, synthesizer)
     progress("reading")
-    with ingested(table, None, public.columns) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+    with ingested(table, None, public.columns) as data, temporary() as scratch:
         progress("classifying columns")
         job = TableRelease(
             folder=data.folder,
@@ -139,7 +139,7 @@ def synthesize(
             repetitions=settings.audit_repetitions,
             asked=asked,
         )
-        folder = Path(scratch) / "synthetic"
+        folder = scratch / "synthetic"
         made = release_table(
             job, folder, ledger=lambda: open_budget(settings.home), engine=engine_of(settings), progress=progress
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.api.reading import destination, engine_of, frame_of, ingested, settings_of
 from synth_assets.errors import InputError, MissingArtifactError, withhold_values
+from synth_assets.storage.rooms import temporary
 from synth_assets.storage.secrets import master_key
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def detokenise_column(
     from synth_assets.exports.formats import write_table
 
     target = destination(out, table)
-    with ingested(table) as data, tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+    with ingested(table) as data, temporary() as scratch:
         found = detokenise(_tokens_in(data, column), reason=reason, actor=actor, home=home)
-        folder = Path(scratch) / "values"
+        folder = scratch / "values"
         _write_values(data, column, found, folder)
         if target is None:
             return frame_of(folder), found.head

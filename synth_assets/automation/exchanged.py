@@ -7,7 +7,6 @@ has fetched them, or for a week.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage.exchange import Area, FolderArea, is_reference, purge, reference, split_reference
 from synth_assets.storage.exchange_opening import open_area
 from synth_assets.storage.hashing import hash_file, hash_parts
+from synth_assets.storage.rooms import temporary
 from synth_assets.storage.sealing import PrivateKey, seal, unseal
 from synth_assets.storage.secrets import master_key
 
@@ -68,11 +68,11 @@ def exchanged(request: FileRequest, settings: Settings) -> Iterator[Handover]:
         if not is_reference(out):
             yield Handover(request.model_copy(update=local), lambda reply: reply)
             return
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            made = Path(folder) / "out"
+        with temporary() as folder:
+            made = folder / "out"
             made.mkdir()
             places = local | {"out": str(made / split_reference(out)[1])}
-            yield Handover(request.model_copy(update=places), _giver(request, settings, Path(folder)))
+            yield Handover(request.model_copy(update=places), _giver(request, settings, folder))
 
 
 @contextmanager
@@ -95,10 +95,10 @@ def received(places: Mapping[str, str], settings: Settings) -> Iterator[dict[str
         return
     area, ledger = area_of(settings), open_audit_ledger(settings)
     purge(area)
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+    with temporary() as folder:
         try:
             local = {
-                name: _received(place, Path(folder) / name, area, service_key(settings)) for name, place in sent.items()
+                name: _received(place, folder / name, area, service_key(settings)) for name, place in sent.items()
             }
             ledger.record_all(_told(Action.UPLOADED, sent[name], file) for name, file in local.items())
             yield {name: str(file) for name, file in local.items()}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from synth_assets.cli.options import HomeOption, JsonOption, home_of, telling_of_first_key
 from synth_assets.cli.output import emit_json, facts, show
 from synth_assets.config.runtime import Settings
+from synth_assets.storage.rooms import temporary
 
 
 def exchange(home: HomeOption = None, as_json: JsonOption = False) -> int:
@@ -19,8 +17,8 @@ def exchange(home: HomeOption = None, as_json: JsonOption = False) -> int:
     settings = Settings.from_environment(base)
     with telling_of_first_key(base):
         key = service_key(settings).public
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / PUBLIC_KEY_FILE
+    with temporary() as folder:
+        file = folder / PUBLIC_KEY_FILE
         file.write_text(key)
         area_of(settings).put(file, PUBLIC_KEY_FILE)
     place = settings.exchange or str(settings.var / "exchange")

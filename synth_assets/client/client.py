@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from synth_assets.client.jobs import Job
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.storage.exchange import new_request, published_key, reference
 from synth_assets.storage.exchange_opening import open_area
+from synth_assets.storage.rooms import temporary
 from synth_assets.storage.s3_options import S3Options
 from synth_assets.storage.sealing import PrivateKey, seal
 
@@ -73,13 +73,13 @@ class Client:
 
     def profile(self, table: Table) -> Job:
         """Statistics of every column of a table, in the public form."""
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            return self._start(ProfileRequest(file=self._place(table, Path(folder))))
+        with temporary() as folder:
+            return self._start(ProfileRequest(file=self._place(table, folder)))
 
     def classify(self, table: Table) -> Job:
         """What each column of a table holds about people, in the public form."""
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            return self._start(ClassifyRequest(file=self._place(table, Path(folder))))
+        with temporary() as folder:
+            return self._start(ClassifyRequest(file=self._place(table, folder)))
 
     def mask(self, table: Table, *, policy: str = "hipaa_safe_harbor", out: str | None = None, fmt: str = "csv") -> Job:
         """A masked copy of a table.
@@ -90,9 +90,9 @@ class Client:
             out: A file on the service; through the exchange area when None.
             fmt: csv, tsv, json, jsonl or parquet, where `out` is None.
         """
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+        with temporary() as folder:
             return self._start(
-                MaskRequest(file=self._place(table, Path(folder)), out=out or self._out(f"masked.{fmt}"), policy=policy)
+                MaskRequest(file=self._place(table, folder), out=out or self._out(f"masked.{fmt}"), policy=policy)
             )
 
     def generate(
@@ -113,8 +113,8 @@ class Client:
             fmt: csv, parquet or jsonl.
             out: A folder on the service; through the exchange area when None.
         """
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            place = schema if isinstance(schema, str) else self._send_schema(schema, Path(folder))
+        with temporary() as folder:
+            place = schema if isinstance(schema, str) else self._send_schema(schema, folder)
             return self._start(
                 GenerateRequest(table_schema=place, out=out or self._out("tables"), rows=rows, seed=seed, format=fmt)
             )
@@ -137,11 +137,9 @@ class Client:
                 key="population",
                 remedy="Give the same name for all tables about the same people.",
             )
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+        with temporary() as folder:
             return self._start(
-                SynthesizeRequest(
-                    file=self._place(table, Path(folder)), out=out or self._out(f"synthetic.{fmt}"), **options
-                )
+                SynthesizeRequest(file=self._place(table, folder), out=out or self._out(f"synthetic.{fmt}"), **options)
             )
 
     def audit(self, request: AuditRequest | Mapping[str, Any]) -> Job:
@@ -232,9 +230,9 @@ class Client:
         if not file.is_file():
             raise InputError("the file does not exist.", file=str(file), remedy="Check its name.")
         place = reference(new_request(), name)
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            key = self._service_key or published_key(self._area, Path(folder))
-            sealed = Path(folder) / "sealed"
+        with temporary() as folder:
+            key = self._service_key or published_key(self._area, folder)
+            sealed = folder / "sealed"
             seal(file, sealed, key, place)
             self._area.put(sealed, place.removeprefix("exchange:"))
         return place

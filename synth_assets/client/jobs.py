@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from synth_assets.api.file_requests import REPLIES, FileReply
 from synth_assets.errors import InputError, ServiceUnavailableError, SynthAssetsError
 from synth_assets.storage import atomic
 from synth_assets.storage.exchange import is_reference, split_reference
+from synth_assets.storage.rooms import temporary
 from synth_assets.storage.sealing import PrivateKey, unseal
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Outcome:
         if len(self.places) != 1:
             raise InputError("the run made several tables.", remedy="Use fetch.")
         place = next(iter(self.places.values()))
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            return read_frame(self._fetch(place, Path(folder) / place.rpartition("/")[2]))
+        with temporary() as folder:
+            return read_frame(self._fetch(place, folder / place.rpartition("/")[2]))
 
     def _fetch(self, place: str, file: Path) -> Path:
         if self._fetcher is None or not is_reference(place):
@@ -187,14 +187,14 @@ class Job:
         if self._area is None or self._key is None:
             raise InputError("this client has no exchange area.", key="exchange")
         request, name = split_reference(place)
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
-            sealed = Path(folder) / "sealed"
+        with temporary() as folder:
+            sealed = folder / "sealed"
             if not self._area.get(f"{request}/{name}", sealed):
                 raise InputError("the result is not in the exchange area: it is kept for a week.", file=place)
-            opened = Path(folder) / name
+            opened = folder / name
             unseal(sealed, opened, self._key, place)
-            with atomic.replacing(file) as temporary:
-                shutil.copyfile(opened, temporary)
+            with atomic.replacing(file) as copy:
+                shutil.copyfile(opened, copy)
         return file
 
     def discard(self, outcome: Outcome) -> None:

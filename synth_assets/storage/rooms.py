@@ -12,8 +12,11 @@ import hashlib
 import os
 import shutil
 import stat
+import tempfile
+import threading
 import uuid
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -38,6 +41,7 @@ class Room:
     folder: Path
 
     _open: ClassVar[dict[Path, tuple[int, Room, int]]] = {}  # base -> process, room, handle of its lock
+    _guard: ClassVar[threading.Lock] = threading.Lock()
 
     @classmethod
     def of_process(cls, base: Path) -> Room:
@@ -46,9 +50,14 @@ class Room:
         Raises:
             ConfigError: the base folder belongs to somebody else, or others can read it.
         """
-        held = cls._open.get(base)
-        if held is not None and held[0] == os.getpid() and held[1].folder.is_dir():
-            return held[1]
+        with cls._guard:
+            held = cls._open.get(base)
+            if held is not None and held[0] == os.getpid() and held[1].folder.is_dir():
+                return held[1]
+            return cls._made(base)
+
+    @classmethod
+    def _made(cls, base: Path) -> Room:
         _claim(base)
         sweep(base)
         name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
@@ -64,6 +73,30 @@ class Room:
         folder = self.folder / name
         atomic.private_folder(folder)
         return folder
+
+
+@contextlib.contextmanager
+def temporary(within: Path | None = None) -> Iterator[Path]:
+    """A folder for plain files that nobody keeps, removed at the end; the one way to make one in this package.
+
+    Args:
+        within: A private folder of the caller's; None: the room of commands on single files, which belong to no home.
+
+    Raises:
+        ConfigError: the room's folder belongs to somebody else, or others can read it.
+    """
+    folder = (within or Room.of_process(_commands()).folder) / f"synth-assets-{uuid.uuid4().hex[:12]}"
+    folder.mkdir(mode=_PRIVATE)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _commands() -> Path:
+    named = os.environ.get(VARIABLE)
+    disk = Path(tempfile.gettempdir()).resolve() / f"synth-assets-{os.getuid()}" / "rooms"
+    return work_folder(Path("/"), Path(named) if named else None, disk)
 
 
 def work_folder(var: Path, named: Path | None, disk: Path) -> Path:
@@ -128,7 +161,8 @@ def _locked(path: Path) -> int:
 def _claim(base: Path) -> None:
     """Make the base folder for us alone, or refuse one that is not: a shared folder can hold anybody's."""
     atomic.private_folder(base)
-    for folder in (base, base.parent) if base.is_relative_to(MEMORY) else (base,):
+    shared = (MEMORY, Path(tempfile.gettempdir()).resolve())
+    for folder in (base, base.parent) if any(base.parent.parent == place for place in shared) else (base,):
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise ConfigError(

@@ -7,10 +7,8 @@ on a sample. What does not: coins and bounds (privacy/empirical/canaries.py).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from synth_assets.privacy.empirical.canaries import ALPHA, flip_coins, judge_can
 from synth_assets.privacy.empirical.records import CanaryAttack
 from synth_assets.privacy.mechanisms import NoiseSource, SystemNoise
 from synth_assets.seeds import child_seed
+from synth_assets.storage.rooms import temporary
 from synth_assets.synthesis.marginals.fit import fit
 from synth_assets.synthesis.marginals.measurements import Measurements
 from synth_assets.synthesis.marginals.sample import sample_table
@@ -156,8 +155,8 @@ def _twin(model: ReleaseModel, measured: Measurements, name: str, seed: int) -> 
     domain = TableDomain(columns=tuple(c.model_copy(update={"minus": None}) if c.name in derived else c for c in cells))
     root = model.links.root
     wanted = min(MOST_ROWS, max(1, model.models[root].rows))
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
-        folder = model.sample(rows=wanted, seed=child_seed(seed, "twin", "rows"), out=Path(scratch))[name]
+    with temporary() as scratch:
+        folder = model.sample(rows=wanted, seed=child_seed(seed, "twin", "rows"), out=scratch)[name]
         table = pq.read_table(folder)
     known = [c for c in domain.columns if c.name in table.column_names and c.name not in derived]
     rng = np.random.default_rng(child_seed(seed, "twin", "cells"))

@@ -7,8 +7,6 @@ search for known values (the tests do that). A finding names a file and a place,
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from synth_assets.errors import SynthAssetsError
 from synth_assets.privacy.accounting import covers
 from synth_assets.privacy.records import Record, ThresholdEvent
 from synth_assets.privacy.report import PrivacyReport
+from synth_assets.storage.rooms import temporary
 from synth_assets.synthesis.charged import noisy_rows
 from synth_assets.synthesis.domain import ColumnPlan, difference_cells, fan_out_cells, possible_notes
 from synth_assets.synthesis.marginals.binning import block_of
@@ -131,8 +130,7 @@ def same_bytes(folder: Path, save: Save, records: dict[str, type[Record]]) -> tu
     For every model that is stored as safetensors and JSON: `save` is that of the object that was loaded from the folder.
     """
     wrong: list[str] = []
-    again = Path(tempfile.mkdtemp(prefix="synth-assets-scan-"))
-    try:
+    with temporary() as again:
         save(again)
         expected = {p.relative_to(again).as_posix(): p for p in again.rglob("*") if p.is_file()}
         found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
@@ -145,8 +143,6 @@ def same_bytes(folder: Path, save: Save, records: dict[str, type[Record]]) -> tu
                 wrong.append(f"{name}: is missing, or no plain file.")
             elif found[name].read_bytes() != expected[name].read_bytes():
                 wrong.append(f"{name}: holds more than the model has.")
-    finally:
-        shutil.rmtree(again)
     return tuple(wrong)
 
 

@@ -6,15 +6,14 @@ differentially private: to train such a synthesizer for an attack would read the
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.config.dataset import ColumnConfig, SynthesizerConfig
 from synth_assets.config.plain import shadow_fault
 from synth_assets.errors import InputError
 from synth_assets.seeds import child_seed
+from synth_assets.storage.rooms import temporary
 from synth_assets.synthesis.protocol import ReleaseSpec, TableSpec
 from synth_assets.tables.schema import TableSchema
 
@@ -50,15 +49,15 @@ def resynthesizer(
 
         kept = tuple(c for c in schema.columns if c.name in rows.columns)
         table = TableSchema(name=schema.name, columns=kept, row_count=len(rows))
-        with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
-            folder = Path(scratch) / "rows"
+        with temporary() as scratch:
+            folder = scratch / "rows"
             folder.mkdir(mode=0o700)
             pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), folder / "part-00000.parquet")
             spec = TableSpec(
                 table=table, path=folder, columns=table.names, configs=dict(columns or {}), unit_column=None
             )
             model = plain_synthesizer(config).fit(ReleaseSpec(tables=(spec,)), seed=child_seed(seed, "fit"))
-            made = model.sample(rows=len(rows), seed=child_seed(seed, "sample"), out=Path(scratch) / "made")
+            made = model.sample(rows=len(rows), seed=child_seed(seed, "sample"), out=scratch / "made")
             return pd.read_parquet(made[schema.name])
 
     return resynthesize

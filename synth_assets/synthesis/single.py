@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from synth_assets.seeds import child_seed
 from synth_assets.storage.artifacts import ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
 from synth_assets.storage.hashing import hash_folder
+from synth_assets.storage.rooms import temporary
 from synth_assets.synthesis.canaries import attack_canaries
 from synth_assets.synthesis.charged import Charge, key_of, measure_charged
 from synth_assets.synthesis.complete import complete_release
@@ -118,18 +118,18 @@ def release_table(
         impossible=job.impossible,
     )  # fmt: skip
     spec = ReleaseSpec(tables=(table,), target=(job.schema.name, job.target) if job.target else None)
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as scratch:
+    with temporary() as scratch:
         model, privacy, spent = _train(job, spec, ledger, engine, progress)
         progress("sampling")
-        sampled = _sample(job, model, Path(scratch) / "sampled")
+        sampled = _sample(job, model, scratch / "sampled")
         rows = complete_release(
             sampled,
-            Path(scratch) / "complete",
+            scratch / "complete",
             schemas={job.schema.name: job.schema},
             identifiers={job.schema.name: roles.identifiers},
             seed=child_seed(job.seed, "identifiers"),
         )
-        shutil.move(Path(scratch) / "complete" / job.schema.name, out)
+        shutil.move(scratch / "complete" / job.schema.name, out)
     return TableMade(job.schema.model_copy(update={"row_count": rows[job.schema.name]}), privacy, spent)
 
 

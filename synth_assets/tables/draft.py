@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -20,6 +19,7 @@ import yaml
 
 from synth_assets.config.dataset import DATASET_NAME, SourceConfig
 from synth_assets.errors import ConfigError, withhold_values
+from synth_assets.storage.rooms import temporary
 from synth_assets.tables.canonical import PART, read_notes
 from synth_assets.tables.engine import Engine, Session
 from synth_assets.tables.readers.naming import shown
@@ -87,8 +87,8 @@ def draft_config(
     """
     path = path.absolute()
     dataset = _checked(name) if name is not None else slug(path.name)
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as private:
-        out = Path(private) / "table"
+    with temporary() as private:
+        out = private / "table"
         runner = engine or Engine()
         schema = ingest(SourceConfig(path=str(path)), name=dataset, base_dir=path.parent, out=out, engine=runner)
         with withhold_values("drafting of a configuration"), runner.files_session() as session:

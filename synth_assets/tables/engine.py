@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import tempfile
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import protection_of
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.storage import atomic
+from synth_assets.storage.rooms import temporary
 
 ROW_GROUP_ROWS = 122_880
 RECURSION_LIMIT = 20_000
@@ -91,12 +91,12 @@ class Engine:
     @contextmanager
     def files_session(self) -> Iterator[DuckSession]:
         """DuckDB in this process, whichever engine runs the tables: source files of any format are read by it."""
-        with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self.spill_folder) as spill:
+        with temporary(self.spill_folder) as spill:
             backend = ibis.duckdb.connect(
                 ":memory:",
                 threads=self.threads or os.cpu_count() or 1,
                 memory_limit=self.memory_limit,
-                temp_directory=spill,
+                temp_directory=str(spill),
                 preserve_insertion_order=True,
             )
             backend.raw_sql("SET enable_progress_bar = false")
@@ -318,8 +318,8 @@ class DuckSession(Session):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """See `Session.scratch`."""
-        with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self._folder) as folder:
-            yield Path(folder)
+        with temporary(self._folder) as folder:
+            yield folder
 
     def register(self, name: str, table: pa.Table) -> None:
         """See `Session.register`."""

@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from pyspark.sql import functions as F  # noqa: N812  as its documentation has i
 
 from synth_assets.errors import ConfigError, InputError, ServiceUnavailableError
 from synth_assets.storage import atomic
+from synth_assets.storage.rooms import temporary
 from synth_assets.tables.engine import Session, SparkOptions, deep_expressions, parquet_files
 from synth_assets.tables.spark_dialect import DOUBLE_TEXT, VARIABLES, SparkCompiler
 from synth_assets.tables.spark_sql import spark_sql
@@ -285,8 +285,8 @@ class SparkEngineSession(Session):
         """See `Session.scratch`."""
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=self._folder) as folder:
-            yield Path(folder)
+        with temporary(self._folder) as folder:
+            yield folder
 
     def register(self, name: str, table: pa.Table) -> None:
         """See `Session.register`."""

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from synth_assets.errors import ConfigError, UnexpectedError, withhold_values
+from synth_assets.storage.rooms import temporary
 from synth_assets.tables.engine import Engine
 
 VIEW = "contract_table"
@@ -158,11 +158,11 @@ def _connected(files: Sequence[Path], engine: Engine) -> Iterator[Any]:
     import sqlalchemy as sa
     from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
 
-    with tempfile.TemporaryDirectory(prefix="synth-assets-", dir=engine.spill_folder) as spill:
+    with temporary(engine.spill_folder) as spill:
         config: dict[str, Any] = {
             "memory_limit": engine.memory_limit,
             "threads": engine.threads or os.cpu_count() or 1,
-            "temp_directory": spill,
+            "temp_directory": str(spill),
             "preserve_insertion_order": "false",
             "autoinstall_known_extensions": "false",
         }

@@ -7,7 +7,6 @@ become types in `inference.py`, what is written in `canonical.py`.
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from synth_assets.config.dataset import SourceConfig, TableConfig
 from synth_assets.errors import SourceError, withhold_values
 from synth_assets.storage import atomic
 from synth_assets.storage.hashing import hash_file, hash_parts
+from synth_assets.storage.rooms import temporary
 from synth_assets.tables.canonical import PART, move_into_place, read_notes, wanted_columns, write_canonical
 from synth_assets.tables.engine import DuckSession, Engine
 from synth_assets.tables.engine_tasks import file_tasks
@@ -138,8 +138,8 @@ def read_frame(path: Path, *, engine: Engine | None = None) -> pd.DataFrame:
     Raises:
         SourceError: the file is no table.
     """
-    with tempfile.TemporaryDirectory(prefix="synth-assets-") as private:
-        out = Path(private) / "table"
+    with temporary() as private:
+        out = private / "table"
         ingest(
             SourceConfig(path=str(path.absolute())), name="table", base_dir=Path(), out=out, engine=engine or Engine()
         )

@@ -232,6 +232,21 @@ def test_no_plain_file_is_left_after_the_end_of_a_process_or_by_the_start_of_the
     assert [p for p in base.rglob("*") if p.is_file() and not p.is_relative_to(own) and p.suffix != ".lock"] == []
 
 
+def test_a_temporary_folder_is_private_in_the_room_of_the_process_and_gone_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setenv(rooms.VARIABLE, str(tmp_path / "rooms"))
+    with pytest.raises(RuntimeError), rooms.temporary() as folder:
+        assert folder.is_relative_to(tmp_path / "rooms")
+        assert folder.stat().st_mode & 0o077 == 0
+        assert list(folder.parent.parent.glob(f"{folder.parent.name}.lock"))
+        raise RuntimeError
+    assert not folder.exists()
+    with rooms.temporary(tmp_path) as folder:
+        assert folder.parent == tmp_path
+    monkeypatch.delenv(rooms.VARIABLE)
+    with rooms.temporary() as folder:
+        assert rooms.in_memory(folder)
+
+
 def test_the_room_of_a_living_process_is_left_alone(tmp_path):
     room = rooms.Room.of_process(tmp_path / "rooms")
     (room.part("x") / "y").write_text("z")
