@@ -11,7 +11,6 @@ from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import leases_of, protection_of, store_of
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.ledger.events import Action, AuditEvent
-from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage import atomic
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.at_rest import Sealing
@@ -77,6 +76,8 @@ def encrypt(settings: Settings, *, old_key: Path | None = None) -> Sealed:
         finally:
             lease.release(dataset)
     found = Sealed(**done, key_id=seals.key_id())
+    from synth_assets.ledger.opening import open_audit_ledger  # with SQLAlchemy, which the audit alone does without
+
     event = AuditEvent(
         Action.KEY_ROTATED, "key/at_rest", details={**done, "key": found.key_id, "earlier": old is not None}
     )
@@ -97,6 +98,8 @@ def decrypt(settings: Settings, asset: str, out: Path) -> Path:
         MissingArtifactError: it was never made.
         ConfigError: the key is missing, or another one.
     """
+    from synth_assets.ledger.opening import open_audit_ledger
+
     dataset, slash, name = asset.partition("/")
     if not slash or "/" in name or not dataset or not name:
         raise InputError("an asset is named dataset/asset.", key="ASSET", remedy="See `synth-assets ui` for the names.")

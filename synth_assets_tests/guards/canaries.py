@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import html
-import json
-import sqlite3
-import urllib.parse
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from synth_assets.pii.leakforms import Needles
+from synth_assets.pii.leakscan import scan_file, scan_folder
 from synth_assets_tests import chain
 
 PEOPLE, MARKED = 600, 12
@@ -29,7 +26,7 @@ def person(i: int) -> dict[str, str]:
     """One person; every identifier is unique to this test."""
     first, last = word(7 * i + 1), word(13 * i + 5)
     if i == 0:
-        first, last = "Zofié", "O'Vexquill"  # an accent and a quote: escaped in JSON and HTML
+        first, last = "Zofiélle", "O'Vexquill"  # an accent and a quote: escaped in JSON and HTML
     return {
         "person_id": f"P{i:05d}",
         "mrn": f"MRN{70310000 + 37 * i}",
@@ -112,70 +109,26 @@ def write_config(home: Path, source: Path, *, copula: bool = True) -> None:
     chain.write_dataset(home, config)
 
 
-def forms(canary: str) -> set[bytes]:
-    """A canary as it may stand in a file: plain, other case, escaped, in two encodings."""
-    texts = {canary, canary.lower(), canary.upper()}
-    texts |= {json.dumps(t)[1:-1] for t in set(texts)} | {html.escape(t) for t in set(texts)}
-    texts |= {html.escape(t).replace("&#x27;", "&#39;") for t in set(texts)} | {
-        urllib.parse.quote(t) for t in set(texts)
-    }
-    return {t.encode() for t in texts} | {canary.encode("utf-16-le"), canary.encode("latin-1")}
-
-
-def contents(file: Path) -> Iterator[bytes]:
-    """The bytes of a file, and what is packed inside: Parquet columns, SQLite rows, compressed values."""
-    data = file.read_bytes()
-    yield data
-    if data[:4] == b"PAR1":
-        table = pq.read_table(file)
-        yield "\n".join(str(v) for c in table.column_names for v in table[c].to_pylist()).encode()
-        yield str(table.schema.metadata).encode()
-    if data[:16] == b"SQLite format 3\0":
-        yield from _rows(file)
-
-
-def _rows(file: Path) -> Iterator[bytes]:
-    connection = sqlite3.connect(file)
-    try:
-        names = [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for name in names:
-            for row in connection.execute(f'SELECT * FROM "{name}"'):
-                for cell in row:
-                    if isinstance(cell, bytes):
-                        yield cell
-                        if cell[:1] == b"x":
-                            yield _inflated(cell)
-                    elif isinstance(cell, str):
-                        yield cell.encode()
-    finally:
-        connection.close()
-
-
-def _inflated(cell: bytes) -> bytes:
-    try:
-        return zlib.decompress(cell)
-    except zlib.error:
-        return b""
-
-
 def searched_files(home: Path) -> list[Path]:
     """Every file of a home; the restricted zone too, since it is encrypted where it lies."""
     return [p for p in home.rglob("*") if p.is_file()]
 
 
 def leaks_in_file(file: Path, wanted: Iterable[str]) -> list[str]:
-    """The canaries that stand in one file."""
-    text = b"\0".join(contents(file))
-    return [c for c in wanted if any(w in text for w in forms(c))]
+    """The canaries that stand in one file; the search is that of `synth-assets leakscan`."""
+    return [leak.label for leak in scan_file(file, _needles(tuple(wanted)))]
 
 
 def leaks(home: Path, wanted: Iterable[str]) -> dict[str, list[str]]:
     """Canary -> files in which it stands."""
-    needles = {c: forms(c) for c in wanted}
     found: dict[str, list[str]] = {}
-    for file in searched_files(home):
-        text = b"\0".join(contents(file))
-        for canary, written in needles.items():
-            if any(w in text for w in written):
-                found.setdefault(canary, []).append(str(file.relative_to(home)))
+    for leak in scan_folder(home, _needles(tuple(wanted))):
+        found.setdefault(leak.label, []).append(leak.file)
     return found
+
+
+@lru_cache
+def _needles(wanted: tuple[str, ...]) -> Needles:
+    needles = Needles({canary: [canary] for canary in wanted})
+    assert needles.count == len(set(wanted)), "a canary is too short to be looked for"
+    return needles

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from synth_assets.automation.watching import WATCHES
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 from synth_assets_tests.guards import canaries
@@ -159,6 +160,9 @@ FAULTS = {
     "the audit": ("audit", "synth_assets.audit.dataset", "audit_dataset"),
     "the report": ("report", "synth_assets.reports.dataset_report", "render"),
     "writing": ("export", "synth_assets.exports.formats", "write_table"),
+    "the resource of the store": ("raw", "synth_assets.resources.home", "store_of"),
+    "the resource of the engine": ("raw", "synth_assets.tables.engine", "engine_of"),
+    "the resource of the budget": ("dp_measurements", "synth_assets.privacy.opening", "open_budget_ledger"),
 }
 
 
@@ -247,3 +251,43 @@ def test_a_sensor_that_fails_leaves_nothing(home: Path, monkeypatch) -> None:
         skipped = sensor(dg.build_sensor_context(instance=instance))
     assert isinstance(skipped, dg.SkipReason)
     assert canaries.person(1)["email"] not in str(skipped.skip_message)
+
+
+def test_a_schedule_whose_job_fails_leaves_nothing(home: Path, monkeypatch) -> None:
+    import synth_assets.automation.digest as digest
+
+    told = canaries.person(1)["email"]
+
+    def faulty(*args, **options):
+        logging.getLogger("pandas").error(told)
+        raise ValueError(told)
+
+    monkeypatch.setattr(digest, "figures_of", faulty)
+    with chain.instance(home) as instance:
+        job = chain.definitions(home).get_repository_def().get_job("weekly_digest")
+        done = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not done.success
+    assert canaries.leaks(home, canaries.canaries()) == {}
+
+
+@pytest.mark.parametrize("watch", [w.name for w in WATCHES])
+def test_a_watch_that_fails_says_nothing_of_a_value(home: Path, monkeypatch, watch: str) -> None:
+    import synth_assets.automation.watching as watching
+
+    told = canaries.person(1)["email"]
+
+    def faulty(*args, **options):
+        raise ValueError(told)
+
+    monkeypatch.setattr(watching, "Looking", faulty)
+    with chain.instance(home) as instance:
+        sensor = chain.definitions(home).get_repository_def().get_sensor_def(watch)
+        result = sensor(dg.build_sensor_context(instance=instance))
+    assert "ValueError" in str(result.skip_reason)
+    assert told not in str(result)
+
+
+def test_there_are_no_hooks_whose_exceptions_dagster_could_store(town: Path) -> None:
+    jobs = chain.definitions(town).get_repository_def().get_all_jobs()
+    assert len(jobs) > 5
+    assert [job.name for job in jobs if job.hook_defs or any(n.hook_defs for n in job.nodes)] == []
