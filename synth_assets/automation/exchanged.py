@@ -97,9 +97,7 @@ def received(places: Mapping[str, str], settings: Settings) -> Iterator[dict[str
     purge(area)
     with temporary() as folder:
         try:
-            local = {
-                name: _received(place, folder / name, area, service_key(settings)) for name, place in sent.items()
-            }
+            local = {name: _received(place, folder / name, area, service_key(settings)) for name, place in sent.items()}
             ledger.record_all(_told(Action.UPLOADED, sent[name], file) for name, file in local.items())
             yield {name: str(file) for name, file in local.items()}
         finally:
