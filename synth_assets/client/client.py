@@ -152,9 +152,9 @@ class Client:
         from synth_assets.api.requests import TABLES, read_request
 
         if isinstance(request, Mapping):
-            with tempfile.TemporaryDirectory(prefix="synth-assets-") as folder:
+            with temporary() as folder:
                 tables = {key: request[key] for key in TABLES if key in request}
-                given = read_request({**request, **self._places(tables, Path(folder))})
+                given = read_request({**request, **self._places(tables, folder)})
         else:
             given = request
         config = given.model_dump(mode="json", exclude_unset=True)
