@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,11 +19,11 @@ from sqlalchemy.pool import NullPool
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError
 from synth_assets.ledger import sqlite
+from synth_assets.ledger.engines import ENGINES
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
 
 _ROWS_AT_ONCE = 1_000  # in one statement of PostgreSQL
 BUSY_SECONDS = 60
-_INHERITED: list[Engine] = []  # of the process that this one was forked from: never closed here
 Migration = Callable[[Connection], None]
 _FORMATS = "CREATE TABLE IF NOT EXISTS ledger_formats (ledger VARCHAR(64) PRIMARY KEY, format_version INTEGER NOT NULL)"
 
@@ -64,13 +63,15 @@ class LedgerStore:
             connection.execute(text("SELECT 1"))
 
     def _open(self) -> None:
-        """Make the engine, which closes its connections when this store is gone."""
+        """Borrow the engine, whose connections are closed when no store of this process uses it."""
         self._process = os.getpid()
-        self._engine = self._sqlite_engine() if self._sqlite else self._postgres_engine()
-        self._closing = weakref.finalize(self, self._engine.dispose)
+        if self._sqlite:
+            sqlite.make_file(self._url, self.noun)
+        what = (self._url, self._forgetting, BUSY_SECONDS)
+        self._engine = ENGINES.lend(self, what, self._sqlite_engine if self._sqlite else self._postgres_engine)
 
     def _sqlite_engine(self) -> Engine:
-        return sqlite.engine(self._url, self.noun, busy_seconds=BUSY_SECONDS, forgetting=self._forgetting)
+        return sqlite.engine(self._url, busy_seconds=BUSY_SECONDS, forgetting=self._forgetting)
 
     def _postgres_engine(self) -> Engine:
         options = {"connect_timeout": CONNECT_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS * 1000}"}
@@ -160,8 +161,6 @@ class LedgerStore:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         if self._process != os.getpid():  # a fork: connections are of the process that opened them
-            self._closing.detach()
-            _INHERITED.append(self._engine)
             self._open()
         try:
             with connected(self._engine.connect, (OperationalError,)) as connection:

@@ -32,23 +32,39 @@ _FILE, _LOG = "synth_assets_file", "synth_assets_log"
 _TRIES, _PAUSE = 40, 0.05  # SQLite does not wait by itself for the change of a journal's kind
 
 
-def engine(url: URL, noun: str, *, busy_seconds: float, forgetting: bool) -> Engine:
-    """An engine for one file, which is made where it is missing, with its folder.
+def engine(url: URL, *, busy_seconds: float, forgetting: bool) -> Engine:
+    """An engine for one file.
+
+    Args:
+        url: Of the file.
+        busy_seconds: How long a transaction waits for its turn.
+        forgetting: Whether what is deleted must be gone from the files.
+    """
+    path = _path(url)
+    if forgetting or not is_local(path):
+        return _rollback_engine(url, busy_seconds)
+    return _write_ahead_engine(url, path, busy_seconds)
+
+
+def make_file(url: URL, noun: str) -> None:
+    """Make the file where it is missing, with its folder.
 
     Args:
         url: Of the file.
         noun: What errors call it.
-        busy_seconds: How long a transaction waits for its turn.
-        forgetting: Whether what is deleted must be gone from the files.
 
     Raises:
         ServiceUnavailableError: the file cannot be made.
     """
-    path = Path(str(url.database)).absolute()
-    _make(path, noun)
-    if forgetting or not is_local(path):
-        return _rollback_engine(url, busy_seconds)
-    return _write_ahead_engine(url, path, busy_seconds)
+    path = _path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise ServiceUnavailableError(
+            f"the {noun} {path} cannot be opened ({type(error).__name__}).", file=str(path)
+        ) from None
 
 
 def is_local(path: Path) -> bool:
@@ -87,15 +103,8 @@ def make_durable(connection: Connection, name: str) -> None:
         )
 
 
-def _make(path: Path, noun: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not path.exists():
-            path.touch(mode=0o600)
-    except OSError as error:
-        raise ServiceUnavailableError(
-            f"the {noun} {path} cannot be opened ({type(error).__name__}).", file=str(path)
-        ) from None
+def _path(url: URL) -> Path:
+    return Path(str(url.database)).absolute()
 
 
 def _rollback_engine(url: URL, busy_seconds: float) -> Engine:

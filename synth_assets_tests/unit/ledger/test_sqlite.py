@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from synth_assets.errors import ServiceUnavailableError
-from synth_assets.ledger import sqlite
+from synth_assets.ledger import engines, sqlite
 from synth_assets.ledger.backends import LedgerStore, open_ledger_store
 
 CREATE, INSERT, SUM = (
@@ -111,6 +111,24 @@ def test_a_ledger_of_an_earlier_version_goes_on_and_leaves_one_file_when_it_is_c
     del store
     assert [p.name for p in tmp_path.iterdir()] == ["budget.db"]
     assert amount_in(file) == 2
+
+
+def test_stores_of_one_file_share_an_engine_and_the_last_one_closes_it(tmp_path: Path) -> None:
+    first = store_in(tmp_path)
+    second = open_ledger_store(f"sqlite:///{tmp_path / 'budget.db'}")
+    engine = second._engine
+    assert first._engine is engine
+    del first
+    add(second)
+    assert (tmp_path / "budget.db-wal").exists()
+    del second
+    assert [p.name for p in tmp_path.iterdir()] == ["budget.db"]
+    third = open_ledger_store(f"sqlite:///{tmp_path / 'budget.db'}")
+    assert third._engine is engine
+    others = [open_ledger_store(f"sqlite:///{tmp_path / f'{n}.db'}") for n in range(engines.KEPT + 2)]
+    del third, others
+    open_ledger_store(f"sqlite:///{tmp_path / 'new.db'}")
+    assert open_ledger_store(f"sqlite:///{tmp_path / 'budget.db'}")._engine is not engine  # too many since
 
 
 def replaced(file: Path) -> None:
