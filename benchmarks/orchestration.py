@@ -1,6 +1,6 @@
 """What the chain costs besides its own work and besides Dagster: CPU seconds per asset in one process.
 
-    python benchmarks/orchestration.py [--rows 700] [--runs 3] [--profile FILE]
+    python benchmarks/orchestration.py [--rows 700] [--runs 3]
 
 The clinic of the demo is run as `synth-assets run` runs it: in this process, on a persistent instance as dagster.yaml sets it up.
 Taken off are (1) what the stages spend in their own work, which is making an artifact and judging it; and (2) the same graph in plain
@@ -11,7 +11,6 @@ leases, fences, reuse, publication, ledgers, verdicts, and what an asset shows. 
 from __future__ import annotations
 
 import argparse
-import cProfile
 import os
 import shutil
 import statistics
@@ -54,7 +53,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=700)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--profile", type=Path, help="write a profile of one more run in which everything is reused")
     arguments = parser.parse_args()
     os.environ.setdefault("SYNTH_ASSETS_AUDIT_REPETITIONS", "10000")
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
@@ -71,10 +69,6 @@ def main() -> None:
                 if number:
                     found.setdefault(turn, []).append((cpu - own - empty) / assets)
                     found.setdefault("plain Dagster", []).append(empty / assets)
-            if arguments.profile and number == arguments.runs:
-                with cProfile.Profile() as profile:
-                    chain(home, work)
-                profile.dump_stats(arguments.profile)
     print(f"{assets} assets; CPU seconds per asset, median of {arguments.runs} [least, most]")
     for name, figures in found.items():
         print(f"{name:14} {statistics.median(figures):.3f} [{min(figures):.3f}, {max(figures):.3f}]")
