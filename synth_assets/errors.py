@@ -151,6 +151,13 @@ class ReleaseRefusedError(SynthAssetsError):
     exit_code = 3
 
 
+class RoleRefusedError(SynthAssetsError):
+    """None of the caller's groups has the role that a command needs."""
+
+    code = "role_refused"
+    exit_code = 3
+
+
 class SupersededError(ReleaseRefusedError):
     """A newer run or attempt has taken over: what this process made must not be used."""
 

@@ -38,6 +38,7 @@ from synth_assets.cli import (
     watch,
 )
 from synth_assets.cli.output import bind, emit_error, errors
+from synth_assets.cli.roles import require_role
 from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced, withhold_values
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # Typer has its own copy of Click and does not export this class
@@ -59,6 +60,7 @@ class _Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the body; the command line is parsed by now, and help would have been shown."""
         with libraries_silenced():
+            require_role(ctx.command_path.removeprefix("synth-assets").strip(), ctx.params.get("home"))
             return super().invoke(ctx)
 
 

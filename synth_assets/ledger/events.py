@@ -50,6 +50,7 @@ class Action(StrEnum):
     BACKED_UP = "backup"
     RESTORED = "restore"
     NOTIFIED = "notify"
+    COMMAND = "command"
 
 
 class Outcome(StrEnum):
