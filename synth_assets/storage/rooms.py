@@ -59,7 +59,8 @@ class Room:
     @classmethod
     def _made(cls, base: Path) -> Room:
         _claim(base)
-        sweep(base)
+        for own in base.parent.iterdir() if _is_shared(base) else (base,):  # also of homes that nobody opens again
+            sweep(own)
         name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         handle = _locked(base / f"{name}.lock")
         (base / name).mkdir(mode=_PRIVATE)
@@ -133,7 +134,10 @@ def sweep(base: Path) -> int:
     """Remove the rooms of processes that are gone; how many there were."""
     found = 0
     for lock in base.glob("*.lock"):
-        handle = os.open(lock, os.O_RDWR)
+        try:
+            handle = os.open(lock, os.O_RDWR)
+        except FileNotFoundError:  # somebody else was faster
+            continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -161,8 +165,7 @@ def _locked(path: Path) -> int:
 def _claim(base: Path) -> None:
     """Make the base folder for us alone, or refuse one that is not: a shared folder can hold anybody's."""
     atomic.private_folder(base)
-    shared = (MEMORY, Path(tempfile.gettempdir()).resolve())
-    for folder in (base, base.parent) if any(base.parent.parent == place for place in shared) else (base,):
+    for folder in (base, base.parent) if _is_shared(base) else (base,):
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
             raise ConfigError(
@@ -171,6 +174,11 @@ def _claim(base: Path) -> None:
                 key=VARIABLE,
                 remedy=f"Remove it, or set {VARIABLE} to another folder.",
             )
+
+
+def _is_shared(base: Path) -> bool:
+    """Whether the folder above is this account's, in one that everybody writes."""
+    return base.parent.parent in {MEMORY, Path(tempfile.gettempdir()).resolve()}
 
 
 def _leave(process: int, folder: Path) -> None:

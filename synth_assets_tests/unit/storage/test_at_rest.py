@@ -232,6 +232,18 @@ def test_no_plain_file_is_left_after_the_end_of_a_process_or_by_the_start_of_the
     assert [p for p in base.rglob("*") if p.is_file() and not p.is_relative_to(own) and p.suffix != ".lock"] == []
 
 
+def test_a_process_removes_what_killed_ones_left_of_homes_that_nobody_opens_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(rooms, "MEMORY", tmp_path)
+    account = tmp_path / "synth-assets-0"
+    gone = account / "of another home"
+    (gone / "7-dead").mkdir(parents=True, mode=0o700)
+    (gone / "7-dead" / "rows").write_bytes(CANARY)
+    (gone / "7-dead.lock").touch(mode=0o600)
+    account.chmod(0o700)
+    rooms.Room.of_process(account / "of this home")
+    assert list(gone.iterdir()) == []
+
+
 def test_a_temporary_folder_is_private_in_the_room_of_the_process_and_gone_at_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv(rooms.VARIABLE, str(tmp_path / "rooms"))
     with pytest.raises(RuntimeError), rooms.temporary() as folder:
