@@ -59,7 +59,7 @@ screenshots: setup ## Take the pictures of the README (needs Chromium and a fini
 bench: setup ## Run the benchmarks; DATA is the folder with the public tables
 	@$(BIN)/python benchmarks/synthesis.py "$(DATA)" $(if $(BENCH),--bench "$(BENCH)")
 	@$(BIN)/python benchmarks/masking.py
-	@$(BIN)/python benchmarks/profile.py --data "$(DATA)"
+	@$(BIN)/python benchmarks/profiling.py --data "$(DATA)"
 	@$(BIN)/python benchmarks/scale.py
 	@$(BIN)/python benchmarks/classification.py --data "$(DATA)"
 	@$(BIN)/python benchmarks/text_detection.py

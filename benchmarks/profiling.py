@@ -1,6 +1,6 @@
 """The profile beside its peers: one table, each contender in a process of its own, in one run on one machine.
 
-    python benchmarks/profile.py [--data FOLDER] [--rows 1000000] [--peer-python PYTHON] [--contenders ours summarize ...]
+    python benchmarks/profiling.py [--data FOLDER] [--rows 1000000] [--peer-python PYTHON] [--contenders ours summarize ...]
 
 The table is Adult (FOLDER/adult/train.csv, drawn with replacement, one number made a float with mostly distinct values: 6 numbers
 and 9 texts), or a made one of the same form where FOLDER is not given. CPU seconds and peak memory are the operating system's account
