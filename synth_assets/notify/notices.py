@@ -20,7 +20,6 @@ SENTENCES: Mapping[str, str] = {
     "budget": "A privacy budget is nearly or fully spent.",
     "drift": "The data of a dataset differ from those of its last profile.",
     "stale": "Synthetic tables are older than their data, or older than allowed.",
-    "approval": "A release waits for an approval.",
     "slow": "A run took much longer than runs of its job usually do.",
     "storage": "The storage of this installation is beyond its limit.",
     "ledger": "A ledger is not what was written. Releases should stop until this is explained.",
