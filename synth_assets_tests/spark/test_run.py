@@ -111,6 +111,7 @@ def test_the_demo_runs_on_duckdb_where_pyspark_is_installed(spark: object, tmp_p
     assert call(home, "clinic")["exit_code"] == 0
 
 
+@pytest.mark.slow
 def test_a_chain_on_spark_gives_the_tables_of_duckdb(spark: object, tmp_path: Path) -> None:
     del spark
     homes = {name: tmp_path / name for name in ("duckdb", "spark")}
