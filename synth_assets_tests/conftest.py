@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import os
 import pwd
@@ -27,7 +26,6 @@ os.environ.setdefault(
     "SYNTH_ASSETS_AUDIT_REPETITIONS", "10000"
 )  # a release takes a million; the attack has its own tests
 
-gc.set_threshold(100_000, 50, 100)  # the libraries keep millions of objects, and none of them is garbage
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108  pytest makes folders of mode 0700 in it
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # a sync of the disk waits for other work on it
