@@ -33,6 +33,7 @@ from synth_assets.errors import CheckFailedError, ConfigError, DamagedBackupErro
 from synth_assets.ledger import actors, chain, snapshot
 from synth_assets.ledger.backends import LedgerStore, Migration, open_ledger_store
 from synth_assets.ledger.events import Action, AuditEvent
+from synth_assets.ledger.place import refuse_elsewhere
 from synth_assets.storage import atomic, secrets
 from synth_assets.storage.lease import writers
 from synth_assets.storage.lease_files import FilePlace
@@ -73,9 +74,10 @@ def restore_backup(
     Raises:
         DamagedBackupError: the backup was changed, cut off, or is of another passphrase.
         InputError: the home is not empty, a run is writing, or the backup is older than what is there.
-        ConfigError: another kind of database, or another master key than the backup's.
+        ConfigError: another kind of database than the backup's or the home's, or another master key.
         CheckFailedError: the ledger in the backup is broken.
     """
+    refuse_elsewhere(settings)
     if busy := (*writers(leases_of(settings)), *writers(FilePlace(settings.var / "leases"))):
         raise InputError(
             f"a run is writing {', '.join(busy)}.",

@@ -62,6 +62,13 @@ def reports_of_releases(home: Path) -> ReleaseReports:
 
 
 def has_ledger(home: Path) -> bool:
-    """Whether a ledger may exist already; asked before a command that only looks."""
+    """Whether a ledger may exist already; asked before a command that only looks.
+
+    Raises:
+        ConfigError: it is in PostgreSQL, and this process was not told.
+    """
+    from synth_assets.ledger.place import refuse_elsewhere
+
     settings = settings_of(home)
+    refuse_elsewhere(settings)
     return settings.postgres_url is not None or (settings.var / "ledger" / "budget.db").is_file()

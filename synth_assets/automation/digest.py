@@ -19,14 +19,14 @@ def figures_of(instance: dg.DagsterInstance, settings: Settings, *, now: float, 
         now: Seconds since the epoch.
         days: How far to look back.
     """
-    from synth_assets.ledger.backends import open_ledger_store
+    from synth_assets.ledger.place import open_store_of
     from synth_assets.privacy.budget_view import BudgetView
 
     since = datetime.fromtimestamp(now, UTC) - timedelta(days=days)
     ended = Counter(
         r.dagster_run.status for r in instance.get_run_records(dg.RunsFilter(updated_after=since), limit=10_000)
     )
-    view = BudgetView(open_ledger_store(settings.ledger_location))
+    view = BudgetView(open_store_of(settings))
     found = [view.status(p) for p in view.populations()]
     shares = [(s.spent + s.reserved) / s.epsilon for s in found]
     return {

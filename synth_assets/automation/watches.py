@@ -101,10 +101,10 @@ def slow_runs(looking: Looking) -> Iterator[Notice]:
 
 def budgets(looking: Looking) -> Iterator[Notice]:
     """Populations whose counted epsilon has passed a share of their budget; told again at every further tenth."""
-    from synth_assets.ledger.backends import open_ledger_store
+    from synth_assets.ledger.place import open_store_of
     from synth_assets.privacy.budget_view import BudgetView
 
-    view = BudgetView(open_ledger_store(looking.settings.ledger_location))
+    view = BudgetView(open_store_of(looking.settings))
     for population in view.populations():
         status = view.status(population)
         share = (status.spent + status.reserved) / status.epsilon
@@ -202,7 +202,7 @@ def drifts(looking: Looking) -> Iterator[Notice]:
 
 def orphans(looking: Looking) -> Iterator[Notice]:
     """Reservations of runs that have ended: settled at their full amount, never given back."""
-    from synth_assets.ledger.backends import open_ledger_store
+    from synth_assets.ledger.place import open_store_of
     from synth_assets.privacy.budget_orphans import OrphanSettler
 
     def is_over(run_id: str) -> bool:
@@ -210,7 +210,7 @@ def orphans(looking: Looking) -> Iterator[Notice]:
         ended = found[0].end_time if found and found[0].dagster_run.is_finished else None
         return ended is not None and looking.now - ended > looking.config.orphan_minutes * 60
 
-    settler = OrphanSettler(open_ledger_store(looking.settings.ledger_location))
+    settler = OrphanSettler(open_store_of(looking.settings))
     for reservation in settler.settle_orphans(is_over, settler="orphan-sensor"):
         yield Notice("reservation", reservation, figures={"reservation": identifier(reservation)})
 

@@ -10,8 +10,9 @@ from synth_assets.config.runtime import Settings
 from synth_assets.errors import ConfigError
 from synth_assets.ledger.actors import Actors
 from synth_assets.ledger.audit import AuditLedger
-from synth_assets.ledger.backends import LedgerStore, open_ledger_store
+from synth_assets.ledger.backends import LedgerStore
 from synth_assets.ledger.heads import Head
+from synth_assets.ledger.place import open_store_of
 from synth_assets.ledger.signing import Signer
 from synth_assets.storage.atomic import fsync_folder
 from synth_assets.storage.secrets import EARLIER_VARIABLE, SIGNING_PLACES, earlier_signing_key, make_key, signing_key
@@ -30,7 +31,7 @@ def open_audit_ledger(settings: Settings, store: LedgerStore | None = None) -> A
         ServiceUnavailableError: the database does not answer.
         ConfigError: a newer version of the package wrote it.
     """
-    opened = store or open_ledger_store(settings.ledger_location)
+    opened = store or open_store_of(settings)
     return AuditLedger(opened, key_of(settings.keys_folder), Actors(settings.actors_location), settings.project)
 
 

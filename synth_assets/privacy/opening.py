@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synth_assets.config.runtime import Settings
-from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.ledger.place import open_store_of
 from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.privacy.budget import BudgetLedger
 
@@ -15,5 +15,5 @@ def open_budget_ledger(settings: Settings) -> BudgetLedger:
         ServiceUnavailableError: the database does not answer.
         ConfigError: a newer version of the package wrote it.
     """
-    store = open_ledger_store(settings.ledger_location)
+    store = open_store_of(settings)
     return BudgetLedger(store, open_audit_ledger(settings, store))

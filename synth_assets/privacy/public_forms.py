@@ -12,10 +12,11 @@ from sqlalchemy import Connection, text
 
 from synth_assets.config.runtime import Settings
 from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger, identifier
-from synth_assets.ledger.backends import LedgerStore, open_ledger_store
+from synth_assets.ledger.backends import LedgerStore
 from synth_assets.ledger.chain import now
 from synth_assets.ledger.events import Detail
 from synth_assets.ledger.opening import open_audit_ledger
+from synth_assets.ledger.place import open_store_of
 
 LEDGER = "public_forms"
 _FORMAT_1 = """CREATE TABLE public_forms (
@@ -52,7 +53,7 @@ def open_public_forms(settings: Settings) -> PublicForms:
     Raises:
         ServiceUnavailableError: the database does not answer.
     """
-    store = open_ledger_store(settings.ledger_location)
+    store = open_store_of(settings)
     return PublicForms(store, open_audit_ledger(settings, store))
 
 

@@ -100,10 +100,10 @@ class BudgetViewResource(_HomeResource):
     def open(self) -> BudgetView:
         """The ledger; an older format is brought to the newest."""
         with withhold_values("opening the budget ledger"):
-            from synth_assets.ledger.backends import open_ledger_store
+            from synth_assets.ledger.place import open_store_of
             from synth_assets.privacy.budget_view import BudgetView
 
-            return BudgetView(open_ledger_store(self.settings().ledger_location))
+            return BudgetView(open_store_of(self.settings()))
 
 
 class KeyResource(_HomeResource):

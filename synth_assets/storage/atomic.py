@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import glob
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY = ".*.tmp*"  # names that `replacing` gives; a kill leaves one behind
 
@@ -22,15 +26,75 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write a whole file atomically.
+    """Write a whole file atomically, and remove what processes that were killed while they wrote it have left.
 
     Args:
         path: Destination; its folder is made when absent.
         data: The content.
         mode: File mode of a new file.
     """
-    with replacing(path, mode=mode) as temporary, temporary.open("wb") as handle:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(path)
+    with contextlib.ExitStack() as held, replacing(path, mode=mode) as temporary:
+        handle = held.enter_context(_owned(temporary))  # until the file has its name
         handle.write(data)
+        handle.flush()
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file of mode 0600 unless somebody else was faster: it is linked into place, so exactly one wins.
+
+    Args:
+        path: Destination; its folder is there.
+        data: The content.
+
+    Returns:
+        Whether it was this process.
+    """
+    try:  # a file without a name, of which a kill leaves nothing
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError:  # not every file system has such files
+        with staging_folder(path.parent) as folder:
+            write_bytes(folder / "new", data)
+            return _linked(folder / "new", path)
+    with os.fdopen(handle, "wb") as unnamed:
+        unnamed.write(data)
+        unnamed.flush()
+        os.fsync(handle)
+        return _linked(Path(f"/proc/self/fd/{handle}"), path)
+
+
+def _linked(source: Path, path: Path) -> bool:
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.link(source, path, src_dir_fd=folder)  # with a folder Python asks the system to follow the link to the open file
+    except FileExistsError:
+        return False
+    else:
+        os.fsync(folder)
+        return True
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _owned(temporary: Path) -> Iterator[BinaryIO]:
+    """Make a file and hold its lock, which the kernel drops when the process ends, however it ends."""
+    while True:
+        with temporary.open("wb") as handle:
+            with contextlib.suppress(OSError):  # a disk without locks: there nobody removes anything, either
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle.fileno()).st_nlink:  # else somebody has removed it before it was locked
+                yield handle
+                return
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove temporary files of a path that nobody holds."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{glob.escape(path.suffix)}"):
+        with contextlib.suppress(OSError), temporary.open("r+b") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:

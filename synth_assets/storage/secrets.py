@@ -157,16 +157,9 @@ def _own_key(path: Path, noun: str, variable: str, *, make: bool) -> SecretKey:
 
 
 def make_key(path: Path) -> None:
-    """Write a fresh key unless somebody else was faster (the file is linked into place, so exactly one wins)."""
+    """Write a fresh key unless somebody else was faster."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with atomic.staging_folder(path.parent) as folder:
-        fresh = folder / "key"
-        atomic.write_text(fresh, secrets.token_hex(KEY_BYTES), mode=0o600)
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            return
-    atomic.fsync_folder(path.parent)
+    atomic.write_new(path, secrets.token_hex(KEY_BYTES).encode())
 
 
 def _from_file(path: Path) -> bytes:

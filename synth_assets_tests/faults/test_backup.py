@@ -21,6 +21,7 @@ from synth_assets.ledger.actors import Actors
 from synth_assets.ledger.backends import open_ledger_store
 from synth_assets.ledger.chain import START, HashChain
 from synth_assets.ledger.opening import open_audit_ledger
+from synth_assets.ledger.place import MARK
 from synth_assets.ledger.verifying import ACCESS
 from synth_assets.masking.keyring import release_key
 from synth_assets.masking.vault import TokenVault, shelf_of
@@ -256,7 +257,7 @@ def test_a_home_moves_from_sqlite_to_postgresql_with_all_that_was_spent_and_no_w
     done = restore_backup(settings(home), file, PASSPHRASE, replace=True)
     assert done.aside is not None
     assert (done.aside / "ledger" / "budget.db").is_file()
-    assert not (home / "var" / "ledger").exists()
+    assert [p.name for p in (home / "var" / "ledger").iterdir()] == [MARK]
     assert open_budget(home).status("people") == status
     assert tokens(home) == before["tokens"]
     verdict = verify_ledgers(home, [audit.hash])
