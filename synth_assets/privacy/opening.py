@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from synth_assets.config.runtime import Settings
-from synth_assets.ledger.place import open_store_of
 from synth_assets.ledger.opening import open_audit_ledger
+from synth_assets.ledger.place import open_store_of
 from synth_assets.privacy.budget import BudgetLedger
 
 

@@ -67,7 +67,9 @@ def write_new(path: Path, data: bytes) -> bool:
 def _linked(source: Path, path: Path) -> bool:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.link(source, path, src_dir_fd=folder)  # with a folder Python asks the system to follow the link to the open file
+        os.link(
+            source, path, src_dir_fd=folder
+        )  # with a folder Python asks the system to follow the link to the open file
     except FileExistsError:
         return False
     else:
