@@ -16,7 +16,7 @@ help: ## Show this list
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing pinned dependencies into .venv (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement <(grep '^torch==' constraints.txt)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sdv,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sdv,sentry,otlp,dev]'
 	@touch .venv/installed
 
 setup: .venv/installed ## Make .venv with the pinned dependencies

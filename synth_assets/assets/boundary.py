@@ -5,16 +5,24 @@ Dagster stores exceptions, warnings and prints; libraries quote cell values in a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 import dagster as dg
 
+from synth_assets.assets.observed import tell_hooks
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 from synth_assets.ledger import asking
 
 _told: ContextVar[Callable[[SynthAssetsError], None] | None] = ContextVar("told", default=None)
+_blocked: ContextVar[tuple[str, ...]] = ContextVar("blocked", default=())
+
+
+def tell_blocked(checks: Iterable[str]) -> None:
+    """Note that blocking checks of the step of this boundary did not pass: its body ends well, and Dagster fails it afterwards."""
+    _blocked.set((*_blocked.get(), *checks))
 
 
 def tell_failures(told: Callable[[SynthAssetsError], None]) -> None:
@@ -26,12 +34,16 @@ def tell_failures(told: Callable[[SynthAssetsError], None]) -> None:
 def stage_boundary(step: str) -> Iterator[None]:
     """Run a step's body: no foreign text leaves it, and a person's error is shown once, in words, without a traceback.
 
+    How it ended is told to the hooks, where there are any.
+
     Raises:
         dg.Failure: in place of every exception; it is never retried, since a retry cannot help against bad input, a failed check
             or a spent budget.
     """
     with asking.for_somebody():
         _told.set(None)
+        _blocked.set(())
+        began = time.time_ns()
         try:
             with withhold_values(step), libraries_silenced():
                 yield
@@ -44,7 +56,10 @@ def stage_boundary(step: str) -> Iterator[None]:
                     libraries_silenced(),
                 ):  # the step's own error is the news
                     told(error)
+            tell_hooks(step, began, error)
             raise failure_of(error) from None
+        else:
+            tell_hooks(step, began, None, _blocked.get())
         finally:
             _told.set(None)
 

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG  # no public name
 
-from synth_assets.assets.boundary import tell_failures
+from synth_assets.assets.boundary import tell_blocked, tell_failures
 from synth_assets.assets.recording import Recorder
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.ledger.heads import Head
@@ -228,6 +228,7 @@ class Stage:
 
     def _write_verdict(self, job: Job, ref: ArtifactRef, checks: Sequence[CheckOutcome]) -> None:
         failed = [c.name for c in checks if c.blocking and not c.passed]
+        tell_blocked(failed)
         note = {"content_hash": ref.content_hash, "passed": not failed, "failed": failed, "run_id": self.context.run_id}
         self.store.write_note(job.zone, self.config.name, job.asset, VERDICT, note)
 

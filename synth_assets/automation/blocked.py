@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.assets.stage import of_command_line
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 
@@ -72,6 +73,7 @@ def blocked_sensor(datasets: Sequence[str]) -> dg.SensorDefinition:
             with withhold_values(f"the sensor {NAME}"), libraries_silenced():
                 return _evaluate(context.instance, context.cursor, frozenset(datasets))
         except SynthAssetsError as error:
+            tell_of_sensor(NAME, error)
             return dg.SkipReason(f"the runs cannot be read: {error}")
 
     return sensor

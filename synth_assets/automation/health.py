@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,9 +20,10 @@ import dagster as dg
 from synth_assets.api import open_budget
 from synth_assets.api.spending import has_ledger
 from synth_assets.automation.runner import prepare_home
+from synth_assets.config.hooks import Hooks
 from synth_assets.config.runtime import Settings, check_engine, load_datasets
 from synth_assets.config.stores import protection_of, store_of
-from synth_assets.errors import CheckFailedError, ServiceUnavailableError, SynthAssetsError, withhold_values
+from synth_assets.errors import CheckFailedError, InputError, ServiceUnavailableError, SynthAssetsError, withhold_values
 from synth_assets.instance_storage import storage_answers
 from synth_assets.storage import atomic, rooms
 from synth_assets.storage.artifacts import Zone
@@ -87,6 +88,7 @@ def health(settings: Settings, build: Build, *, service: bool = False) -> Health
         ("code_location", lambda: _code_location(settings, build)),
         ("daemon", lambda: _daemon(service=service)),
         ("disk", lambda: _disk(settings)),
+        *_hooks(settings.hooks),
     ]
     return Health(tuple(_tried(name, probe) for name, probe in probes))
 
@@ -210,6 +212,24 @@ def _disk(settings: Settings) -> str:
     if free < LITTLE_FREE:
         raise _Warning(f"little room: {free / 2**30:.1f} GiB free.")
     return f"{free / 2**30:.1f} GiB free."
+
+
+def _hooks(hooks: Hooks) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A part for each hook that is configured. A receiver that is away is a warning: the home works, and nobody hears of it."""
+    from synth_assets.observing import otlp, sentry
+
+    if (dsn := hooks.sentry_dsn) is not None:
+        yield "sentry", lambda: _told(lambda: sentry.probe(dsn))
+    if (endpoint := hooks.otlp_endpoint) is not None:
+        yield "otlp", lambda: _told(lambda: otlp.probe(endpoint, hooks.otlp_headers))
+
+
+def _told(probe: Callable[[], None]) -> str:
+    try:
+        probe()
+    except (ServiceUnavailableError, InputError) as error:
+        raise _Warning(f"{error} What fails here is not told to it.") from None
+    return "answers."
 
 
 def storage_bytes(settings: Settings) -> dict[str, int]:

@@ -8,6 +8,7 @@ import time
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
+from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.assets.uploads import CHAIN, UPLOADS
 from synth_assets.config.uploads import UploadsConfig
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
@@ -63,6 +64,7 @@ def inbox_sensor(config: UploadsConfig, job: UnresolvedAssetJobDefinition) -> dg
                 if found.events:
                     inbox.ledger().record_all(found.events)
         except SynthAssetsError as error:
+            tell_of_sensor("inbox", error)
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         return _asked(found) if found.requests else dg.SensorResult(skip_reason=found.words(), cursor=found.cursor)
 

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from synth_assets.asset_keys import DatasetKeys
+from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 from synth_assets.storage.hashing import hash_parts
@@ -33,6 +34,7 @@ def source_sensor(dataset: LoadedDataset, job: UnresolvedAssetJobDefinition) -> 
             with withhold_values(f"the source sensor of {name}"), libraries_silenced():
                 content = fingerprint(dataset)
         except SynthAssetsError as error:
+            tell_of_sensor(f"{name}_source", error, dataset=name)
             return dg.SkipReason(f"a source cannot be read: {error}")
         if content == context.cursor:
             return dg.SkipReason("no source has new content")

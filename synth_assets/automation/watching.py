@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.automation import watches
 from synth_assets.automation.watches import Looking
 from synth_assets.config.automation import AutomationConfig
@@ -76,6 +77,7 @@ def _sensor(
                 new = [n for n in found if _key(n) not in told]
                 receivers = _tell(fresh, new, now)
         except SynthAssetsError as error:
+            tell_of_sensor(watch.name, error)
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         cursor = json.dumps(sorted({_key(n) for n in found}))
         words = f"{len(found)} found, {len(new)} new, {receivers} messages"
@@ -112,6 +114,7 @@ def _delivery(settings: Settings) -> dg.SensorDefinition:
 
                 done = open_notifier(Settings.from_environment(settings.home)).deliver(time.time())
         except SynthAssetsError as error:
+            tell_of_sensor("notifications", error)
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         words = f"{done.sent} delivered, {done.waiting} to be tried again, {done.failed} given up"
         return dg.SensorResult(skip_reason=words, cursor=words)

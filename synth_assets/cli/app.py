@@ -43,6 +43,7 @@ from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # Typer has its own copy of Click and does not export this class
 STOPPED = 130
+_running: list[str] = []  # the command, once its line was understood
 
 app = typer.Typer(
     name="synth-assets",
@@ -59,6 +60,7 @@ class _Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the body; the command line is parsed by now, and help would have been shown."""
+        _running.append(ctx.command_path)
         with libraries_silenced():
             require_role(ctx.command_path.removeprefix("synth-assets").strip(), ctx.params.get("home"))
             return super().invoke(ctx)
@@ -134,12 +136,25 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     as_json = "--json" in arguments
     bind()
+    _running.clear()
     try:
         with withhold_values("the command"):
             return _run(arguments)
     except SynthAssetsError as error:
         emit_error(error, as_json=as_json)
+        _tell_hooks(error)
         return error.exit_code
+
+
+def _tell_hooks(error: SynthAssetsError) -> None:
+    """Tell of a command that failed; a wrong command line is nobody's business."""
+    if _running:
+        from synth_assets.observing import tell_failure
+        from synth_assets.observing.records import failure_of_command
+
+        for line in tell_failure(failure_of_command(error, _running[-1])):
+            if str(error) not in line:
+                errors.print(line, soft_wrap=True)
 
 
 def _run(arguments: list[str]) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from synth_assets.config.secret_file import read_secret_file
 from synth_assets.errors import ConfigError
 
 VARIABLE = "SYNTH_ASSETS_BACKUP_PASSPHRASE"
@@ -29,19 +29,4 @@ def backup_passphrase() -> str:
         )
     if named == [VARIABLE]:
         return os.environ[VARIABLE]
-    return _from_file(Path(os.environ[FILE_VARIABLE]).expanduser())
-
-
-def _from_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode) or mode & 0o077:
-                raise ConfigError(
-                    "the file can be read by others, or is none.", file=str(path), remedy="Run: chmod 600 on it."
-                )
-            return file.read(4096).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the file cannot be read ({type(error).__name__}).", file=str(path), key=FILE_VARIABLE
-        ) from None
+    return read_secret_file(Path(os.environ[FILE_VARIABLE]).expanduser(), FILE_VARIABLE)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from synth_assets.config.dataset import DatasetConfig
+from synth_assets.config.hooks import Hooks, hooks_of_environment
 from synth_assets.config.load import load_dataset
 from synth_assets.errors import ConfigError
 from synth_assets.storage.objects import ObjectFolder, folder_of
@@ -47,6 +48,7 @@ class Settings:
         inbox: Folder or place in S3 where files are dropped; the folder `inbox` of the home when None.
         encryption: Whether the restricted zone is encrypted where it lies.
         work_folder: Where its files are plain while a process works on them, instead of memory; for tables larger than that.
+        hooks: Whom steps and failures are told besides Dagster.
     """
 
     home: Path
@@ -64,6 +66,7 @@ class Settings:
     work_folder: Path | None = None
     project: str = "default"
     inbox: Path | ObjectFolder | None = None
+    hooks: Hooks = field(default_factory=Hooks)
 
     @classmethod
     def from_environment(cls, home: Path) -> Settings:
@@ -99,6 +102,7 @@ class Settings:
             work_folder=_work_folder(),
             project=_project(),
             inbox=_inbox(),
+            hooks=hooks_of_environment(),
         )
 
     @property
