@@ -7,6 +7,7 @@ import logging
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -29,6 +30,9 @@ os.environ.setdefault(
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108  pytest makes folders of mode 0700 in it
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # a sync of the disk waits for other work on it
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # below a shell in the background; Dagster copies it to SIGTERM,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and then nothing that a test starts could be ended
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]

@@ -43,7 +43,7 @@ def recommend(config: Path, *, home: Path | None = None, units: int | None = Non
     schemas, modelled = recorded_columns(dataset, settings)
     if schemas is None or modelled is None:
         schemas = {t: schema_of(dataset, t) for t in dataset.tables}
-        modelled = {t: modelled_of(schemas[t], dataset.tables[t]) for t in dataset.tables}
+        modelled = {t: modelled_of(schemas[t], dataset.tables[t], unit=dataset.unit_of(t)) for t in dataset.tables}
     kinds = [schemas[t].column(c).kind.value for t in schemas for c in modelled[t]]
     numbers = sum(kind in ("number", "date", "datetime") for kind in kinds)
     unit_table = dataset.locate(dataset.unit, "unit")[0] if dataset.unit else None

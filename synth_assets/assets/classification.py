@@ -18,7 +18,7 @@ from synth_assets.storage.artifacts import ArtifactRef, ArtifactStore, Zone
 from synth_assets.storage.atomic import write_text
 from synth_assets.tables.schema import TableSchema
 
-VERSION = "1"
+VERSION = "2"
 SCHEMAS_FILE = "schemas.json"
 OVERRIDE_KEYS = ("entity_type", "identifier_class", "description")
 
@@ -29,10 +29,17 @@ def section_of(wiring: Wiring) -> dict[str, Any]:
         name: {
             "description": table.description,
             "columns": wiring.declared(name, OVERRIDE_KEYS),
+            "unit": _naming_unit(wiring, name),
         }
         for name, table in wiring.config.tables.items()
     }
     return {"text_detector": wiring.config.text_detector, "tables": tables}
+
+
+def _naming_unit(wiring: Wiring, table: str) -> str | None:
+    """The column that names the unit of privacy; None where a person gave the list of its values, which is public then."""
+    unit, columns = wiring.config.unit_of(table), wiring.config.tables[table].columns
+    return None if unit in columns and columns[unit].has_public_values else unit
 
 
 def build_classification(wiring: Wiring) -> dg.AssetsDefinition:
@@ -93,6 +100,7 @@ def _classify(
         name: classify_table(
             store.path(raws[name]), schema_of(raws[name]), engine.open(), table_name=name,
             description=table.description or "", overrides=table.columns, text_detector=wiring.config.text_detector,
+            unit=_naming_unit(wiring, name),
         )
         for name, table in wiring.config.tables.items()
     }  # fmt: skip

@@ -22,7 +22,7 @@ from synth_assets.storage.hashing import hash_parts
 from synth_assets.storage.secrets import SecretKey
 from synth_assets.tables.schema import TableSchema
 
-VERSION = "2"
+VERSION = "3"
 TABLES_FILE = "tables.json"
 HOLDOUT = "holdout"  # key of the hash that says who is held out
 DECLARING_KEYS = ("categories", "lower", "upper")
@@ -80,13 +80,14 @@ def roles_from(
     wiring: Wiring, schemas: Mapping[str, TableSchema], verdicts: Mapping[str, tuple[ColumnVerdict, ...]]
 ) -> dict[str, ColumnRoles]:
     """The roles of every table's columns, from the verdicts and what the YAML declares."""
-    links = wiring.config.sequence_link
+    links, config = wiring.config.sequence_link, wiring.config
     return {
         t: column_roles(
             schemas[t],
             verdicts[t],
-            wiring.config.tables[t].columns,
+            config.tables[t].columns,
             links=[links[1]] if links and links[0] == t else [],
+            unit=config.unit_of(t),
         )
         for t in schemas
     }

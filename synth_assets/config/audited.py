@@ -127,8 +127,9 @@ def _unit_column(config: DatasetConfig, name: str) -> str | None:
     """The column of a table that names the unit of privacy: its own, or the foreign key that points at it."""
     if config.unit is None:
         return None
+    own = config.unit_of(name)
+    if own is not None:
+        return own
     table, column = config.locate(config.unit, "unit")
-    if table == name:
-        return column
     pointing = [c for c, reference in config.tables[name].foreign_keys.items() if reference == f"{table}.{column}"]
     return pointing[0] if pointing else None

@@ -99,6 +99,16 @@ class ColumnConfig(Config):
     )
     description: str | None = None
 
+    @property
+    def has_domain(self) -> bool:
+        """Whether categories or bounds are given."""
+        return self.categories is not None or self.lower is not None or self.upper is not None
+
+    @property
+    def has_public_values(self) -> bool:
+        """Whether a person gave the list of values; one drafted from the data is not confirmed."""
+        return self.categories is not None and not self.inferred
+
 
 class ExpectationConfig(BaseModel):
     """One line of the contract: a Great Expectations expectation by name, its column, its arguments, its severity."""
@@ -361,6 +371,11 @@ class DatasetConfig(Config):
         name, column = self.locate(self.unit, "unit")
         table = self.tables[name]
         return (name, column) if table.sequence_order is not None and table.primary_key != (column,) else None
+
+    def unit_of(self, table: str) -> str | None:
+        """The column of this table that names the unit of privacy; None where another table does, or each row is a unit."""
+        name, column = self.locate(self.unit, "unit") if self.unit else (None, None)
+        return column if name == table else None
 
     def locate(self, reference: str, key: str = "reference") -> tuple[str, str]:
         """Split `table.column`; a bare column is of the only table.

@@ -43,6 +43,7 @@ _OF_BUSINESS = frozenset(
 _OF_ACCOUNTS = frozenset({"employer", "swift", "routing_number"})  # firms by nature: the word says nothing about whose
 _CODES = frozenset({"icd10", "loinc", "ndc", "procedure_code", "diagnosis_text"})
 _TIMES = frozenset({"timestamp", "event_date"})  # times of what a person did fall under (C) whatever their class
+_UNTOLD = frozenset({"none", "other_id"})  # what a number that stands for a person can look like
 _OF_ANIMALS = frozenset({"age", "sex", "birth_date", "death_date", "event_date"})
 _FIRMS = ORGANIZATIONS | {"product", "flight", "animal", "asset"}
 
@@ -56,6 +57,7 @@ def classify_table(
     description: str = "",
     overrides: Mapping[str, ColumnConfig] | None = None,
     text_detector: TextDetectorName = "builtin",
+    unit: str | None = None,
 ) -> tuple[ColumnVerdict, ...]:
     """One verdict per column of a canonical table.
 
@@ -71,6 +73,7 @@ def classify_table(
         description: Counts as evidence.
         overrides: What a person says about columns; it wins and is recorded.
         text_detector: Looks for identifiers in free text.
+        unit: Column that names the unit of privacy: an identifier of persons where its values alone would not show it.
 
     Returns:
         Verdicts in column order.
@@ -81,7 +84,7 @@ def classify_table(
         InputError: the folder holds no Parquet file.
     """
     samples = column_samples(table, schema, engine)
-    return _verdicts(samples, table_name or schema.name, description, overrides or {}, text_detector)
+    return _verdicts(samples, table_name or schema.name, description, overrides or {}, text_detector, unit)
 
 
 def column_samples(table: Path, schema: TableSchema, engine: Engine) -> list[ColumnSample]:
@@ -192,10 +195,13 @@ def _verdicts(
     description: str,
     overrides: Mapping[str, ColumnConfig],
     detector: TextDetectorName,
+    unit: str | None = None,
 ) -> tuple[ColumnVerdict, ...]:
     _check_overrides(overrides)
     cases, subject = weigh(samples, table_name, description, detector_of(detector))
-    return tuple(_verdict(case, subject, overrides.get(case.sample.name)) for case in cases)
+    return tuple(
+        _verdict(case, subject, overrides.get(case.sample.name), is_unit=case.sample.name == unit) for case in cases
+    )
 
 
 def weigh(
@@ -217,8 +223,10 @@ def _check_overrides(overrides: Mapping[str, ColumnConfig]) -> None:
             )
 
 
-def _verdict(case: Case, subject: Subject, override: ColumnConfig | None) -> ColumnVerdict:
+def _verdict(case: Case, subject: Subject, override: ColumnConfig | None, *, is_unit: bool = False) -> ColumnVerdict:
     entity_type, evidence, sure = _decide(case)
+    if is_unit and entity_type in _UNTOLD:
+        entity_type, evidence, sure = "customer_id", ["configuration: names the unit of privacy", *evidence], 1.0
     identifier_class, why = _class_of(entity_type, case, subject)
     evidence += [why] if why else []
     overridden = override is not None and (override.entity_type is not None or override.identifier_class is not None)

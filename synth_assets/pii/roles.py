@@ -34,6 +34,7 @@ def column_roles(
     configs: Mapping[str, ColumnConfig],
     *,
     links: Sequence[str] = (),
+    unit: str | None = None,
 ) -> ColumnRoles:
     """Sort the columns of a table by role.
 
@@ -45,6 +46,8 @@ def column_roles(
         verdicts: What its columns hold about people.
         configs: What a person declared.
         links: Columns that are keys besides those of the schema: what links the rows of one person in a sequence.
+        unit: The column of this table that names the unit of privacy: it says whose a row is, so it is made anew, unless a person
+            gave the list of its values.
     """
     keys = tuple(dict.fromkeys([*schema.primary_key, *(c for key in schema.foreign_keys for c in key.columns), *links]))
     found = {v.column: v for v in verdicts}
@@ -53,12 +56,13 @@ def column_roles(
         if column.name in keys:
             continue
         verdict, config = found.get(column.name), configs.get(column.name, ColumnConfig())
-        declared = config.categories is not None or config.lower is not None or config.upper is not None
         if verdict is None:
             identifiers[column.name] = "free_text"
         elif verdict.identifier_class == "direct":
             identifiers[column.name] = verdict.entity_type
-        elif declared:
+        elif column.name == unit and not config.has_public_values:
+            identifiers[column.name] = verdict.entity_type if verdict.entity_type != "none" else "customer_id"
+        elif config.has_domain:
             modelled.append(column.name)
         elif column.kind in OPAQUE_KINDS or (verdict.entity_type in RECORD_IDS and column.dtype == "string"):
             identifiers[column.name] = verdict.entity_type if verdict.entity_type != "none" else "free_text"

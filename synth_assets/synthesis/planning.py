@@ -171,7 +171,7 @@ def release_spec(
     tables = []
     for name, table in config.tables.items():
         schema = schemas[name] if schemas else schema_of(config, name)
-        columns = tuple(modelled[name]) if modelled else modelled_of(schema, table)
+        columns = tuple(modelled[name]) if modelled else modelled_of(schema, table, unit=config.unit_of(name))
         tables.append(
             TableSpec(
                 table=schema,
@@ -214,15 +214,16 @@ def schema_of(config: DatasetConfig, name: str) -> TableSchema:
     )
 
 
-def modelled_of(schema: TableSchema, table: TableConfig) -> tuple[str, ...]:
-    """Columns that a model would learn, as far as the configuration says: no keys, direct identifiers or free text."""
+def modelled_of(schema: TableSchema, table: TableConfig, *, unit: str | None = None) -> tuple[str, ...]:
+    """Columns that a model would learn, as far as the configuration says: no keys, direct identifiers, free text or names of units."""
     keys = {*schema.primary_key, *(c for key in schema.foreign_keys for c in key.columns)}
     direct = {name for name, entity in taxonomy().items() if entity.identifier_class == "direct"}
     out = []
     for column in schema.columns:
         said = table.columns.get(column.name, ColumnConfig())
         by_type = said.identifier_class is None and said.entity_type in direct
-        hidden = said.identifier_class == "direct" or by_type or column.kind in OPAQUE_KINDS
+        whose = column.name == unit and not said.has_public_values
+        hidden = said.identifier_class == "direct" or by_type or column.kind in OPAQUE_KINDS or whose
         if column.name not in keys and not hidden:
             out.append(column.name)
     return tuple(out)

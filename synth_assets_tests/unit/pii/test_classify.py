@@ -355,3 +355,19 @@ def test_initials_and_census_tracts_are_parts_of_names_and_places() -> None:
     assert found["initials"] == "person_name"
     assert found["census_tract"] == "county"
     assert found["initial_amount"] == "none"
+
+
+def test_the_unit_of_privacy_is_an_identifier_though_its_numbers_do_not_look_like_one(tmp_path: Path) -> None:
+    numbers = [str(n) for n in range(40) for _ in range(5)]
+    table = pa.table({"patient": pa.array([int(n) for n in numbers]), "mail": [f"p{n}@example.org" for n in numbers]})
+    schema = write(table, tmp_path / "t")
+
+    def verdict(column: str, unit: str | None, **said: str) -> tuple[str, str]:
+        overrides = {column: ColumnConfig(**said)} if said else {}
+        found = by_name(classify_table(tmp_path / "t", schema, Engine(), overrides=overrides, unit=unit))[column]
+        return found.entity_type, found.identifier_class
+
+    assert verdict("patient", None) == ("none", "none")
+    assert verdict("patient", "patient") == ("customer_id", "quasi")
+    assert verdict("mail", "mail") == ("email", "direct")  # what is known stays
+    assert verdict("patient", "patient", entity_type="mrn") == ("mrn", "direct")  # a person's word wins

@@ -91,3 +91,27 @@ def test_what_links_the_rows_of_a_person_is_a_key_whatever_it_looks_like() -> No
     assert linked.keys == ("row", "who")
     assert "who" not in linked.modelled
     assert "who" not in linked.identifiers
+
+
+def test_the_column_of_the_unit_is_made_anew_whatever_it_looks_like() -> None:
+    schema = TableSchema(
+        name="t",
+        columns=tuple(
+            ColumnSchema(name=n, kind=ColumnKind.NUMBER, dtype="int64") for n in ("patient", "visit_number", "stay")
+        ),
+    )
+    verdicts = [verdict("patient"), verdict("visit_number", "other_id"), verdict("stay")]
+    found = column_roles(schema, verdicts, {}, unit="patient")
+    assert found.identifiers == {"patient": "customer_id"}
+    assert found.modelled == ("visit_number", "stay")
+    assert column_roles(schema, verdicts, {}).modelled == ("patient", "visit_number", "stay")
+
+
+def test_a_unit_of_which_a_person_declared_the_values_is_modelled() -> None:
+    schema = TableSchema(name="t", columns=(column("ward"), column("stay")))
+    verdicts, public = [verdict("ward"), verdict("stay")], ColumnConfig(categories=("a", "b"))
+    assert column_roles(schema, verdicts, {"ward": public}, unit="ward").modelled == ("ward", "stay")
+    drafted = public.model_copy(update={"inferred": True})
+    assert column_roles(schema, verdicts, {"ward": drafted}, unit="ward").modelled == ("stay",)
+    bounded = ColumnConfig(lower=0, upper=9)
+    assert column_roles(schema, verdicts, {"ward": bounded}, unit="ward").modelled == ("stay",)
