@@ -56,6 +56,10 @@ def hooks_of_environment() -> Hooks:
     if dsn is not None:
         _installed("sentry", SENTRY)
     if endpoint is None:
+        if lost := [name for name in (HEADERS, HEADERS_FILE) if os.environ.get(name) is not None]:
+            raise ConfigError(
+                f"{lost[0]} is set, and {OTLP} is not: nobody would be told.", key=OTLP, remedy="Set both or none."
+            )
         return Hooks(dsn)
     _installed("otlp", OTLP)
     return Hooks(dsn, endpoint, _headers())

@@ -64,6 +64,13 @@ def test_a_secret_has_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         hooks_of_environment()
 
 
+@pytest.mark.parametrize("name", [HEADERS, f"{HEADERS}_FILE"])
+def test_headers_without_a_collector_are_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "a=b")
+    with pytest.raises(ConfigError, match=f"{name} is set, and {ENDPOINT} is not"):
+        hooks_of_environment()
+
+
 @pytest.mark.parametrize(
     "dsn",
     [
