@@ -80,5 +80,5 @@ def _tried(receiver: str, send: Callable[[], None]) -> list[str]:
             send()
     except SynthAssetsError as error:
         _rests[receiver] = time.monotonic() + REST_SECONDS
-        return [f"not told: {error} It is tried again in a minute; synth-assets health says how it is."]
+        return [f"not told: {error} It is left alone for a minute; synth-assets health says how it is."]
     return []

@@ -110,7 +110,7 @@ def test_a_run_ends_the_same_where_nobody_listens_and_says_so_in_its_log(ward: P
     with chain.instance(ward) as instance:
         lines = [e.user_message for e in instance.all_logs(done.run_id) if e.level == logging.WARNING]
     assert [line for line in lines if "HTTP 503" in line] == [
-        "not told: the OTLP collector answers with an error (HTTP 503). It is tried again in a minute; synth-assets health says how it is."
+        "not told: the OTLP collector answers with an error (HTTP 503). It is left alone for a minute; synth-assets health says how it is."
     ]
 
 
