@@ -9,7 +9,7 @@ from pathlib import Path
 
 from synth_assets.config.runtime import Settings, load_datasets
 from synth_assets.config.stores import store_of
-from synth_assets.errors import SynthAssetsError
+from synth_assets.errors import InputError, SynthAssetsError
 from synth_assets.storage.artifacts import Zone
 
 REPORT = "report.html"
@@ -73,6 +73,8 @@ def serve_reports(settings: Settings, port: int) -> None:
 
 
 class _Metrics(BaseHTTPRequestHandler):
+    timeout = 10  # who connects and says nothing would keep everybody else waiting
+
     def __init__(self, *args: object, settings: Settings) -> None:
         self.settings = settings
         super().__init__(*args)  # type: ignore[arg-type]
@@ -100,7 +102,24 @@ class _Metrics(BaseHTTPRequestHandler):
         """Keep the terminal quiet."""
 
 
-def serve_metrics(settings: Settings, port: int) -> None:
-    """Serve until Ctrl-C; one request at a time, since each looks at the whole home."""
-    with HTTPServer(("127.0.0.1", port), partial(_Metrics, settings=settings)) as server:
+def serve_metrics(settings: Settings, port: int, host: str) -> None:
+    """Serve until Ctrl-C; one request at a time, since each looks at the whole home.
+
+    Args:
+        settings: Of the home.
+        port: Where to listen.
+        host: Address to listen on; another one than loopback shows the figures, which hold no values, to whoever reaches it.
+
+    Raises:
+        InputError: nothing can listen there.
+    """
+    try:
+        server = HTTPServer((host, port), partial(_Metrics, settings=settings))
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port} ({type(error).__name__}).",
+            key="--serve",
+            remedy="Name an address of this machine and a port that is free.",
+        ) from None
+    with server:
         server.serve_forever()

@@ -13,7 +13,7 @@ from synth_assets.cli.output import console, emit_json, path_line, show, table
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError
 
-UNAVAILABLE = 5
+LOOPBACK, UNAVAILABLE = "127.0.0.1", 5
 
 
 def health(
@@ -40,8 +40,12 @@ def metrics(
     ] = None,
     serve: Annotated[
         int | None,
+        typer.Option("--serve", metavar="PORT", help="Serve them at /metrics (Ctrl-C ends it).", min=1, max=65535),
+    ] = None,
+    host: Annotated[
+        str | None,
         typer.Option(
-            "--serve", metavar="PORT", help="Serve them on 127.0.0.1 at /metrics (Ctrl-C ends it).", min=1, max=65535
+            "--host", metavar="ADDRESS", help=f"Address to serve them on (default: {LOOPBACK}, this machine only)."
         ),
     ] = None,
     home: HomeOption = None,
@@ -53,11 +57,15 @@ def metrics(
     from synth_assets.storage.atomic import write_text
 
     settings = Settings.from_environment(_existing(home))
+    if host is not None and serve is None:
+        raise InputError("--host belongs to --serve.", key="--host", remedy="Add --serve PORT.")
     if serve is not None:
         if out is not None:
             raise InputError("--serve and --out exclude each other.", key="--serve")
-        show(path_line("metrics", f"http://127.0.0.1:{serve}/metrics  (home {settings.home}; Ctrl-C ends it)"))
-        serve_metrics(settings, serve)
+        address = host or LOOPBACK
+        show(path_line("metrics", f"http://{address}:{serve}/metrics  (home {settings.home}; Ctrl-C ends it)"))
+        console.file.flush()
+        serve_metrics(settings, serve, address)
         return 0
     target = None if out is None else out.absolute()
     text = told(settings, build_defs)

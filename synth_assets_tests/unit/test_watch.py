@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 from synth_assets.automation import health as module
 from synth_assets.automation.health import health
 from synth_assets.automation.metrics import CONTENT_TYPE, Metric, metrics, render
+from synth_assets.cli.app import run
 from synth_assets.cli.serve import _Metrics
 from synth_assets.config.runtime import Settings
 from synth_assets.definitions import build_defs
@@ -103,3 +105,47 @@ def test_the_endpoint_serves_metrics_and_nothing_else(settings: Settings, monkey
         refused.value.close()
         server.shutdown()
     assert refused.value.code == 404
+
+
+@pytest.mark.parametrize(("options", "address"), [((), "127.0.0.1"), (("--host", "127.0.0.2"), "127.0.0.2")])
+def test_the_endpoint_listens_on_this_machine_alone_unless_it_is_told_otherwise(
+    options: tuple[str, ...], address: str, settings: Settings, monkeypatch, capsys
+) -> None:
+    listening: list[str] = []
+
+    def listen(server: HTTPServer) -> None:
+        listening.append(str(server.server_address[0]))
+
+    monkeypatch.setattr(HTTPServer, "serve_forever", listen)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = str(found.getsockname()[1])
+    assert run(["metrics", "--serve", port, *options, "--home", str(settings.home)]) == 0
+    assert listening == [address]
+    assert f"http://{address}:{port}/metrics" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--host", "127.0.0.2"], "--host belongs to --serve"),
+        (["--serve", "9464", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1, port 9464"),
+    ],
+)
+def test_an_address_without_a_port_or_of_another_machine_is_refused(
+    options: list[str], told: str, settings: Settings, capsys
+) -> None:
+    assert run(["metrics", *options, "--home", str(settings.home)]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_who_connects_and_says_nothing_does_not_keep_others_waiting(settings: Settings, monkeypatch) -> None:
+    monkeypatch.setattr(_Metrics, "timeout", 0.1)
+    monkeypatch.setattr("synth_assets.automation.metrics.metrics", lambda *_: "# EOF\n")
+    with HTTPServer(("127.0.0.1", 0), partial(_Metrics, settings=settings)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (
+            socket.create_connection(server.server_address[:2]),
+            urllib.request.urlopen(f"http://127.0.0.1:{server.server_address[1]}/metrics", timeout=30) as answer,  # noqa: S310
+        ):
+            assert answer.read() == b"# EOF\n"
+        server.shutdown()
