@@ -139,6 +139,7 @@ def test_an_address_without_a_port_or_of_another_machine_is_refused(
 
 
 def test_who_connects_and_says_nothing_does_not_keep_others_waiting(settings: Settings, monkeypatch) -> None:
+    assert _Metrics.timeout == 10
     monkeypatch.setattr(_Metrics, "timeout", 0.1)
     monkeypatch.setattr("synth_assets.automation.metrics.metrics", lambda *_: "# EOF\n")
     with HTTPServer(("127.0.0.1", 0), partial(_Metrics, settings=settings)) as server:
