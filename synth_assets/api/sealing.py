@@ -42,7 +42,7 @@ class Sealed:
 def encrypt(settings: Settings, *, old_key: Path | None = None) -> Sealed:
     """Encrypt what lies plain in the restricted zone, and wrap the keys of what was encrypted with an earlier master key again.
 
-    It may be stopped at any time and done again.
+    It may be stopped at any time and done again. Once it has come to its end, nothing plain in the zone is read any more.
 
     Args:
         settings: Of the home.
@@ -61,7 +61,7 @@ def encrypt(settings: Settings, *, old_key: Path | None = None) -> Sealed:
     if old_key is not None:
         earlier = key_of_file(old_key)
         old = Sealing(lambda: earlier, lambda: earlier)
-    names = list(backend.names())
+    names = [name for name in backend.names() if not name.startswith(".")]
     lease = WriterLease(leases_of(settings))
     done = {"artifacts": 0, "notes": 0, "unchanged": 0}
     for dataset in sorted({name.partition("/")[0] for name in names}):
@@ -75,6 +75,7 @@ def encrypt(settings: Settings, *, old_key: Path | None = None) -> Sealed:
             shutil.rmtree(settings.var / Zone.RESTRICTED / SCRATCH / dataset, ignore_errors=True)  # of plain days
         finally:
             lease.release(dataset)
+    backend.mark()
     found = Sealed(**done, key_id=seals.key_id())
     from synth_assets.ledger.opening import open_audit_ledger  # with SQLAlchemy, which the audit alone does without
 

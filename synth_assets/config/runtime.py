@@ -47,6 +47,7 @@ class Settings:
         audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
         inbox: Folder or place in S3 where files are dropped; the folder `inbox` of the home when None.
         encryption: Whether the restricted zone is encrypted where it lies.
+        encryption_required: Whether what is plain in it is refused even where the zone has lost the mark that says so.
         work_folder: Where its files are plain while a process works on them, instead of memory; for tables larger than that.
         hooks: Whom steps and failures are told besides Dagster.
     """
@@ -63,6 +64,7 @@ class Settings:
     exchange: str | None = None
     audit_repetitions: int = 1_000_000
     encryption: bool = True
+    encryption_required: bool = False
     work_folder: Path | None = None
     project: str = "default"
     inbox: Path | ObjectFolder | None = None
@@ -98,7 +100,8 @@ class Settings:
             spark_conf=_spark_conf(),
             exchange=_exchange(),
             audit_repetitions=int(repetitions),
-            encryption=_encryption(),
+            encryption=(encryption := _encryption()) != "off",
+            encryption_required=encryption == "required",
             work_folder=_work_folder(),
             project=_project(),
             inbox=_inbox(),
@@ -155,11 +158,11 @@ def _exchange() -> str | None:
     return place
 
 
-def _encryption() -> bool:
+def _encryption() -> str:
     said = os.environ.get("SYNTH_ASSETS_ENCRYPTION", "on")
-    if said not in {"on", "off"}:
-        raise ConfigError("the environment variable SYNTH_ASSETS_ENCRYPTION is neither on nor off.")
-    return said == "on"
+    if said not in {"on", "off", "required"}:
+        raise ConfigError("the environment variable SYNTH_ASSETS_ENCRYPTION is neither on, required nor off.")
+    return said
 
 
 def _work_folder() -> Path | None:

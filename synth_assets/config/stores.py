@@ -17,7 +17,9 @@ def store_of(settings: Settings) -> ArtifactStore:
 
 def protection_of(settings: Settings) -> Protection:
     """How the restricted zone of a home is kept."""
-    return Protection(settings.var, settings.encryption, settings.work_folder, settings.keys_folder)
+    return Protection(
+        settings.var, settings.encryption, settings.work_folder, settings.keys_folder, settings.encryption_required
+    )
 
 
 def leases_of(settings: Settings) -> Place:

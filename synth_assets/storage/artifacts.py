@@ -16,8 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from synth_assets.errors import MissingArtifactError, ServiceUnavailableError, SupersededError
+from synth_assets.errors import ConfigError, MissingArtifactError, ServiceUnavailableError, SupersededError
 from synth_assets.storage import atomic
+from synth_assets.storage.at_rest import note_envelope
 from synth_assets.storage.hashing import hash_folder
 from synth_assets.storage.lease import Hold
 
@@ -124,6 +125,7 @@ class LocalBackend:
         """Atomic replace; whoever holds a lease writes under its lock, so nothing comes between look and replace."""
         if self.read_pointer(key) != instead_of:
             return False
+        atomic.private_folder((self.root / key).parent)
         atomic.write_bytes(self.root / key, data)
         return True
 
@@ -247,7 +249,7 @@ class ArtifactStore:
         found = self._backends[zone].read_pointer(f"{dataset}/{asset}/current.json")
         if found is None:
             return None
-        record = json.loads(found.data)
+        record = _said(found, zone, f"{dataset}/{asset}")
         return ArtifactRef(zone, dataset, asset, record["content_hash"], record["info"])
 
     def current(self, zone: Zone, dataset: str, asset: str) -> ArtifactRef:
@@ -295,7 +297,7 @@ class ArtifactStore:
         found = self._backends[zone].read_pointer(f"{dataset}/{asset}/{name}.json")
         if found is None:
             return None
-        value: dict[str, Any] = json.loads(found.data)
+        value = _said(found, zone, f"{dataset}/{asset}")
         value.pop(FENCE, None)
         return value
 
@@ -307,7 +309,7 @@ class ArtifactStore:
         with self._committing():
             for _ in range(SWAPS):
                 before = backend.read_pointer(key)
-                if before is not None and json.loads(before.data).get(FENCE, 0) > fence:
+                if before is not None and _said(before, zone, key.rpartition("/")[0]).get(FENCE, 0) > fence:
                     raise SupersededError(
                         f"{key.rpartition('/')[0]} was written by a newer run; what this one made is thrown away.",
                         remedy="Nothing needs to be done, unless the clocks of two machines differ: then set them, and run again.",
@@ -318,6 +320,16 @@ class ArtifactStore:
 
     def _committing(self) -> AbstractContextManager[None]:
         return nullcontext() if self._hold is None else self._hold.committing()
+
+
+def _said(pointer: Pointer, zone: Zone, place: str) -> dict[str, Any]:
+    if note_envelope(pointer.data) is not None:
+        raise ConfigError(
+            f"{zone}/{place} is encrypted, and encryption is off.", key="SYNTH_ASSETS_ENCRYPTION",
+            remedy="Unset it, or set it to on. To go on without encryption, make the dataset anew in another home.",
+        )  # fmt: skip
+    said: dict[str, Any] = json.loads(pointer.data)
+    return said
 
 
 @dataclass

@@ -7,20 +7,25 @@ which goes when the store is closed. The content hash in an artifact's key stays
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from synth_assets.errors import ConfigError, DamagedArtifactError, ServiceUnavailableError
 from synth_assets.storage import at_rest, atomic
 from synth_assets.storage.artifacts import Backend, Pointer
 from synth_assets.storage.at_rest import KEY_FILE, NAMES_FILE, Sealing
+from synth_assets.storage.hashing import hash_folder
 from synth_assets.storage.rooms import Room
 from synth_assets.storage.secrets import SecretKey
+
+MARK = ".encrypted"  # in the zone: nothing in it is plain
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class _Opened(Pointer):
 
 
 class SealedBackend:
-    """Seals what it commits, opens what it gives.
+    """Seals what it commits, opens what it gives. What is plain is read in a zone from before encryption, and refused in one with a mark.
 
     Args:
         inner: Where the sealed files lie.
@@ -39,11 +44,17 @@ class SealedBackend:
         seals: The keys.
         room: Gives the room of this process.
         making: Folder for sealed files that are not committed yet, on the disk of the zone.
+        required: Refuse what is plain even where the zone has no mark.
     """
 
-    def __init__(self, inner: Backend, zone: str, seals: Sealing, room: Callable[[], Room], making: Path) -> None:
+    def __init__(
+        self, inner: Backend, zone: str, seals: Sealing, room: Callable[[], Room], making: Path, *,
+        required: bool = False,
+    ) -> None:  # fmt: skip
         self._inner, self._zone, self._seals, self._room, self._making = inner, zone, seals, room, making
+        self._required, self._begun = required, False
         self._copies: Path | None = None
+        self._as_written: set[str] = set()
 
     def commit(self, staged: Path, key: str) -> None:
         """Seal a folder and commit it; what is there, and is plain or cannot be opened any more, is replaced."""
@@ -52,6 +63,7 @@ class SealedBackend:
                 return
         except (ConfigError, DamagedArtifactError):
             pass
+        self._begin()
         self._inner.remove(key)
         place = self._place(key)
         atomic.private_folder(self._making / key.partition("/")[0])
@@ -74,8 +86,8 @@ class SealedBackend:
         if folder is not None and folder.is_dir():
             return folder
         envelope = self._envelope(key)
-        if envelope is None:  # from before encryption
-            return self._inner.local(key)
+        if envelope is None:
+            return self._plain(key)
         data = self._seals.unwrap(envelope.data, self._place(key))
         sealed = self._inner.raw(key)
         if sealed is None:
@@ -88,6 +100,40 @@ class SealedBackend:
                 plain.rename(folder)
         return folder
 
+    def _plain(self, key: str) -> Path | None:
+        """An artifact from before encryption, as it lies: its key names the hash of its content."""
+        folder = self._inner.local(key)
+        if folder is None or key in self._as_written:
+            return folder
+        self._refuse_plain(key)
+        if hash_folder(folder) != key.rpartition("/")[2]:
+            raise DamagedArtifactError(
+                f"{self._place(key)} is plain, and not what was written.", file=self.location(key),
+                remedy="Somebody or something changed it: find out who. Then delete it, and materialise the asset again.",
+            )  # fmt: skip
+        self._as_written.add(key)
+        return folder
+
+    def _refuse_plain(self, key: str) -> None:
+        if self._required or self._inner.read_pointer(MARK) is not None:
+            raise DamagedArtifactError(
+                f"{self._place(key)} is plain, and everything in this zone was encrypted.", file=self.location(key),
+                remedy="Find out who put it there. Where it was written by you, with SYNTH_ASSETS_ENCRYPTION=off or before encryption: "
+                "synth-assets encrypt. Else delete it, and materialise the asset again.",
+            )  # fmt: skip
+
+    def _begin(self) -> None:
+        """Mark a zone in which nothing lies yet, before its first file."""
+        if not self._begun and self._inner.read_pointer(MARK) is None and next(iter(self._inner.names()), None) is None:
+            self.mark()
+        self._begun = True
+
+    def mark(self) -> None:
+        """Say, for all processes from here on, that nothing in this zone is plain."""
+        said = json.dumps({"since": datetime.now(UTC).isoformat(timespec="seconds")}).encode()
+        sealed = self._seals.seal_note(said, self._place(MARK))
+        self._inner.write_pointer(MARK, sealed, instead_of=self._inner.read_pointer(MARK))
+
     def _opened(self) -> Path:
         """The folder of this store's copies; removed when the store is, or when the process ends."""
         if self._copies is None:
@@ -97,13 +143,22 @@ class SealedBackend:
 
     def write_pointer(self, key: str, data: bytes, *, instead_of: Pointer | None) -> bool:
         """Seal a small file; what it replaces is compared as it lies."""
+        self._begin()
         before = instead_of.sealed if isinstance(instead_of, _Opened) else instead_of
         return self._inner.write_pointer(key, self._seals.seal_note(data, self._place(key)), instead_of=before)
 
     def read_pointer(self, key: str) -> Pointer | None:
-        """Open a small file."""
+        """Open a small file.
+
+        Raises:
+            DamagedArtifactError: it is plain in a zone where nothing is, or not what was written.
+        """
         found = self._inner.read_pointer(key)
-        return None if found is None else _Opened(self._seals.open_note(found.data, self._place(key)), "", found)
+        if found is None:
+            return None
+        if at_rest.note_envelope(found.data) is None:
+            self._refuse_plain(key)
+        return _Opened(self._seals.open_note(found.data, self._place(key)), "", found)
 
     def _envelope(self, key: str) -> Pointer | None:
         return self._inner.read_pointer(f"{key}/{KEY_FILE}")

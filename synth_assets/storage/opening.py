@@ -31,12 +31,14 @@ class Protection:
         encrypted: Whether its files are encrypted where they lie.
         named: Folder for plain files while they are worked on; None: memory.
         keys: Folder of key files.
+        required: Refuse what lies plain in it, whatever the zone itself says.
     """
 
     var: Path
     encrypted: bool = True
     named: Path | None = None
     keys: Path = field(default=Path())
+    required: bool = False
 
     @property
     def base(self) -> Path:
@@ -77,6 +79,6 @@ def open_store(protection: Protection, s3_zones: Mapping[str, ObjectFolder] | No
     if protection.encrypted:
         backends[Zone.RESTRICTED] = SealedBackend(
             backends[Zone.RESTRICTED], Zone.RESTRICTED.value, protection.sealing(), protection.room,
-            var / Zone.RESTRICTED / SEALING,
+            var / Zone.RESTRICTED / SEALING, required=protection.required,
         )  # fmt: skip
     return ArtifactStore(backends, protection.scratch)
