@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import logging
 import traceback
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 _PACKAGE = Path(__file__).resolve().parent
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_TEXTS = ("No space left on device", "Disk quota exceeded")  # of libraries that write files themselves
 _REMEDIES = {  # foreign faults that a person can mend; by name, so that nothing is imported
     "OutOfMemoryException": "The table engine reached its limit: raise SYNTH_ASSETS_MEMORY_LIMIT, lower SYNTH_ASSETS_THREADS, "
     "or set SYNTH_ASSETS_WORK_FOLDER to a disk with room.",
@@ -184,6 +187,13 @@ class ServiceUnavailableError(SynthAssetsError):
     exit_code = 5
 
 
+class DiskFullError(SynthAssetsError):
+    """There is no room left where something is written: on a disk, or in the memory that holds plain files."""
+
+    code = "disk_full"
+    exit_code = 5
+
+
 class MissingArtifactError(SynthAssetsError):
     """An artifact that a step reads has not been materialised, or its files are gone."""
 
@@ -214,6 +224,40 @@ def _place(error: BaseException) -> str:
     return f" at {Path(own[-1].filename).relative_to(_PACKAGE.parent)}:{own[-1].lineno}" if own else ""
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether a foreign exception says that a disk is full, or a quota reached; its text is looked at and not kept."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in _FULL or any(text in str(error) for text in _FULL_TEXTS)
+
+
+@contextmanager
+def naming_full(folder: Path) -> Iterator[None]:
+    """Name the folder that had no room: the system does not say where a write failed.
+
+    Args:
+        folder: Where the block writes.
+
+    Raises:
+        DiskFullError: in place of whatever tells that a disk is full.
+    """
+    try:
+        yield
+    except SynthAssetsError:
+        raise
+    except Exception as error:
+        if not is_full(error):
+            raise
+        raise _full(f"there is no room left{_place(error)}.", folder) from None
+
+
+def _full(message: str, folder: Path | None) -> DiskFullError:
+    return DiskFullError(
+        message, file=None if folder is None else str(folder),
+        remedy="Make room there. What a process works on lies in memory (/dev/shm) with some copies of its tables: for larger ones set "
+        "SYNTH_ASSETS_WORK_FOLDER to a folder of yours, mode 0700, on an encrypted disk with room.",
+    )  # fmt: skip
+
+
 @contextmanager
 def withhold_values(step: str) -> Iterator[None]:
     """Keep foreign exception texts, which quote cell values, out of whatever catches the error next.
@@ -223,6 +267,7 @@ def withhold_values(step: str) -> Iterator[None]:
 
     Raises:
         SynthAssetsError: our own error, without its cause.
+        DiskFullError: in place of what tells that a disk is full.
         UnexpectedError: in place of any other exception; names its type and the line of this package. A library that ends the
             process (`SystemExit`) or panics is one of them. Interrupts, of a person or of the orchestrator, pass.
     """
@@ -235,6 +280,8 @@ def withhold_values(step: str) -> Iterator[None]:
     except BaseException as error:  # the boundary: every foreign text stops here
         if type(error).__module__.partition(".")[0] == "dagster":
             raise  # how a run is cancelled
+        if is_full(error):
+            raise _full(f"there is no room left in {step}{_place(error)}.", None) from None
         raise UnexpectedError(
             f"{type(error).__name__} in {step}{_place(error)}; its text is withheld, since it may quote data.",
             remedy=_REMEDIES.get(type(error).__name__),

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from synth_assets.errors import naming_full
+
 TEMPORARY = ".*.tmp*"  # names that `replacing` gives; a kill leaves one behind
 
 
@@ -113,15 +115,16 @@ def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}"
     try:
-        yield temporary
-        temporary.chmod(mode)
-        handle = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        temporary.replace(path)
-        fsync_folder(path.parent)
+        with naming_full(path.parent):
+            yield temporary
+            temporary.chmod(mode)
+            handle = os.open(temporary, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            temporary.replace(path)
+            fsync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -144,9 +147,10 @@ def staging_folder(parent: Path, *, mode: int = 0o700) -> Iterator[Path]:
     """Give an empty folder below `parent`; it is removed at the end unless it was renamed away."""
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f".staging-{uuid.uuid4().hex[:12]}"
-    folder.mkdir(mode=mode)
     try:
-        yield folder
+        with naming_full(parent):
+            folder.mkdir(mode=mode)
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from synth_assets.errors import ConfigError
+from synth_assets.errors import ConfigError, naming_full
 from synth_assets.storage import atomic
 
 MEMORY = Path("/dev/shm")  # noqa: S108  a tmpfs; every folder below it is checked to be ours alone
@@ -87,9 +87,10 @@ def temporary(within: Path | None = None) -> Iterator[Path]:
         ConfigError: the room's folder belongs to somebody else, or others can read it.
     """
     folder = (within or Room.of_process(_commands()).folder) / f"synth-assets-{uuid.uuid4().hex[:12]}"
-    folder.mkdir(mode=_PRIVATE)
     try:
-        yield folder
+        with naming_full(folder.parent):
+            folder.mkdir(mode=_PRIVATE)
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
