@@ -36,7 +36,7 @@ class _Opened(Pointer):
 
 
 class SealedBackend:
-    """Seals what it commits, opens what it gives. What is plain is read in a zone from before encryption, and refused in one with a mark.
+    """Seals what it commits, opens what it gives. What is plain is read in a zone from before encryption, refused in one with a mark.
 
     Args:
         inner: Where the sealed files lie.

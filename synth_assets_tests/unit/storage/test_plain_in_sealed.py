@@ -130,7 +130,9 @@ def test_where_encryption_is_required_a_zone_that_lost_its_mark_reads_nothing_pl
         opened(home, encryption_required=True).current(RESTRICTED, "ds", "raw_t")
 
 
-@pytest.mark.parametrize(("said", "means"), [("on", (True, False)), ("required", (True, True)), ("off", (False, False))])
+@pytest.mark.parametrize(
+    ("said", "means"), [("on", (True, False)), ("required", (True, True)), ("off", (False, False))]
+)
 def test_the_environment_says_whether_the_zone_is_encrypted_and_whether_that_is_required(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, means: tuple[bool, bool]
 ) -> None:
