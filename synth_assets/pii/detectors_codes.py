@@ -17,6 +17,8 @@ _FIRST_LOOK, _LAST_LOOK = 20, 96
 _MARKED_PASSWORD = re.compile(r"(?=.*[a-z])(?=.*[A-Z\d])(?=.*[!@#$%^&*()_+=?<>{}\[\]~])[^\s/]{6,64}$")
 _MIXED_WORD = re.compile(r"[a-z][A-Z]|\d[A-Z]?[a-z]")
 _CAMEL_WORD = re.compile(r"(?:[A-Z][a-z]+){1,6}\d*")
+MANY_NUMBERS, LONG_NUMBER = 100, 7  # different ones; digits in each
+ROUND = 0.3  # share that end in 0: a tenth of numbers that stand for somebody do, most amounts
 
 
 @detector
@@ -200,7 +202,10 @@ def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
         yield 4.0 if sample.mean_length > 5.5 else 3.0, "uniqueness: whole numbers of one length, each once"
     coded = sample.share("prefixed_code")
     if coded > 0.9 and whole < 0.5 and sample.shapes <= max(12, 0.1 * len(sample)):
-        yield 4.0 if unique > 0.5 else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms"
+        sure = unique > 0.5 or _many_numbers(sample)
+        yield 4.0 if sure else 2.5, f"pattern: {coded:.0%} are codes of letters and digits in few forms"
+    elif _many_numbers(sample) and (whole > 0.98 or sample.share("upper_code") > 0.98):
+        yield 3.5, "pattern: long numbers of one length, many different ones that repeat"
     grouped = float(np.mean([bool(re.fullmatch(r"\d+(?:-\d+)+", v)) for v in sample.checked]))
     if grouped > 0.9 and unique > 0.9:
         yield 2.5, "pattern: groups of digits, each value once"
@@ -214,6 +219,16 @@ def _key_forms(sample: ColumnSample) -> Iterable[tuple[float, str]]:
         yield 3.5, "uniqueness: numbers of one length, some with letters before them, each once"
     if 9 <= sample.mean_length <= 18 and sample.alphabetic_share < 0.2 and sample.share_valid(checksums.isbn) > 0.8:
         yield 5.0, "check digits: valid as ISBN or EAN, numbers of things"
+
+
+def _many_numbers(sample: ColumnSample) -> bool:
+    """Whether many long numbers of one length repeat: no category and, as few are round, no amount, but whose each row is."""
+    if sample.distinct < MANY_NUMBERS or float(np.std(sample.lengths)) >= 0.15 or sample.share("date_eight") > 0.5:
+        return False
+    digits = ["".join(c for c in v if c.isdigit()) for v in sample.checked]
+    long = float(np.mean([len(d) >= LONG_NUMBER for d in digits]))
+    round_ones = float(np.mean([d.endswith("0") for d in digits]))
+    return long > 0.98 and round_ones < ROUND
 
 
 @detector
@@ -307,7 +322,7 @@ def plain_numbers(sample: ColumnSample) -> Iterable[Signal]:
     share = sample.numeric_share
     if sample.dtype == "double" or sample.decimals >= 0.5:
         yield Signal("none", 3.5, "numbers: decimal fractions")
-    elif share > 0.95 and sample.distinct_ratio < 0.5 and not sample.consecutive:
+    elif share > 0.95 and sample.distinct_ratio < 0.5 and not sample.consecutive and not _many_numbers(sample):
         yield Signal("none", 2, "numbers: whole numbers that repeat")
     if sample.share("money") > 0.7:
         yield Signal("none", 4, "pattern: amounts of money")

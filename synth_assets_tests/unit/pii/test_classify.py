@@ -371,3 +371,21 @@ def test_the_unit_of_privacy_is_an_identifier_though_its_numbers_do_not_look_lik
     assert verdict("patient", "patient") == ("customer_id", "quasi")
     assert verdict("mail", "mail") == ("email", "direct")  # what is known stays
     assert verdict("patient", "patient", entity_type="mrn") == ("mrn", "direct")  # a person's word wins
+
+
+def test_long_numbers_that_repeat_are_somebodys_and_never_stay() -> None:
+    """Numbers of insured persons with wrong check digits, under a name that says nothing, several rows of each."""
+    rng = np.random.default_rng(5)
+    owners = rng.integers(0, 300, 1000)
+    lettered = np.array([f"{'ABCDEFG'[rng.integers(7)]}{n}" for n in rng.integers(10**8, 10**9, 300)])
+    plain = rng.integers(10**6, 10**7, 300)
+    frame = pd.DataFrame({"KV#": lettered[owners], "zzz": plain[owners], "price": plain[owners] // 100 * 100})
+    found = by_name(classify_frame(frame))
+    assert [found[c].recommended_action for c in ("KV#", "zzz")] == ["pseudonym", "pseudonym"]
+    assert found["price"].entity_type != "other_id"  # round, so an amount
+
+
+def test_few_codes_that_repeat_are_categories() -> None:
+    codes = [f"B{n}" for n in range(12_345_600, 12_345_640)]  # 40 different ones
+    frame = pd.DataFrame({"article": codes * 25, "kind": ["x", "y"] * 500})
+    assert by_name(classify_frame(frame))["article"].identifier_class == "none"
