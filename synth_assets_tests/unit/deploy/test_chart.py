@@ -179,6 +179,20 @@ def test_secrets_are_named_and_never_held(documents: list[Document]) -> None:
     ]
 
 
+def test_the_page_makes_every_secret_that_the_example_names(example: list[Document]) -> None:
+    page = (ROOT / "docs" / "howto" / "deployment.md").read_text()
+    made: dict[str, set[str]] = {}
+    for kind, name, rest in re.findall(r"create secret (generic|tls) (\S+) (.+)", page):
+        made[name] = {"tls.crt", "tls.key"} if kind == "tls" else set(re.findall(r"--from-\w+=([\w-]+)=", rest))
+    named: dict[str, set[str]] = {}
+    for container in containers(example).values():
+        for value in variables(container).values():
+            if isinstance(value, tuple):
+                named.setdefault(value[0], set()).add(value[1])
+    (tls,) = [v["secret"]["secretName"] for v in pod(example)["volumes"] if "secret" in v]
+    assert made == {**named, tls: set(re.findall(r"/run/tls/([\w.]+);", RULES.read_text()))}
+
+
 def checksum(documents: list[Document]) -> str:
     return str(one(documents, "StatefulSet")["spec"]["template"]["metadata"]["annotations"]["checksum/proxy"])
 
