@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+from dagster._daemon.backfill import execute_backfill_iteration
 from dagster_webserver.webserver import DagsterWebserver
 
 from synth_assets.api.ledgers import Filter, entries
@@ -29,9 +31,19 @@ from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets_tests import chain
 from synth_assets_tests.assets.test_automation import people_csv
 
-JOB = "import dagster as dg\n@dg.op\ndef nothing(): pass\n@dg.job\ndef asked(): nothing()\ndefs = dg.Definitions(jobs=[asked])\n"
+JOB = """import dagster as dg
+@dg.op
+def nothing(): pass
+@dg.job
+def asked(): nothing()
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["one", "two"]))
+def daily(): pass
+defs = dg.Definitions(jobs=[asked], assets=[daily])
+"""
 LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 ANN = "ann.smith@example.org"
 
 
@@ -51,6 +63,13 @@ def home(tmp_path: Path) -> Path:
 @contextmanager
 def webserver(home: Path) -> Iterator[tuple[str, dg.DagsterInstance]]:
     """Dagster's webserver on a port of this machine, in a thread."""
+    with serving(home) as (url, context):
+        yield url, context.instance
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[tuple[str, WorkspaceProcessContext]]:
+    """The same, with what the daemon needs besides."""
     origin = InProcessCodeLocationOrigin(LoadableTargetOrigin(python_file=str(home / "jobs.py")), location_name="here")
     with (
         chain.instance(home) as instance,
@@ -60,18 +79,29 @@ def webserver(home: Path) -> Iterator[tuple[str, dg.DagsterInstance]]:
         server = uvicorn.Server(uvicorn.Config(DagsterWebserver(context).create_asgi_app(), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", instance
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", context
         server.should_exit = True
         thread.join(30)
 
 
 def launch(url: str, headers: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
     selector = {"repositoryName": "__repository__", "repositoryLocationName": "here", "jobName": "asked"}
-    sent = [{"key": key, "value": value} for key, value in tags.items()]
-    asked = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": sent}}
-    sending = {"query": LAUNCH, "variables": {"p": asked}}
-    answer = requests.post(f"{url}/graphql", json=sending, headers=headers, timeout=60)
-    return dict(answer.json()["data"]["launchRun"])
+    asked = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": pairs(tags)}}
+    return send(url, LAUNCH, asked, headers)["launchRun"]
+
+
+def backfill(url: str, headers: dict[str, str], tags: dict[str, str]) -> dict[str, Any]:
+    asked = {"assetSelection": [{"path": ["daily"]}], "partitionNames": ["one", "two"], "tags": pairs(tags)}
+    return send(url, BACKFILL, asked, headers)["launchPartitionBackfill"]
+
+
+def pairs(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def send(url: str, query: str, asked: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    sending = {"query": query, "variables": {"p": asked}}
+    return dict(requests.post(f"{url}/graphql", json=sending, headers=headers, timeout=60).json()["data"])
 
 
 def test_a_request_over_the_web_is_known_by_what_the_proxy_says_and_not_by_what_it_claims(home: Path) -> None:
@@ -99,6 +129,25 @@ def test_a_request_that_does_not_say_who_asks_is_refused(home: Path) -> None:
         assert told["__typename"] == "PythonError"
         assert "does not say who asks" in told["message"]
         assert [r.status for r in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
+@pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`")  # Dagster's own use of it
+def test_the_runs_of_a_backfill_name_who_asked_for_it(home: Path) -> None:
+    claimed = {ACTOR_TAG: "a_0123456789abcdef", CLIENT_TAG: "10.0.0.1", "kept": "yes"}
+    with serving(home) as (url, context):
+        instance = context.instance
+        nobody = backfill(url, {"X-Forwarded-For": "192.0.2.7"}, claimed)
+        assert nobody["__typename"] == "PythonError"
+        assert "does not say who asks" in nobody["message"]
+        assert instance.get_backfills() == []
+        told = backfill(url, {"X-Forwarded-User": ANN, "X-Forwarded-For": "192.0.2.7"}, claimed)
+        assert "backfillId" in told, told
+        for _ in range(3):  # as the daemon does, which sees no request
+            assert [e for e in execute_backfill_iteration(context, logging.getLogger("backfill")) if e] == []
+        runs = list(instance.get_runs())
+    ann = Actors(Settings(home=home).actors_location).id_of(ANN)
+    assert [r.tags["dagster/partition"] for r in sorted(runs, key=lambda r: r.tags["dagster/partition"])] == ["one", "two"]
+    assert {(r.tags[ACTOR_TAG], r.tags[CLIENT_TAG], r.tags["kept"]) for r in runs} == {(ann, "192.0.2.7", "yes")}
 
 
 def test_everything_that_a_run_records_names_who_asked_and_nothing_after_it_does(home: Path) -> None:
