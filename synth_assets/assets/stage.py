@@ -10,11 +10,12 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import GRPC_INFO_TAG  # no public name
+from dagster._core.storage.tags import GRPC_INFO_TAG, PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG  # no public names
 
 from synth_assets.assets.boundary import tell_blocked, tell_failures
 from synth_assets.assets.recording import Recorder
@@ -124,10 +125,16 @@ class Stage:
         step = context.assets_def.op.name.removeprefix(f"{config.name}__")
         tell_failures(lambda error: self.records.failed(step, error))
 
-    @property
+    @cached_property
     def fresh(self) -> bool:
-        """Whether the run asks to compute everything again."""
-        return bool(self.context.run_tags.get(FRESH_TAG) == "true")
+        """Whether the run asks to compute everything again.
+
+        A run that the UI executes again, or a retry, has the tag of the run before; where that one has succeeded, the wish was granted, and
+        nobody has asked to pay once more.
+        """
+        tags = self.context.run_tags
+        before = {tags.get(PARENT_RUN_ID_TAG, ""), tags.get(ROOT_RUN_ID_TAG, "")} - {""}
+        return tags.get(FRESH_TAG) == "true" and not any(_succeeded(self.context.instance, run) for run in before)
 
     def read(self, zone: Zone, asset: str) -> ArtifactRef:
         """The current artifact of an upstream asset, with a passing verdict.
@@ -212,19 +219,36 @@ class Stage:
 
     def _reusable(self, job: Job) -> ArtifactRef | None:
         """The current artifact, or an earlier one, that was made from the same; an earlier one becomes current again."""
-        if not job.reusable or self.fresh:
+        if not job.reusable:
             return None
         current = self.store.find(job.zone, self.config.name, job.asset)
-        if current is not None and current.info.get("input_hash") == job.input_hash:
+        if current is not None and current.info.get("input_hash") == job.input_hash and self._may_use(current):
             self.store.path(current)  # files gone: an error, never a silent fresh start
             return current
         note = self.store.read_note(job.zone, self.config.name, job.asset, _made_note(job))
         if note is None:
             return None
         earlier = ArtifactRef(job.zone, self.config.name, job.asset, note["content_hash"], note["info"])
+        if not self._may_use(earlier):
+            return None
         self.store.path(earlier)
         self.store.point(earlier)
         return earlier
+
+    def _may_use(self, made: ArtifactRef) -> bool:
+        """A fresh run computes everything once: what it has made itself, or the run that it goes on with, is used, and not paid twice."""
+        return not self.fresh or made.info.get("run_id") in self._same_request
+
+    @cached_property
+    def _same_request(self) -> frozenset[str]:
+        """This run, the one that it executes again or retries, and the others that do."""
+        tags = self.context.run_tags
+        parent = tags.get(PARENT_RUN_ID_TAG)
+        if parent is None:
+            return frozenset({self.context.run_id})
+        root = tags.get(ROOT_RUN_ID_TAG, parent)
+        others = self.context.instance.get_run_ids(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: root}))
+        return frozenset({self.context.run_id, parent, root, *others})
 
     def _write_verdict(self, job: Job, ref: ArtifactRef, checks: Sequence[CheckOutcome]) -> None:
         failed = [c.name for c in checks if c.blocking and not c.passed]

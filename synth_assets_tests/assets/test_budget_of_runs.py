@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from synth_assets.api import open_budget
+from synth_assets.automation.runner import select
 from synth_assets.privacy.accounting import epsilon_spent
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
@@ -259,3 +261,66 @@ def test_the_plan_of_a_dataset_that_ran_is_what_the_run_reserved(tmp_path: Path)
     assert after.columns_from == "last split"
     assert epsilon_spent(after.releases[0].events, 1e-5) == release.epsilon == after.budget.counted
     assert after.budget.counted < after.budget.after
+
+
+def executed_again(home: Path, parent: str, stages: list[str]) -> dg.ExecuteInProcessResult:
+    """As Dagster's UI executes a run again: with its tags, and two that name it."""
+    with chain.instance(home) as instance:
+        before = instance.get_run_by_id(parent)
+        assert before is not None
+        again = {"dagster/parent_run_id": parent, "dagster/root_run_id": before.tags.get("dagster/root_run_id", parent)}
+        defs = chain.definitions(home)
+        return defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, asset_selection=select(defs, "people", stages), raise_on_error=False,
+            tags={**before.tags, **again},
+        )  # fmt: skip
+
+
+def releases(home: Path) -> int:
+    return len(open_budget(home).status("people").releases)
+
+
+def test_a_fresh_run_that_is_executed_again_pays_for_nothing_that_it_has_measured(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    people(home, "people", epsilon=1, budget=12)
+    assert chain.run(home, "people", stages=UNTIL_MEASURED).exit_code == 0
+    fresh = chain.run(home, "people", stages=UNTIL_MEASURED, fresh=True)
+    assert fresh.exit_code == 0
+    assert not any(a.reused for a in fresh.assets.values())
+    assert releases(home) == 2
+    again = executed_again(home, fresh.run_id, UNTIL_MEASURED)
+    assert again.success
+    assert executed_again(home, again.run_id, UNTIL_MEASURED).success
+    assert releases(home) == 2
+    with (home / "configs" / "datasets" / "people.csv").open("a") as more:
+        more.write("90001,44,F,1\n")
+    assert chain.run(home, "people", stages=UNTIL_MEASURED).exit_code == 0
+    assert releases(home) == 3  # other data
+    assert executed_again(home, fresh.run_id, UNTIL_MEASURED).success
+    assert releases(home) == 3  # what it asked for was done long ago
+
+
+def test_a_fresh_run_that_broke_off_goes_on_fresh_but_uses_what_it_has_made_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, stages = tmp_path / "home", [*UNTIL_MEASURED, "model"]
+    people(home, "people", epsilon=1, budget=12)
+    assert chain.run(home, "people", stages=UNTIL_MEASURED).exit_code == 0
+
+    def breaks(*_: object, **__: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as broken:
+        broken.setattr("synth_assets.synthesis.charged.measure_charged", breaks)
+        before_it_paid = chain.run(home, "people", stages=stages, fresh=True)
+    assert before_it_paid.exit_code == 1
+    assert releases(home) == 1
+    with monkeypatch.context() as broken:
+        broken.setattr("synth_assets.assets.models._fit_private", breaks)
+        after_it_paid = executed_again(home, before_it_paid.run_id, stages)
+    assert not after_it_paid.success
+    assert releases(home) == 2  # measured anew, as was asked
+    assert executed_again(home, after_it_paid.run_id, stages).success
+    assert releases(home) == 2
