@@ -236,7 +236,7 @@ class Stage:
         return earlier
 
     def _may_use(self, made: ArtifactRef) -> bool:
-        """A fresh run computes everything once: what it has made itself, or the run that it goes on with, is used, and not paid twice."""
+        """A fresh run computes everything once: what it, or the run that it goes on with, has made is used, and not paid twice."""
         return not self.fresh or made.info.get("run_id") in self._same_request
 
     @cached_property

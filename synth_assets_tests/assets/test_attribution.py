@@ -146,7 +146,10 @@ def test_the_runs_of_a_backfill_name_who_asked_for_it(home: Path) -> None:
             assert [e for e in execute_backfill_iteration(context, logging.getLogger("backfill")) if e] == []
         runs = list(instance.get_runs())
     ann = Actors(Settings(home=home).actors_location).id_of(ANN)
-    assert [r.tags["dagster/partition"] for r in sorted(runs, key=lambda r: r.tags["dagster/partition"])] == ["one", "two"]
+    assert [r.tags["dagster/partition"] for r in sorted(runs, key=lambda r: r.tags["dagster/partition"])] == [
+        "one",
+        "two",
+    ]
     assert {(r.tags[ACTOR_TAG], r.tags[CLIENT_TAG], r.tags["kept"]) for r in runs} == {(ann, "192.0.2.7", "yes")}
 
 
