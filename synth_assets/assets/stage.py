@@ -129,8 +129,8 @@ class Stage:
     def fresh(self) -> bool:
         """Whether the run asks to compute everything again.
 
-        A run that the UI executes again, or a retry, has the tag of the run before; where that one has succeeded, the wish was granted, and
-        nobody has asked to pay once more.
+        A run that the UI executes again, or a retry, has the tag of the run before. Where that one has succeeded, the wish was granted,
+        and nobody has asked to pay once more.
         """
         tags = self.context.run_tags
         before = {tags.get(PARENT_RUN_ID_TAG, ""), tags.get(ROOT_RUN_ID_TAG, "")} - {""}
