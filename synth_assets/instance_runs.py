@@ -108,7 +108,7 @@ def _name_who_asks_for_backfills() -> None:
     """Dagster asks the context of a request for tags of a backfill, and lets them win over those that the request brought along."""
     from dagster._core.workspace.context import BaseWorkspaceRequestContext
 
-    BaseWorkspaceRequestContext.get_viewer_tags = _tags_of_request  # type: ignore[method-assign]
+    BaseWorkspaceRequestContext.get_viewer_tags = _tags_of_request  # type: ignore[method-assign,assignment]
 
 
 def _tags_of_request(context: BaseWorkspaceRequestContext) -> dict[str, str]:
