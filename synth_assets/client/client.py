@@ -216,8 +216,15 @@ class Client:
     def _send_schema(self, schema: Path | Mapping[str, Any], scratch: Path) -> str:
         if isinstance(schema, Path):
             return self._send(schema, "schema.yaml")
+        import yaml
+
         file = scratch / "schema.yaml"
-        file.write_text(json.dumps(schema))  # JSON is YAML
+        try:
+            file.write_text(yaml.safe_dump(dict(schema)))  # JSON is not quite YAML: 1e-06 would be a text
+        except yaml.YAMLError:
+            raise InputError(
+                "the schema holds something that YAML cannot.", remedy="Give texts, numbers, lists and mappings."
+            ) from None
         return self._send(file, file.name)
 
     def _send(self, file: Path, name: str) -> str:

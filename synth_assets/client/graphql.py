@@ -18,8 +18,10 @@ _FOUND = """query Jobs { repositoriesOrError { __typename ... on RepositoryConne
   name location { name } jobs { name } } } } }"""
 _LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
   ... on LaunchRunSuccess { run { runId } }
-  ... on RunConfigValidationInvalid { errors { message path: stack { entries { __typename
-      ... on EvaluationStackPathEntry { fieldName } } } } }
+  ... on RunConfigValidationInvalid { errors { reason path: stack { entries { __typename
+      ... on EvaluationStackPathEntry { fieldName } } }
+    ... on FieldNotDefinedConfigError { fieldName } ... on FieldsNotDefinedConfigError { fieldNames }
+    ... on MissingFieldConfigError { field { name } } ... on MissingFieldsConfigError { fields { name } } } }
   ... on UnauthorizedError { message } } }"""
 _STATUS = "query Status($id: ID!) { runOrError(runId: $id) { __typename ... on Run { status } } }"
 _ENTRY = """metadataEntries { __typename label
@@ -33,6 +35,19 @@ _EVENTS = f"""query Events($id: ID!, $after: String) {{ logsForRun(runId: $id, a
     ... on MaterializationEvent {{ assetKey {{ path }} {_ENTRY} }}
     ... on AssetCheckEvaluationEvent {{ evaluation {{ assetKey {{ path }} checkName success severity description }} }}
   }} }} }} }}"""
+_OTHER_VERSION = "Use the client of the service's version."
+_UNKNOWN = ("it does not know this key.", f"Check its spelling. {_OTHER_VERSION}")
+_MISSING = ("it needs this key too.", f"Give it. {_OTHER_VERSION}")
+_REFUSALS = {
+    "FIELD_NOT_DEFINED": _UNKNOWN,
+    "FIELDS_NOT_DEFINED": _UNKNOWN,
+    "MISSING_REQUIRED_FIELD": _MISSING,
+    "MISSING_REQUIRED_FIELDS": _MISSING,
+    "RUNTIME_TYPE_MISMATCH": (
+        "the value of this key is of another kind.",
+        "The JSON Schema of the request says which.",
+    ),
+}
 _STOP = """mutation Stop($id: String!) { terminateRun(runId: $id) { __typename } }"""
 
 
@@ -86,7 +101,7 @@ class GraphQL:
         """
         params = {
             "selector": self.find(job),
-            "runConfigData": json.dumps(config),
+            "runConfigData": dict(config),  # never as text: Dagster reads that as YAML 1.1, in which 1e-06 is no number
             "mode": "default",
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
         }
@@ -94,12 +109,7 @@ class GraphQL:
         if answer["__typename"] == "LaunchRunSuccess":
             return str(answer["run"]["runId"])
         if answer["__typename"] == "RunConfigValidationInvalid":
-            places = [e.get("fieldName") for e in answer["errors"][0]["path"]["entries"]]
-            raise InputError(
-                "the service refuses the request: its version knows other keys.",
-                key=".".join(p for p in places if p) or None,
-                remedy="Use the client of the service's version.",
-            )
+            raise _refusal(answer["errors"][0])
         raise ServiceUnavailableError(f"the service did not start the run ({answer['__typename']}).")
 
     def status(self, run_id: str) -> str:
@@ -152,6 +162,17 @@ class GraphQL:
         if "data" not in found or found["data"] is None:
             raise ServiceUnavailableError("the service does not understand the request: it has another version.")
         return dict(found["data"])
+
+
+def _refusal(error: Mapping[str, Any]) -> InputError:
+    """Why a run config is refused, from the first of Dagster's errors; its message quotes values, so it is not used."""
+    fields = [error.get("field"), *(error.get("fields") or ())]
+    named = [error.get("fieldName"), *(error.get("fieldNames") or ()), *(f["name"] for f in fields if f)]
+    first = next((name for name in named if name), None)
+    places = [entry.get("fieldName") for entry in error["path"]["entries"]]
+    key = ".".join(p for p in (*places[3:], first) if p) or None  # the three before say which job
+    told, remedy = _REFUSALS.get(error["reason"], _REFUSALS["RUNTIME_TYPE_MISMATCH"])
+    return InputError(f"the service refuses the request: {told}", key=key, remedy=remedy)
 
 
 def _plain(entries: Any) -> dict[str, Any]:
