@@ -37,7 +37,7 @@ LEASE = ".backup"  # no dataset has this name
 TABLES = {
     "ledger": (
         "ledger_formats", "budget_log", "budget_head", "budget_checked", "chain_entries", "chain_heads", "chain_index",
-        "audit_actors", "audit_texts",
+        "public_forms", "audit_actors", "audit_texts",
     ),
     "vault": ("ledger_formats", "vault_tokens"),
 }  # fmt: skip

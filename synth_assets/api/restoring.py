@@ -74,7 +74,7 @@ def restore_backup(
     Raises:
         DamagedBackupError: the backup was changed, cut off, or is of another passphrase.
         InputError: the home is not empty, a run is writing, or the backup is older than what is there.
-        ConfigError: another kind of database than the backup's or the home's, or another master key.
+        ConfigError: another kind of database than the backup's or the home's, another master key, or a newer version made the backup.
         CheckFailedError: the ledger in the backup is broken.
     """
     refuse_elsewhere(settings)
@@ -88,6 +88,7 @@ def restore_backup(
         manifest = _unpack(file, passphrase, folder)
         there = tuple(places(settings))
         _refuse_other_kind(manifest, there, file)
+        _refuse_newer(manifest, folder)
         filled = [place for place in (*there, *_left_behind(settings, there)) if _is_filled(place)]
         keys = key_files(settings)
         if (filled or keys) and not replace:
@@ -172,6 +173,14 @@ def _refuse_other_kind(manifest: Manifest, there: Iterable[Place], file: Path) -
             )  # fmt: skip
 
 
+def _refuse_newer(manifest: Manifest, folder: Path) -> None:
+    """Of formats that this version cannot read nothing is put anywhere."""
+    copies = {name: folder / "databases" / f"{name}.db" for name in manifest.kinds}
+    known = migrations(open_ledger_store(f"sqlite:///{copies['ledger']}", forgetting=True))
+    for copy in copies.values():
+        snapshot.refuse_newer(copy, known)
+
+
 def _left_behind(settings: Settings, there: Iterable[Place]) -> tuple[Place, ...]:
     """The ledger in a file of a home that has been told to use PostgreSQL: a backup must not be older than it, either."""
     file = settings.var / "ledger" / "budget.db"
@@ -244,14 +253,14 @@ def _swap(settings: Settings, manifest: Manifest, folder: Path, there: Sequence[
     """Move aside what is there, then put the backup in its place; PostgreSQL first, since it can fail for other reasons."""
     stamp = datetime.now(UTC).strftime("%Y%m%dt%H%M%S%f")
     aside = settings.var / f"before_restore_{stamp}" if used else None
-    if aside is not None:
-        atomic.private_folder(aside)
     for place in there:
         if place.path is None and (copies := _copies_of(place, manifest, there)):
             store = place.open()
             snapshot.move_aside(store, place.tables, f"before_restore_{stamp}_{place.name}")
             for name in copies:
                 snapshot.put(store, folder / "databases" / f"{name}.db", migrations(store))
+    if aside is not None:
+        atomic.private_folder(aside)
     for name in FOLDERS:
         if aside is not None and (settings.var / name).is_dir():
             (settings.var / name).rename(aside / name)
@@ -272,9 +281,13 @@ def _copies_of(place: Place, manifest: Manifest, there: Iterable[Place]) -> tupl
 def migrations(store: LedgerStore) -> dict[str, tuple[Migration, ...]]:
     """The formats of every ledger, by the name under which each notes its version."""
     from synth_assets.masking.vault import migrations as vault_formats
+    from synth_assets.privacy import public_forms
     from synth_assets.privacy.budget_formats import MIGRATIONS as BUDGET
 
-    return {"budget": BUDGET, "chain": chain.MIGRATIONS, "actors": actors.MIGRATIONS, "vault": vault_formats(store)}
+    return {
+        "budget": BUDGET, "chain": chain.MIGRATIONS, "actors": actors.MIGRATIONS, "vault": vault_formats(store),
+        public_forms.LEDGER: public_forms.MIGRATIONS,
+    }  # fmt: skip
 
 
 def _move(source: Path, target: Path) -> None:

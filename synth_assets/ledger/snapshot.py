@@ -88,6 +88,21 @@ def move_aside(store: LedgerStore, tables: Sequence[str], schema: str) -> None:
             connection.execute(text(f"ALTER TABLE {table} SET SCHEMA {schema}"))
 
 
+def refuse_newer(copy: Path, migrations: Mapping[str, Sequence[Migration]]) -> None:
+    """Refuse a copy that holds what this version does not know.
+
+    Raises:
+        ConfigError: a newer version of the package made it.
+    """
+    for name, version in formats(copy).items():
+        known = len(migrations.get(name, ()))
+        if version > known:
+            raise ConfigError(
+                f"the backup has format {version} of {name!r}; this version of the package knows {known}.",
+                remedy="Use the newer version of the package that made it.",
+            )
+
+
 def put(store: LedgerStore, copy: Path, migrations: Mapping[str, Sequence[Migration]]) -> None:
     """Fill an empty PostgreSQL database with a copy: tables of the copy's formats, then all rows in one transaction.
 
@@ -101,12 +116,8 @@ def put(store: LedgerStore, copy: Path, migrations: Mapping[str, Sequence[Migrat
     Raises:
         ConfigError: a newer version of the package made the copy.
     """
+    refuse_newer(copy, migrations)
     for name, version in formats(copy).items():
-        if version > len(migrations.get(name, ())):
-            raise ConfigError(
-                f"the backup has format {version} of {name!r}; this version of the package knows {len(migrations.get(name, ()))}.",
-                remedy="Use the newer version of the package that made it.",
-            )
         store.prepare(name, migrations[name][:version])
     with closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as source, store.writing("restore") as connection:
         for (table,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():

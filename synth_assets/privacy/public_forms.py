@@ -28,6 +28,9 @@ def _format_1(connection: Connection) -> None:
     connection.execute(text(_FORMAT_1))
 
 
+MIGRATIONS = (_format_1,)
+
+
 @dataclass(frozen=True)
 class PublicForm:
     """One public form of an audit, or of one trial of a sweep.
@@ -67,7 +70,7 @@ class PublicForms:
 
     def __init__(self, store: LedgerStore, ledger: AuditLedger) -> None:
         self._store, self._ledger = store, ledger
-        store.prepare(LEDGER, (_format_1,))
+        store.prepare(LEDGER, MIGRATIONS)
 
     def issue(self, form: PublicForm) -> int:
         """Count a form before it is shown to anybody.
