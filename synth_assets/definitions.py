@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.chain import build_dataset
-from synth_assets.assets.uploads import build_uploads
+from synth_assets.assets.uploads import CHAIN, build_uploads
 from synth_assets.automation.blocked import blocked_sensor
 from synth_assets.automation.inbox import inbox_sensor, uploads_job
 from synth_assets.automation.jobs import chain_job, file_jobs
@@ -78,6 +78,7 @@ def build_defs(
             *(source_sensor(dataset, jobs[dataset.config.name]) for dataset in loaded),
             *(sensor for dataset in loaded if (sensor := refresh_sensor(dataset.config)) is not None),
             *([blocked_sensor(list(jobs))] if jobs else []),
+            *([blocked_sensor([CHAIN], name="blocked_uploads")] if uploads.spend else []),
             *watch_sensors(settings, automation, [d.config for d in loaded]),
         ],
         schedules=[

@@ -14,6 +14,7 @@ import dagster as dg
 
 from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.assets.stage import of_command_line
+from synth_assets.automation.watches import PARTITION
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 
 TELLING = ("leaderboard", "report")  # they say what failed and hand out no row (docs/adr/0006)
@@ -54,12 +55,17 @@ class Ended:
         return [name for name in telling if name in self.planned - self.made]
 
 
-def blocked_sensor(datasets: Sequence[str]) -> dg.SensorDefinition:
-    """One sensor for all datasets; its cursor is the time of the last change of a run that it has seen."""
-    telling = dg.AssetSelection.assets(*(dg.AssetKey([d, name]) for d in datasets for name in TELLING))
+def blocked_sensor(datasets: Sequence[str], *, name: str = NAME) -> dg.SensorDefinition:
+    """One sensor for all datasets; its cursor is the time of the last change of a run that it has seen.
+
+    Args:
+        datasets: Their names, or the chain of the uploads alone: what one sensor asks for is partitioned alike.
+        name: Of the sensor.
+    """
+    telling = dg.AssetSelection.assets(*(dg.AssetKey([d, t]) for d in datasets for t in TELLING))
 
     @dg.sensor(
-        name=NAME,
+        name=name,
         target=telling,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -70,10 +76,10 @@ def blocked_sensor(datasets: Sequence[str]) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            with withhold_values(f"the sensor {NAME}"), libraries_silenced():
+            with withhold_values(f"the sensor {name}"), libraries_silenced():
                 return _evaluate(context.instance, context.cursor, frozenset(datasets))
         except SynthAssetsError as error:
-            tell_of_sensor(NAME, error)
+            tell_of_sensor(name, error)
             return dg.SkipReason(f"the runs cannot be read: {error}")
 
     return sensor
@@ -102,16 +108,19 @@ def _requests(instance: dg.DagsterInstance, run: dg.DagsterRun, datasets: Collec
     """One request per dataset whose leaderboard and report a run has left out; none for runs that see to it themselves."""
     if of_command_line(run):
         return
+    upload = run.tags.get(PARTITION)
     for dataset, ended in sorted(_ended(instance, run.run_id, datasets).items()):
         left = [dg.AssetKey([dataset, name]) for name in ended.left_out(TELLING)]
-        if left and not any(_made_since(instance, key, run.run_id) for key in left):
-            yield dg.RunRequest(run_key=f"{run.run_id}:{dataset}", asset_selection=left, tags={AFTER_TAG: run.run_id})
+        if left and not any(_made_since(instance, key, run.run_id, upload) for key in left):
+            key, tags = f"{run.run_id}:{dataset}", {AFTER_TAG: run.run_id}
+            yield dg.RunRequest(run_key=key, asset_selection=left, partition_key=upload, tags=tags)
 
 
-def _made_since(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str) -> bool:
-    """Whether an asset was made after a run had ended, by whomever."""
-    event, record = instance.get_latest_materialization_event(key), instance.get_run_record_by_id(run_id)
-    return event is not None and record is not None and event.timestamp > (record.end_time or 0.0)
+def _made_since(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, upload: str | None) -> bool:
+    """Whether an asset was made after a run had ended, by whomever; of an upload, its partition."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=None if upload is None else [upload])
+    events, record = instance.fetch_materializations(wanted, limit=1).records, instance.get_run_record_by_id(run_id)
+    return bool(events) and record is not None and events[0].timestamp > (record.end_time or 0.0)
 
 
 def _ended(instance: dg.DagsterInstance, run_id: str, datasets: Collection[str]) -> Mapping[str, Ended]:

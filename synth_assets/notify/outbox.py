@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -82,7 +83,7 @@ class Outbox:
     def delivering(self) -> Iterator[bool]:
         """Whether this process is the one that delivers now; another one would send the same."""
         atomic.private_folder(self.folder)
-        with (self.folder / ".lock").open("w") as handle:
+        with open(self.folder / ".lock", "w", opener=_for_the_owner) as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -97,3 +98,7 @@ class Outbox:
 def wait_after(attempts: int) -> float:
     """Seconds until the next attempt: half a minute, then four times as long each time, at most six hours."""
     return float(min(FIRST_WAIT * 4 ** (attempts - 1), LONGEST_WAIT))
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

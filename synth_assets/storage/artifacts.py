@@ -126,6 +126,7 @@ class LocalBackend:
         if self.read_pointer(key) != instead_of:
             return False
         atomic.private_folder((self.root / key).parent)
+        atomic.private_folder((self.root / key).parent)
         atomic.write_bytes(self.root / key, data)
         return True
 

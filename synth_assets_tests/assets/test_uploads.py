@@ -122,6 +122,43 @@ def test_an_upload_runs_through_the_whole_chain_without_a_configuration_of_its_o
     assert again.success
     kept = [e for e in again.all_events if e.event_type_value == "ASSET_MATERIALIZATION"]
     assert all(e.step_materialization_data.materialization.metadata["reused"].value for e in kept)
+    others = [p for p in (ticks.home / "var").rglob("*") if p.stat().st_mode & 0o077]
+    assert [
+        str(p) for p in others if "dagster" not in p.parts
+    ] == []  # Dagster's own files lie in a folder of mode 0700
+
+
+def test_leaderboard_and_report_of_a_blocked_upload_are_made_afterwards(ticks: Ticks) -> None:
+    (ticks.home / "configs" / "uploads.yaml").write_text(
+        "synthesizers: [{name: dp_marginals, epsilon: 3}]\nholdout: 0.4\nthresholds: {fidelity: 0.9999}\n"
+    )
+    ticks.definitions = chain.definitions(ticks.home)
+    people_csv(ticks.home / "inbox" / "people.csv", rows=300)
+    ticks()
+    (upload,) = (r.partition_key for r in ticks().run_requests)
+    blocked = run(ticks.home, upload)
+    assert not blocked.success
+    made = {e.asset_key.path[1] for e in blocked.all_events if e.event_type_value == "ASSET_MATERIALIZATION"}
+    assert "audit_dp_marginals" in made
+    assert not made & {"leaderboard", "report"}
+    repository = ticks.definitions.get_repository_def()
+    sensor = repository.get_sensor_def("blocked_uploads")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    with (
+        chain.instance(ticks.home) as instance,
+        dg.build_sensor_context(instance=instance, repository_def=repository) as context,
+    ):
+        (asked,) = sensor(context).run_requests
+        assert (asked.partition_key, asked.run_key) == (upload, f"{blocked.run_id}:uploads")
+        ticks.now += 60
+        job = repository.get_job(repository.get_implicit_asset_job_names()[0])
+        done = job.get_subset(asset_selection=set(asked.asset_selection)).execute_in_process(
+            instance=instance, partition_key=asked.partition_key
+        )
+        assert done.success
+        assert not sensor(context).run_requests  # made since
+    store = chain.store(ticks.home)
+    assert (store.path(store.current(Zone.RELEASE, upload, "report")) / "report.html").is_file()
 
 
 def test_an_unreadable_file_fails_its_run_and_lies_in_quarantine_with_the_reason(ticks: Ticks) -> None:

@@ -183,7 +183,7 @@ def test_schedules_and_sensors_are_off_until_somebody_turns_them_on() -> None:
     found = chain.definitions(chain.ROOT)
     repository = found.get_repository_def()
     running = {s.name for s in repository.sensor_defs if s.default_status.value != "STOPPED"}
-    assert running == {"blocked_reports", "inbox"}  # each goes on with what a person has asked for
+    assert running == {"blocked_reports", "blocked_uploads", "inbox"}  # each goes on with what a person has asked for
     assert {s.default_status.value for s in repository.schedule_defs} == {"STOPPED"}
     assert {s.name for s in repository.sensor_defs} > {"blocked_reports", "clinic_source", "inbox", "notifications"}
     assert {s.name for s in repository.schedule_defs} == {
