@@ -18,7 +18,7 @@ from synth_assets.errors import ConfigError, InputError, ServiceUnavailableError
 from synth_assets.ledger.audit import Action, AuditLedger
 from synth_assets.ledger.chain import Stored
 from synth_assets.ledger.signing import Signer
-from synth_assets.ledger.verify import MOST_TOLD, ChainCheck, heads_in
+from synth_assets.ledger.verify import MOST_TOLD, ChainCheck, Fault, heads_in
 from synth_assets.privacy.records import LedgerVerdict
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.secrets import signing_key
@@ -111,7 +111,8 @@ def verify_ledgers(home: Path, heads: Iterable[str] = ()) -> HomeVerdict | None:
         heads: Heads that were kept elsewhere: hashes, or files. Those beside releases are compared without being asked for.
 
     Raises:
-        ConfigError: heads are known, and there is no ledger.
+        ConfigError: heads are known, or another trace of a ledger is there, and there is no ledger.
+        CheckFailedError: tables of the ledger are gone.
         InputError: a given head is none.
     """
     from synth_assets.ledger.opening import open_audit_ledger
@@ -120,9 +121,10 @@ def verify_ledgers(home: Path, heads: Iterable[str] = ()) -> HomeVerdict | None:
     settings = settings_of(home)
     outside = given_heads(heads) + _heads_of_releases(settings)
     if not has_ledger(home):
-        if outside:
+        if outside or (known := trace_of_ledger(settings)) is not None:
             raise ConfigError(
-                "heads of an audit ledger are known, and there is no ledger.", file=str(home), key="ledger",
+                f"{'heads of an audit ledger are known' if outside else known}, and there is no ledger.",
+                file=str(home), key="ledger",
                 remedy="Bring back the ledger (var/ledger or the database) from a backup.",
             )  # fmt: skip
         return None
@@ -130,6 +132,7 @@ def verify_ledgers(home: Path, heads: Iterable[str] = ()) -> HomeVerdict | None:
     artifacts, unread = _current(settings)
     seen = _Seen(artifacts)
     check = check_ledger(ledger, outside, _public(settings), seen.look)
+    unread += _look_for_deleted(check, ledger, settings, seen)
     audit = _verdict(ledger.store.name, check, len(outside), unread)
     budget, budget_faults = _budget(ledger, home, seen)
     access = _access(settings, ledger)
@@ -150,16 +153,60 @@ class _Seen:
 
     artifacts: dict[tuple[str, str], str]
     budget: dict[int, tuple[str, int]] = field(default_factory=dict)
+    forms: set[tuple[str, str]] = field(default_factory=set)
 
     def look(self, row: Stored) -> None:
         """Look at one entry."""
         if '"budget_row"' in row.record:
             details = json.loads(row.record)["details"]
             self.budget[int(details["budget_row"])] = (str(details["budget_hash"]), row.position)
+        elif '"holdout"' in row.record:
+            details = json.loads(row.record)["details"]
+            self.forms.add((str(details.get("holdout")), str(details.get("form"))))
         elif self.artifacts and '"content_hash"' in row.record:
             said = json.loads(row.record)
             if said["action"] == Action.MATERIALISED:
                 self.artifacts.pop((said["resource"], said["details"]["content_hash"]), None)
+
+
+def trace_of_ledger(settings: Settings) -> str | None:
+    """What shows that an audit ledger has begun in a home, although there is none; None where nothing does."""
+    from synth_assets.ledger.actors import Actors
+    from synth_assets.ledger.opening import beginning_of
+
+    if beginning_of(settings).is_noted:
+        return "an audit ledger has begun here"
+    return "names of actors of an audit ledger are known" if Actors(settings.actors_location).exist else None
+
+
+def deleted(ledger: AuditLedger) -> str | None:
+    """Why the audit ledger cannot be the one that began here, as far as that is seen without reading it; None where nothing says so."""
+    from synth_assets.privacy.budget_view import BudgetView
+
+    if (lost := ledger.lost()) is not None or ledger.head() is not None:
+        return lost
+    view = BudgetView(ledger.store)
+    if view.told_rows():
+        return "it has no entries, and rows of the budget ledger say that it tells of them: entries were deleted"
+    if not view.is_new and ledger.actors.exist:
+        return "it has no entries, and names of actors that only it gives are known: entries were deleted"
+    return None
+
+
+def _look_for_deleted(check: ChainCheck, ledger: AuditLedger, settings: Settings, seen: _Seen) -> list[str]:
+    """What other records say of entries that are not there, as faults; and as a remark where a crash may have been the cause."""
+    from synth_assets.privacy.public_forms import counted_forms
+
+    if (why := deleted(ledger)) is not None:
+        check.faults.insert(0, Fault(1, why))
+    untold = len(counted_forms(ledger.store) - seen.forms)
+    if untold:
+        check.faults.append(Fault(check.entries, f"{untold} public forms are counted, and no entry tells of them"))
+    if check.entries or check.faults or trace_of_ledger(settings) is None:
+        return []
+    return [
+        "names of actors are known and there is no entry: the first action was cut off, or all entries were deleted."
+    ]
 
 
 def _verdict(ledger: str, check: ChainCheck, outside: int, remarks: Sequence[str] = ()) -> ChainVerdict:
@@ -222,7 +269,9 @@ def _budget(ledger: AuditLedger, home: Path, seen: _Seen) -> tuple[LedgerVerdict
         for row, (hashed, position) in sorted(seen.budget.items())
         if rows.get(row) != hashed
     ]
-    untold = sorted(row for row in rows if seen.budget and row > min(seen.budget) and row not in seen.budget)
+    since = min(seen.budget, default=max(rows, default=0))  # earlier ones may be older than the audit ledger
+    told = {*view.told_rows(), *(row for row in rows if row > since)}
+    untold = sorted(told - seen.budget.keys())
     wrong += [f"row {row} of the budget ledger is in no entry of the audit ledger" for row in untold]
     return view.verify(reports_of_releases(home).heads), tuple(wrong)
 

@@ -19,6 +19,7 @@ import dagster as dg
 
 from synth_assets.api import open_budget
 from synth_assets.api.spending import has_ledger
+from synth_assets.api.verifying import deleted, trace_of_ledger
 from synth_assets.automation.runner import prepare_home
 from synth_assets.config.hooks import Hooks
 from synth_assets.config.runtime import Settings, check_engine, load_datasets
@@ -34,6 +35,7 @@ State = Literal["ok", "warning", "failed"]
 PROBE = "_health"  # no dataset has this name
 LEAST_FREE = 200 << 20
 LITTLE_FREE = 5 << 30
+_BRING_BACK = "Bring it back from a backup (synth-assets restore); see: synth-assets verify."
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,18 @@ def _ledger(settings: Settings) -> str:
     from synth_assets.ledger.opening import open_audit_ledger
 
     if not has_ledger(settings.home):
+        if (trace := trace_of_ledger(settings)) is not None:
+            raise CheckFailedError(f"{trace}, and there is no ledger.", remedy=_BRING_BACK)
         return "none yet: nothing was done here."
     verdict = open_budget(settings.home).verify(())
     if not verdict.whole:
         raise CheckFailedError(
             "the budget ledger is not what was written.", remedy="See: synth-assets budget --verify."
         )
-    head = open_audit_ledger(settings).head()
+    audit = open_audit_ledger(settings)
+    if (why := deleted(audit)) is not None:
+        raise CheckFailedError(f"the audit ledger: {why}.", remedy=_BRING_BACK)
+    head = audit.head()
     return (
         f"budget: {verdict.rows:,} rows, whole; audit: {0 if head is None else head.position:,} entries, head signed."
     )

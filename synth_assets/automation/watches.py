@@ -22,7 +22,7 @@ from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.notifications import Kind
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import store_of
-from synth_assets.errors import ConfigError, LeakError
+from synth_assets.errors import CheckFailedError, ConfigError, LeakError
 from synth_assets.ledger.audit import identifier
 from synth_assets.notify.notices import Figure, Notice
 from synth_assets.storage.artifacts import ArtifactRef, Zone
@@ -125,7 +125,7 @@ def ledgers(looking: Looking) -> Iterator[Notice]:
 
     try:
         found = verify_ledgers(looking.settings.home)
-    except ConfigError:  # releases name its heads
+    except (ConfigError, CheckFailedError):  # releases name its heads, or its tables are gone
         yield Notice("ledger", "gone", figures={"ledger": "audit", "gone": True})
         return
     if found is None:

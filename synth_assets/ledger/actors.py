@@ -12,8 +12,10 @@ import pwd
 import secrets
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 
 from synth_assets.ledger.backends import LedgerStore, open_ledger_store
 from synth_assets.ledger.chain import now
@@ -71,6 +73,14 @@ class Actors:
         statement = text("SELECT actor, identity, since FROM audit_actors ORDER BY since, actor")
         with self._store.reading() as connection:
             return tuple(Known(*row) for row in connection.execute(statement))
+
+    @property
+    def exist(self) -> bool:
+        """Whether any name was ever given and not forgotten; nothing is made to find out."""
+        url = make_url(self._location)
+        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+            return False
+        return bool(self.known())
 
     def keep_text(self, actor: str, content: str) -> str:
         """Keep a free text apart; its salted hash, which the ledger holds, says nothing once it is deleted here."""

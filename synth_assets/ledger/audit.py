@@ -15,6 +15,7 @@ from synth_assets.errors import CheckFailedError, ConfigError
 from synth_assets.ledger import heads
 from synth_assets.ledger.actors import Actors, process_user
 from synth_assets.ledger.backends import LedgerStore
+from synth_assets.ledger.began import Beginning
 from synth_assets.ledger.chain import START, HashChain, Stored
 from synth_assets.ledger.events import Action, AuditEvent, Outcome, identifier
 from synth_assets.ledger.heads import Head
@@ -35,14 +36,22 @@ class AuditLedger:
         signer: Gives the signing key; called when something is written, with the name of the key that signed last.
         actors: Who is behind a name.
         project: Name of the installation.
+        began: Where its first entry is noted; None keeps no note.
     """
 
     def __init__(
-        self, store: LedgerStore, signer: Callable[[str | None], Signer], actors: Actors, project: str = "default"
+        self,
+        store: LedgerStore,
+        signer: Callable[[str | None], Signer],
+        actors: Actors,
+        project: str = "default",
+        began: Beginning | None = None,
     ) -> None:
         self.store, self.actors, self.project = store, actors, project
         self.chain = HashChain(store, AUDIT)
         self._signer = signer
+        self._began = began
+        self.note_beginning()
 
     def record(self, event: AuditEvent, connection: Connection | None = None) -> Head:
         """Write one event; it is durable when this returns, or when the given transaction ends.
@@ -70,7 +79,9 @@ class AuditLedger:
                 found = self._found(own, _once(event)) if event.once else None
                 if found is None:
                     head = self._append(own, event, actor, signer, head)
-            return head
+        if connection is None:  # else it is not durable yet, and the next one notes it
+            self.note_beginning()
+        return head
 
     def record_changes(self, events: Iterable[AuditEvent]) -> None:
         """Write those events that say something else than the last ones of the same action and resource; the first ones as well.
@@ -92,6 +103,13 @@ class AuditLedger:
         with self.store.reading() as connection:
             return heads.current(connection, self.chain)
 
+    def lost(self) -> str | None:
+        """What became of the ledger that began in this home, where it is not this one."""
+        if self._began is None:
+            return None
+        with self.store.reading() as connection:
+            return self._began.lost(connection, self.chain)
+
     def rotate(self, new: Signer, before: Signer | None) -> Head:
         """Go on with another key. The earlier public keys stay in the ledger, so that earlier heads can be checked.
 
@@ -105,6 +123,11 @@ class AuditLedger:
             consent = "" if before is None else before.sign(rotation(end, new.public))
             details = {"key": "ledger", "public": new.public, "replaces": end.key_id, "consent": consent or None}
             return self._append(own, AuditEvent(Action.KEY_ROTATED, "key/ledger", details=details), actor, new, end)
+
+    def note_beginning(self) -> None:
+        """Note the first entry in the home, once it is durable."""
+        if self._began is not None:
+            self._began.note(self.store, self.chain)
 
     def _transaction(self, connection: Connection | None) -> AbstractContextManager[Connection]:
         if connection is None:
@@ -124,6 +147,8 @@ class AuditLedger:
         head, last = heads.current(connection, self.chain), self.chain.last(connection)
         signer = given or self._signer(None if head is None else head.key_id)
         if head is None and last is None:
+            if self._began is not None and self._began.is_noted:
+                raise _broken(self.store.name)
             first = AuditEvent(Action.LEDGER_STARTED, "key/ledger", details={"key": "ledger", "public": signer.public})
             return self._append(connection, first, actor, signer, None), signer
         if head is None or last is None or (head.position, head.hash) != (last.position, last.hash):

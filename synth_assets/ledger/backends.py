@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from synth_assets.errors import ConfigError, ServiceUnavailableError
+from synth_assets.errors import CheckFailedError, ConfigError, ServiceUnavailableError, SynthAssetsError
 from synth_assets.ledger import sqlite
 from synth_assets.ledger.engines import ENGINES
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
@@ -165,15 +165,24 @@ class LedgerStore:
         try:
             with connected(self._engine.connect, (OperationalError,)) as connection:
                 yield connection
-        except OperationalError as error:
-            raise ServiceUnavailableError(
-                f"the {self.noun} {self.name} does not answer ({type(error.orig).__name__}).",
-                remedy="Check that the server runs, that the file can be written, and that no other program holds it locked.",
-            ) from None
         except DBAPIError as error:
-            raise ServiceUnavailableError(
+            raise self._meaning(error) from None
+
+    def _meaning(self, error: DBAPIError) -> SynthAssetsError:
+        """Our words for a fault of the database; its own text may quote a password or a value."""
+        if _lacks_table(error):
+            return CheckFailedError(
+                f"the {self.noun} {self.name} lacks a table that it had: it is not what was written.",
+                remedy="Find out who changed it, and bring it back from a backup (synth-assets restore).",
+            )
+        if not isinstance(error, OperationalError):
+            return ServiceUnavailableError(
                 f"the {self.noun} {self.name} refused a statement ({type(error.orig).__name__})."
-            ) from None
+            )
+        return ServiceUnavailableError(
+            f"the {self.noun} {self.name} does not answer ({type(error.orig).__name__}).",
+            remedy="Check that the server runs, that the file can be written, and that no other program holds it locked.",
+        )
 
     def prepare(self, ledger: str, migrations: Sequence[Migration]) -> None:
         """Bring one ledger to the newest format; every step and the new version number are one transaction.
@@ -216,6 +225,11 @@ def _read_version(connection: Connection, ledger: str) -> int:
         text("SELECT format_version FROM ledger_formats WHERE ledger = :ledger"), {"ledger": ledger}
     )
     return int(found.scalar() or 0)
+
+
+def _lacks_table(error: DBAPIError) -> bool:
+    """By SQLSTATE; SQLite has none, so its text is looked at and not kept."""
+    return getattr(error.orig, "pgcode", None) == "42P01" or str(error.orig).startswith("no such table")
 
 
 def _parse(location: str, noun: str) -> URL:

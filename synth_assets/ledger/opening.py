@@ -11,6 +11,7 @@ from synth_assets.errors import ConfigError
 from synth_assets.ledger.actors import Actors
 from synth_assets.ledger.audit import AuditLedger
 from synth_assets.ledger.backends import LedgerStore
+from synth_assets.ledger.began import NOTE, Beginning
 from synth_assets.ledger.heads import Head
 from synth_assets.ledger.place import open_store_of
 from synth_assets.ledger.signing import Signer
@@ -32,7 +33,13 @@ def open_audit_ledger(settings: Settings, store: LedgerStore | None = None) -> A
         ConfigError: a newer version of the package wrote it.
     """
     opened = store or open_store_of(settings)
-    return AuditLedger(opened, key_of(settings.keys_folder), Actors(settings.actors_location), settings.project)
+    actors = Actors(settings.actors_location)
+    return AuditLedger(opened, key_of(settings.keys_folder), actors, settings.project, beginning_of(settings))
+
+
+def beginning_of(settings: Settings) -> Beginning:
+    """Where the first entry of a home's ledger is noted."""
+    return Beginning(settings.var / "ledger" / NOTE)
 
 
 def key_of(folder: Path) -> Callable[[str | None], Signer]:

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -75,6 +76,8 @@ class BudgetLedger(BudgetView):
         with self._store.writing(population) as connection:
             self._guard()
             yield connection
+        if self._audit is not None:
+            self._audit.note_beginning()
 
     def declare(
         self,
@@ -206,7 +209,7 @@ class BudgetLedger(BudgetView):
     def _append(self, connection: Connection, step: str, population: str, said: rows.Declaration | rows.Held) -> None:
         """Write a row; writers of other populations wait only here."""
         self._store.lock(connection, LOG)
-        head = rows.append(connection, step, population, said)
+        head = rows.append(connection, step, population, replace(said, told=self._audit is not None))
         if self._audit is not None:
             self._audit.record(event_of(step, population, said, head), connection)
 

@@ -74,7 +74,7 @@ def _imported(connection: Connection) -> list[tuple[str, str, rows.Declaration |
         (d["declared_at"], d["population"], rows.Declaration(d["unit"], d["epsilon"], d["delta"])) for d in declared
     ]
     for row in reserved:
-        fields: dict[str, Any] = {name: row[name] for name in rows.Held.__dataclass_fields__}
+        fields: dict[str, Any] = {name: row[name] for name in rows.Held.__dataclass_fields__ if name != "told"}
         found.append((row["reserved_at"], row["population"], rows.Held(**fields)))
     return sorted(found, key=lambda entry: entry[0])
 
@@ -88,4 +88,8 @@ def format_3(connection: Connection) -> None:
     )
 
 
-MIGRATIONS = (format_1, format_2, format_3)
+def format_4(_: Connection) -> None:
+    """From here on rows say that the audit ledger tells of them, which earlier versions cannot read; the tables are as before."""
+
+
+MIGRATIONS = (format_1, format_2, format_3, format_4)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ EVENTS: TypeAdapter[tuple[Event, ...]] = TypeAdapter(tuple[Event, ...])
 OPEN = ("reserved", "reading")
 START = "0" * 64
 COLUMNS = ("position", "at", "step", "population", "reservation_id", "measurement_key", "record", "previous", "hash")
+TOLD = '"told":true'  # as `append` writes it; in a text of the row its quotes would be escaped
 FIXED = ("reservation_id", "population", "unit", "label", "measurement_key", "planned", "reserved_at")
 
 
@@ -35,6 +36,7 @@ class Declaration:
         delta: Delta of the budget.
         per_release: Largest epsilon of one release; None for no limit of its own.
         per_dataset: Largest epsilon of all releases of one dataset together; None for no limit of its own.
+        told: Whether the audit ledger tells of the row, in the same transaction.
     """
 
     unit: str
@@ -42,6 +44,7 @@ class Declaration:
     delta: float
     per_release: float | None = None
     per_dataset: float | None = None
+    told: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Held:
     actual: str | None = None
     outcome: str | None = None
     reference: str | None = None
+    told: bool = field(default=False, compare=False)
 
     @property
     def dataset(self) -> str:
@@ -116,7 +120,7 @@ def append(
         "population": population,
         "reservation_id": held.reservation_id if held else "",
         "measurement_key": held.measurement_key if held else "",
-        "record": json.dumps(asdict(said), sort_keys=True, separators=(",", ":")),
+        "record": json.dumps(_recorded(said), sort_keys=True, separators=(",", ":")),
         "previous": last.hash,
     }
     row["hash"] = digest(row)
@@ -220,6 +224,11 @@ def _shown(value: object) -> str:
     return str(value)[:40] if isinstance(value, str) and value.isprintable() else ""
 
 
+def _recorded(said: Declaration | Held) -> dict[str, Any]:
+    """The fields of a row; that nobody tells of it is not said, as in the rows from before the audit ledger."""
+    return {name: value for name, value in asdict(said).items() if name != "told" or value}
+
+
 def _read(row: Mapping[str, Any]) -> Declaration | Held:
     said = json.loads(row["record"])
     return Held(**said) if row["reservation_id"] else Declaration(**said)
@@ -285,6 +294,12 @@ def hashes_by_row(connection: Connection) -> dict[int, str]:
     """Number and hash of every row."""
     found = connection.execute(text("SELECT position, hash FROM budget_log"))
     return {row.position: row.hash for row in found}
+
+
+def told_rows(connection: Connection) -> tuple[int, ...]:
+    """Numbers of the rows that say that the audit ledger tells of them."""
+    statement = text("SELECT position FROM budget_log WHERE record LIKE :told ORDER BY position")
+    return tuple(connection.execute(statement, {"told": f"%{TOLD}%"}).scalars())
 
 
 def counted_events(held: Held) -> tuple[Event, ...]:

@@ -129,6 +129,11 @@ class BudgetView:
         with self._store.reading() as connection:
             return rows.hashes_by_row(connection)
 
+    def told_rows(self) -> tuple[int, ...]:
+        """Numbers of the rows that the audit ledger must tell of."""
+        with self._store.reading() as connection:
+            return rows.told_rows(connection)
+
     def audit(self, reports: Mapping[str, PrivacyReport]) -> tuple[ReleaseVerdict, ...]:
         """Every counted release again, from its recorded events, by both accountants and beside its report's claim.
 

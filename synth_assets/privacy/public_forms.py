@@ -17,6 +17,7 @@ from synth_assets.ledger.chain import now
 from synth_assets.ledger.events import Detail
 from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.ledger.place import open_store_of
+from synth_assets.ledger.snapshot import present
 
 LEDGER = "public_forms"
 _FORMAT_1 = """CREATE TABLE public_forms (
@@ -58,6 +59,15 @@ def open_public_forms(settings: Settings) -> PublicForms:
     """
     store = open_store_of(settings)
     return PublicForms(store, open_audit_ledger(settings, store))
+
+
+def counted_forms(store: LedgerStore) -> frozenset[tuple[str, str]]:
+    """Hold-out and form of everything that was counted; each is in an entry of the audit ledger, written in the same transaction."""
+    with store.reading() as connection:
+        if not present(connection, [LEDGER]):
+            return frozenset()
+        found = connection.execute(text("SELECT holdout, form FROM public_forms"))
+        return frozenset((str(row.holdout), str(row.form)) for row in found)
 
 
 class PublicForms:

@@ -19,6 +19,7 @@ from synth_assets.config.runtime import Settings
 from synth_assets.errors import CheckFailedError, ConfigError, DamagedBackupError, InputError, MissingArtifactError
 from synth_assets.ledger.actors import Actors
 from synth_assets.ledger.backends import open_ledger_store
+from synth_assets.ledger.began import NOTE
 from synth_assets.ledger.chain import START, HashChain
 from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.ledger.place import MARK
@@ -257,7 +258,7 @@ def test_a_home_moves_from_sqlite_to_postgresql_with_all_that_was_spent_and_no_w
     done = restore_backup(settings(home), file, PASSPHRASE, replace=True)
     assert done.aside is not None
     assert (done.aside / "ledger" / "budget.db").is_file()
-    assert [p.name for p in (home / "var" / "ledger").iterdir()] == [MARK]
+    assert {p.name for p in (home / "var" / "ledger").iterdir()} == {MARK, NOTE}
     assert open_budget(home).status("people") == status
     assert tokens(home) == before["tokens"]
     verdict = verify_ledgers(home, [audit.hash])

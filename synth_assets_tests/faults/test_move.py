@@ -14,6 +14,7 @@ from synth_assets.api.verifying import verify_ledgers
 from synth_assets.cli.app import run as command
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import ConfigError
+from synth_assets.ledger.began import NOTE
 from synth_assets.ledger.place import MARK, open_store_of
 from synth_assets.privacy.records import GaussianEvent
 from synth_assets_tests import chain
@@ -80,7 +81,7 @@ def test_after_a_move_to_postgresql_the_chain_is_charged_for_what_is_new_and_for
     assert forgetful.exit_code == 2
     assert forgetful.error is not None
     assert "the ledgers of this home are in postgresql" in forgetful.error["message"]
-    assert [p.name for p in (home.folder / "var" / "ledger").iterdir()] == [MARK]
+    assert {p.name for p in (home.folder / "var" / "ledger").iterdir()} == {MARK, NOTE}
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_no_command_uses_the_old_ledger_after_a_move_nor_puts_its_backup_back(
     ):
         with pytest.raises(ConfigError, match="the ledgers of this home are in postgresql"):
             refused()
-    assert [p.name for p in (moved / "var" / "ledger").iterdir()] == [MARK]
+    assert {p.name for p in (moved / "var" / "ledger").iterdir()} == {MARK, NOTE}
 
 
 @pytest.mark.postgres
