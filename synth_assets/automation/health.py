@@ -28,6 +28,7 @@ from synth_assets.errors import CheckFailedError, InputError, ServiceUnavailable
 from synth_assets.instance_storage import storage_answers
 from synth_assets.storage import atomic, rooms
 from synth_assets.storage.artifacts import Zone
+from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.secrets import master_key
 
 Build = Callable[[Settings], dg.Definitions]
@@ -158,6 +159,10 @@ def _store(settings: Settings, zone: Zone) -> str:
         backend.remove(key)
     if backend.raw(key) is not None:
         raise ServiceUnavailableError("what was deleted is still there.", remedy="Check the rights to delete.")
+    if isinstance(backend, SealedBackend) and not backend.marked:
+        raise _Warning(
+            "plain files from before encryption are still read in this zone: synth-assets encrypt encrypts them, and ends that."
+        )
     return f"written, read and deleted in {backend.location('')}."
 
 

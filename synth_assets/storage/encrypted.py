@@ -115,7 +115,7 @@ class SealedBackend:
         return folder
 
     def _refuse_plain(self, key: str) -> None:
-        if self._required or self._inner.read_pointer(MARK) is not None:
+        if self._required or self.marked:
             raise DamagedArtifactError(
                 f"{self._place(key)} is plain, and everything in this zone was encrypted.", file=self.location(key),
                 remedy="Find out who put it there. Where it was written by you, with SYNTH_ASSETS_ENCRYPTION=off or before encryption: "
@@ -124,9 +124,14 @@ class SealedBackend:
 
     def _begin(self) -> None:
         """Mark a zone in which nothing lies yet, before its first file."""
-        if not self._begun and self._inner.read_pointer(MARK) is None and next(iter(self._inner.names()), None) is None:
+        if not self._begun and not self.marked and next(iter(self._inner.names()), None) is None:
             self.mark()
         self._begun = True
+
+    @property
+    def marked(self) -> bool:
+        """Whether the zone says that nothing in it is plain."""
+        return self._inner.read_pointer(MARK) is not None
 
     def mark(self) -> None:
         """Say, for all processes from here on, that nothing in this zone is plain."""

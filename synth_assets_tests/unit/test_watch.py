@@ -7,19 +7,23 @@ import socket
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from functools import partial
 from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
 
+from synth_assets.api.sealing import encrypt
 from synth_assets.automation import health as module
 from synth_assets.automation.health import health
 from synth_assets.automation.metrics import CONTENT_TYPE, Metric, metrics, render
 from synth_assets.cli.app import run
 from synth_assets.cli.serve import _Metrics
 from synth_assets.config.runtime import Settings
+from synth_assets.config.stores import store_of
 from synth_assets.definitions import build_defs
+from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,3 +154,11 @@ def test_who_connects_and_says_nothing_does_not_keep_others_waiting(settings: Se
         ):
             assert answer.read() == b"# EOF\n"
         server.shutdown()
+
+
+def test_health_warns_of_a_restricted_zone_that_still_reads_plain_files(settings: Settings) -> None:
+    with store_of(replace(settings, encryption=False)).writing(Zone.RESTRICTED, "ds", "raw_t") as out:
+        (out.folder / "rows").write_text("plain")
+    assert states(health(settings, build_defs))["store_restricted"] == "warning"
+    encrypt(settings)
+    assert states(health(settings, build_defs))["store_restricted"] == "ok"
