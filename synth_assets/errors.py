@@ -187,8 +187,11 @@ class ServiceUnavailableError(SynthAssetsError):
     exit_code = 5
 
 
-class DiskFullError(SynthAssetsError):
-    """There is no room left where something is written: on a disk, or in the memory that holds plain files."""
+class DiskFullError(SynthAssetsError, OSError):
+    """There is no room left where something is written: on a disk, or in the memory that holds plain files.
+
+    Still an OSError: who goes on where a file cannot be written does so here.
+    """
 
     code = "disk_full"
     exit_code = 5

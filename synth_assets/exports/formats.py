@@ -18,7 +18,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
-from synth_assets.errors import InputError
+from synth_assets.errors import DiskFullError, InputError
 from synth_assets.storage import atomic
 from synth_assets.tables.engine import DuckSession, Engine
 from synth_assets.tables.schema import ColumnSchema, TableSchema
@@ -60,6 +60,8 @@ def write_table(
         out.parent.mkdir(parents=True, exist_ok=True)
         with engine.files_session() as session:
             writer(session, session.parquet(source), out, schema, dict(provenance or {}))
+    except DiskFullError:
+        raise
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__
         raise InputError(

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from synth_assets.errors import SourceError
+from synth_assets.errors import SourceError, is_full
 from synth_assets.tables.readers.limits import MIB, Limits
 from synth_assets.tables.readers.objects import CHUNK_ROWS, RowStager
 from synth_assets.tables.readers.staging import Part, Staged
@@ -53,7 +53,9 @@ def read_avro(path: Path, *, workspace: Path, limits: Limits, label: str) -> Sta
             stager.add(chunk)
     except SourceError:
         raise
-    except Exception:  # noqa: BLE001  a decoder fails in many ways, and its text may quote a value
+    except Exception as error:  # noqa: BLE001  a decoder fails in many ways, and its text may quote a value
+        if is_full(error):
+            raise
         raise SourceError(
             "the Avro file is damaged or cannot be read.", file=label, remedy="Write the file again."
         ) from None

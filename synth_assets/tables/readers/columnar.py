@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from synth_assets.errors import SourceError
+from synth_assets.errors import SourceError, is_full
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.objects import text_of
 from synth_assets.tables.readers.staging import ARROW, Part, Staged, StagedType, staged_writer
@@ -59,7 +59,7 @@ def read_parquet(path: Path, *, workspace: Path, limits: Limits, label: str) -> 
         with pq.ParquetFile(path) as source:
             return _staged(source, workspace / f"{path.name}.staged.parquet", limits, label)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        if isinstance(error, SourceError):
+        if isinstance(error, SourceError) or is_full(error):  # what is staged did not fit, and the file is well
             raise
         raise SourceError(
             f"the Parquet file is damaged or cannot be read ({type(error).__name__}).",

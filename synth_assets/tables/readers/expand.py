@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from synth_assets.errors import SourceError
+from synth_assets.errors import SourceError, is_full
 from synth_assets.tables.readers.limits import MIB, Limits
 from synth_assets.tables.readers.transfer import LocalFile, copy_blocks, file_name
 
@@ -52,7 +52,9 @@ def expanded(file: LocalFile, workspace: Path, limits: Limits) -> LocalFile:
                 copy_blocks(source, out, lambda n: _refuse_bomb(n, compressed, limits, file.label))
     except SourceError:
         raise
-    except _FAULTS:
+    except _FAULTS as error:
+        if is_full(error):
+            raise
         what = _NAMES[suffix]
         raise SourceError(
             f"the {what} data is damaged, or is no {what}.", file=file.label, remedy="Compress the file again."

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from synth_assets.errors import SourceError
+from synth_assets.errors import SourceError, is_full
 from synth_assets.tables.engine import DuckSession
 from synth_assets.tables.readers.encoding import TextFile, as_utf8
 from synth_assets.tables.readers.limits import Limits
@@ -64,7 +64,9 @@ def read_json(
         ).fetchall()
     except SourceError:
         raise
-    except Exception:  # noqa: BLE001  DuckDB quotes the text in its errors
+    except Exception as error:  # noqa: BLE001  DuckDB quotes the text in its errors
+        if is_full(error):
+            raise
         raise _fault(text, layout, label) from None
     finally:
         parsed.unlink(missing_ok=True)

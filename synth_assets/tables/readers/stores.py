@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from synth_assets.errors import AccessRefusedError, ServiceUnavailableError, SourceError, SynthAssetsError
+from synth_assets.errors import AccessRefusedError, ServiceUnavailableError, SourceError, SynthAssetsError, is_full
 from synth_assets.storage.s3_options import S3Options
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.transfer import LocalFile, copy_blocks, file_name, refuse_large, safe_label
@@ -201,6 +201,8 @@ def _fsspec_call(label: str, call: Any, *args: Any) -> Any:
     except SynthAssetsError:
         raise
     except Exception as error:  # noqa: BLE001  every store has error classes of its own
+        if is_full(error):
+            raise
         raise _fsspec_fault(error, label) from None
 
 

@@ -18,6 +18,7 @@ from synth_assets.errors import (
     ServiceUnavailableError,
     SourceError,
     SynthAssetsError,
+    is_full,
 )
 from synth_assets.tables.readers.addresses import Guarded
 from synth_assets.tables.readers.limits import Limits
@@ -144,7 +145,9 @@ def from_web(address: str, workspace: Path, limits: Limits) -> LocalFile:
         try:
             with target.open("wb") as out:
                 received = copy_blocks(response, out, lambda n: refuse_large(n, limits, label))
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            if is_full(error):
+                raise
             received = -1
     if received < announced:
         raise ServiceUnavailableError("the download broke off.", file=label, remedy="Try again.")

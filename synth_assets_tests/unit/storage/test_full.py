@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
+import fastavro
 import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from synth_assets.api.reading import ingested
 from synth_assets.cli.app import run
 from synth_assets.errors import DiskFullError, InputError, UnexpectedError, naming_full, withhold_values
 from synth_assets.storage import atomic, rooms
+from synth_assets.storage.secrets import key_fingerprint
 from synth_assets.tables.engine import Engine
+from synth_assets.tables.readers import web
+from synth_assets.tables.readers.limits import Limits
 
 CANARY = "canary@example.org"
 
@@ -44,6 +55,54 @@ def test_a_command_on_a_file_that_is_larger_than_the_work_folder_says_which_vari
     assert CANARY not in said
     assert not (tmp_path / "masked.csv").exists()
     assert [p for p in small.rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+
+
+def _csv(rows: list[tuple[int, str]], file: Path) -> None:
+    file.write_text("id,name\n" + "".join(f"{i},{name}\n" for i, name in rows))
+
+
+def _gzip(rows: list[tuple[int, str]], file: Path) -> None:
+    with gzip.open(file, "wt", compresslevel=1) as out:
+        out.write("id,name\n" + "".join(f"{i},{name}\n" for i, name in rows))
+
+
+def _lines(rows: list[tuple[int, str]], file: Path) -> None:
+    file.write_text("".join(f'{{"id": {i}, "name": "{name}"}}\n' for i, name in rows))
+
+
+def _parquet(rows: list[tuple[int, str]], file: Path) -> None:
+    ids, names = zip(*rows, strict=True)
+    pq.write_table(pa.table({"id": ids, "name": names}), file)
+
+
+def _avro(rows: list[tuple[int, str]], file: Path) -> None:
+    fields = [{"name": "id", "type": "long"}, {"name": "name", "type": "string"}]
+    with file.open("wb") as out:
+        fastavro.writer(out, {"type": "record", "name": "r", "fields": fields}, [{"id": i, "name": n} for i, n in rows])
+
+
+WRITERS = {"csv": _csv, "csv.gz": _gzip, "jsonl": _lines, "parquet": _parquet, "avro": _avro}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_file_of_any_format_that_does_not_fit_is_not_taken_for_a_damaged_one(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv(rooms.VARIABLE, str(small))
+    WRITERS[suffix]([(i, os.urandom(40).hex()) for i in range(60_000)], tmp_path / f"people.{suffix}")
+    with pytest.raises(DiskFullError) as full, ingested(tmp_path / f"people.{suffix}"):
+        pass
+    assert str(full.value.file).startswith(str(small))
+
+
+def test_a_download_that_does_not_fit_has_not_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(web, "copy_blocks", full)
+    monkeypatch.setattr(web, "_open", lambda *_: nullcontext(SimpleNamespace(headers={})))
+    with pytest.raises(DiskFullError), rooms.temporary(tmp_path) as folder:
+        web.from_web("https://example.org/people.csv", folder, Limits())
 
 
 def test_what_the_table_engine_could_not_write_is_told_with_its_place(small: Path) -> None:
@@ -83,3 +142,15 @@ def test_other_faults_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
             raise fault
     with pytest.raises(InputError), naming_full(tmp_path):
         raise InputError("the text No space left on device is ours here.")
+
+
+def test_a_home_on_a_full_disk_still_loads_its_definitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNTH_ASSETS_MASTER_KEY", "ab" * 32)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert len(key_fingerprint(tmp_path / "keys")) > 0  # remembering it is no must
+    with pytest.raises(DiskFullError):
+        atomic.write_text(tmp_path / "must", "x")
