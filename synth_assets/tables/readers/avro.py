@@ -53,7 +53,7 @@ def read_avro(path: Path, *, workspace: Path, limits: Limits, label: str) -> Sta
             stager.add(chunk)
     except SourceError:
         raise
-    except Exception as error:  # noqa: BLE001  a decoder fails in many ways, and its text may quote a value
+    except Exception as error:
         if is_full(error):
             raise
         raise SourceError(

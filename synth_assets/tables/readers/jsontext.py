@@ -64,7 +64,7 @@ def read_json(
         ).fetchall()
     except SourceError:
         raise
-    except Exception as error:  # noqa: BLE001  DuckDB quotes the text in its errors
+    except Exception as error:
         if is_full(error):
             raise
         raise _fault(text, layout, label) from None

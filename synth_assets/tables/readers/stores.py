@@ -200,7 +200,7 @@ def _fsspec_call(label: str, call: Any, *args: Any) -> Any:
         return call(*args)
     except SynthAssetsError:
         raise
-    except Exception as error:  # noqa: BLE001  every store has error classes of its own
+    except Exception as error:
         if is_full(error):
             raise
         raise _fsspec_fault(error, label) from None
