@@ -126,8 +126,11 @@ def storage_answers() -> Iterator[None]:
     try:
         yield
     except (DagsterPostgresException, DBAPIError, PoolTimeoutError) as error:
+        from sqlalchemy.engine import make_url
+
+        from synth_assets.storage.postgres_faults import refusal
+
+        why = refusal(error, make_url(os.environ[URL_VARIABLE]))
         raise ServiceUnavailableError(
-            f"Dagster's PostgreSQL server does not answer ({type(error).__name__}).",
-            key=URL_VARIABLE,
-            remedy="Check that it runs, and the URL and login. Then run again: what was finished is used again.",
+            f"Dagster's PostgreSQL server {why.what}.", key=URL_VARIABLE, remedy=why.remedy
         ) from None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.errors import ConfigError, InputError, ServiceUnavailableError, SynthAssetsError
 from synth_assets.exports.formats import spelled
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected
+from synth_assets.storage.postgres_faults import refusal
 from synth_assets.tables.engine import Engine
 from synth_assets.tables.relations import parents_first
 from synth_assets.tables.schema import ColumnSchema, TableSchema
@@ -104,7 +105,7 @@ def write_database(
         with connected(database.connect, (sa.exc.OperationalError,)) as connection, connection.begin():
             return _Writer(connection, tables, schema, engine).write(replace=replace, again=again)
 
-    with _faults(schema):
+    with _faults(schema, url):
         try:
             return once()
         except sa.exc.DBAPIError as error:
@@ -313,7 +314,7 @@ def _lock_key(schema: str) -> int:
 
 
 @contextmanager
-def _faults(schema: str) -> Iterator[None]:
+def _faults(schema: str, url: URL) -> Iterator[None]:
     """The driver's own texts quote values; SQLSTATE does not."""
     import psycopg2
     from sqlalchemy.exc import DBAPIError
@@ -321,19 +322,21 @@ def _faults(schema: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _meaning(getattr(error.orig, "pgcode", None), schema, broken=error.connection_invalidated) from None
+        raise _meaning(
+            error, getattr(error.orig, "pgcode", None), schema, url, broken=error.connection_invalidated
+        ) from None
     except psycopg2.Error as error:  # COPY goes to the driver directly
-        raise _meaning(error.pgcode, schema, broken=False) from None
+        raise _meaning(error, error.pgcode, schema, url, broken=False) from None
 
 
-def _meaning(state: str | None, schema: str, *, broken: bool) -> SynthAssetsError:
+def _meaning(error: Exception, state: str | None, schema: str, url: URL, *, broken: bool) -> SynthAssetsError:
     key = f"schema {schema}"
     if state is None or broken or state[:2] in {"08", "57", "53", "58", "28", "3D"}:
-        code = f" (SQLSTATE {state})" if state else ""
+        why = refusal(error, url, names=False)
         return ServiceUnavailableError(
-            f"the target database does not answer, or refuses the login{code}; it is as before.",
+            f"the target server {why.what}; the database is as before.",
             key=key,
-            remedy="Check host, port, user and password in the variable that `database` names. Then run again.",
+            remedy=f"{why.remedy} The URL is in the variable that `database` names.",
         )
     if state in {"55P03", "40001", "40P01"}:
         return ServiceUnavailableError(

@@ -21,6 +21,7 @@ from synth_assets.errors import CheckFailedError, ConfigError, ServiceUnavailabl
 from synth_assets.ledger import sqlite
 from synth_assets.ledger.engines import ENGINES
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
+from synth_assets.storage.postgres_faults import refusal
 
 _ROWS_AT_ONCE = 1_000  # in one statement of PostgreSQL
 BUSY_SECONDS = 60
@@ -175,13 +176,16 @@ class LedgerStore:
                 f"the {self.noun} {self.name} lacks a table that it had: it is not what was written.",
                 remedy="Find out who changed it, and bring it back from a backup (synth-assets restore).",
             )
+        if not self._sqlite:
+            why = refusal(error, self._url)
+            return ServiceUnavailableError(f"the server of the {self.noun} {self.name} {why.what}.", remedy=why.remedy)
         if not isinstance(error, OperationalError):
             return ServiceUnavailableError(
                 f"the {self.noun} {self.name} refused a statement ({type(error.orig).__name__})."
             )
         return ServiceUnavailableError(
             f"the {self.noun} {self.name} does not answer ({type(error.orig).__name__}).",
-            remedy="Check that the server runs, that the file can be written, and that no other program holds it locked.",
+            remedy="Check that the file can be written, and that no other program holds it locked.",
         )
 
     def prepare(self, ledger: str, migrations: Sequence[Migration]) -> None:

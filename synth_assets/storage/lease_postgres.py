@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.errors import ServiceUnavailableError
 from synth_assets.storage.lease_record import COMMIT_SECONDS, POLL_SECONDS, Record
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
+from synth_assets.storage.postgres_faults import refusal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -83,7 +84,7 @@ class PostgresPlace:
 
     def stand(self, dataset: str, fence: int) -> Connection:
         """Hold a lock, shared by the run's processes, that the server drops when this process ends, however it ends."""
-        with _answers():
+        with self._answers():
             connection = self._connect()
             _scalar(connection, "SELECT pg_advisory_lock_shared(:key) IS NULL", key=_key("alive", dataset, fence))
             connection.commit()
@@ -122,11 +123,23 @@ class PostgresPlace:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with _answers(), self._connect() as connection:
+        with self._answers(), self._connect() as connection:
             if _scalar(connection, "SELECT to_regclass('writer_leases') IS NULL"):
                 _make_table(connection)
             yield connection
             connection.commit()
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        """Our error in place of the driver's, which may quote the URL."""
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import DBAPIError
+
+        try:
+            yield
+        except DBAPIError as error:
+            why = refusal(error, make_url(self.location))
+            raise ServiceUnavailableError(f"the server with the leases {why.what}.", remedy=why.remedy) from None
 
     def _connect(self) -> Connection:
         from sqlalchemy.exc import OperationalError
@@ -155,20 +168,6 @@ def _make_table(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _key("table")})
     connection.execute(text(_TABLE))
     connection.commit()
-
-
-@contextmanager
-def _answers() -> Iterator[None]:
-    """Our error in place of the driver's, which may quote the URL."""
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        yield
-    except DBAPIError as error:
-        raise ServiceUnavailableError(
-            f"the server with the leases does not answer ({type(error.orig).__name__}).",
-            remedy="Check that PostgreSQL runs, then run again: what was finished is used again.",
-        ) from None
 
 
 def _scalar(connection: Connection, statement: str, **values: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError, SourceError
 from synth_assets.storage.postgres import connected, postgres_url
+from synth_assets.storage.postgres_faults import Refusal, refusal
 from synth_assets.tables.readers.limits import Limits
 from synth_assets.tables.readers.naming import shown
 from synth_assets.tables.readers.objects import CHUNK_ROWS, RowStager
@@ -18,6 +19,7 @@ from synth_assets.tables.readers.staging import Part, Staged
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DATABASES = frozenset({"postgresql", "postgres", "sqlite"})
+_FILE = Refusal("cannot be opened", "Check the file.")
 
 
 def expand_environment(url: str) -> str:
@@ -153,25 +155,24 @@ def _connection(url: str, base_dir: Path, label: str, limits: Limits) -> Iterato
     """A read-only connection; closed at the end."""
     import sqlalchemy as sa
 
-    file = sqlite_file(url, base_dir)
+    file, server = sqlite_file(url, base_dir), None
     if file is not None:
         _require_sqlite(file)
         engine = sa.create_engine(f"sqlite:///file:{_quoted(file)}?mode=ro&uri=true")
     else:
+        server = postgres_url(url, "the URL of the source")
         engine = sa.create_engine(
-            postgres_url(url, "the URL of the source"),
+            server,
             hide_parameters=True,
             connect_args={"connect_timeout": max(2, int(limits.timeout_seconds))},
         )
     try:
         try:
             connection = connected(engine.connect, (sa.exc.OperationalError,))
-        except (sa.exc.SQLAlchemyError, UnicodeError):
+        except (sa.exc.SQLAlchemyError, UnicodeError) as error:
+            why = _FILE if server is None else refusal(error, server, names=False)
             raise ServiceUnavailableError(
-                "the database does not answer, or refuses the login.",
-                file=label,
-                key="source.url",
-                remedy="Check host, port, user and password.",
+                f"the database {why.what}.", file=label, key="source.url", remedy=why.remedy
             ) from None
         with connection:
             if file is None:
