@@ -123,7 +123,7 @@ class LinkExpiredError(SourceError):
 
 
 class AccessRefusedError(SourceError):
-    """A server or store refuses access to a file."""
+    """A server, a store or the service itself refuses access to a file."""
 
     code = "access_refused"
 

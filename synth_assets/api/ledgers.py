@@ -13,7 +13,7 @@ from typing import Any
 
 from synth_assets.errors import InputError
 from synth_assets.ledger import heads
-from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger
+from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger, Outcome
 from synth_assets.ledger.chain import Stored
 from synth_assets.storage import atomic
 
@@ -50,6 +50,12 @@ class Filter:
     until: str | None = None
 
     def __post_init__(self) -> None:
+        actions = sorted({*Action, *(a.partition(".")[0] for a in Action)})
+        for name, known in (("action", actions), ("outcome", list(Outcome))):
+            if getattr(self, name) is not None and getattr(self, name) not in known:
+                raise InputError(
+                    f"this {name} is in no entry of any ledger.", key=f"--{name}", remedy=f"Known: {', '.join(known)}."
+                )
         for name in ("since", "until"):
             if getattr(self, name) is not None and not _MOMENT.fullmatch(getattr(self, name)):
                 raise InputError(

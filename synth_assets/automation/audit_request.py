@@ -18,6 +18,7 @@ from synth_assets.assets import metadata
 from synth_assets.assets.boundary import stage_boundary
 from synth_assets.audit.gates import GateOutcome, gate_outcomes
 from synth_assets.audit.records import AuditResult
+from synth_assets.automation.admitted import admit_file, admit_tables
 from synth_assets.automation.exchanged import received
 from synth_assets.config.audited import AuditedTable, AuditPlan, read_plan
 from synth_assets.config.gates import AuditFile
@@ -33,7 +34,8 @@ NAME = "audit_request"
 FOLDER = "_audit_requests"  # no name of a dataset starts so
 DESCRIPTION = (
     "Audit a synthetic table, with or without the real ones: privacy, fairness, fidelity and utility.\n\n"
-    "Give files (relative to the home folder), https://, s3://, gs:// and abfss:// addresses, or places in the exchange area. What "
+    "Give files (below the home folder, or in one that SYNTH_ASSETS_JOB_FOLDERS names), https://, s3://, gs:// and abfss:// addresses, "
+    "or places in the exchange area. What "
     "cannot run without a table that is not given has no score, and the result says why. Dagster keeps run config: give a signed "
     "link as `{env: NAME}` and set that variable where runs start. The full result lies in the restricted zone; the public form is "
     "shown with the run."
@@ -89,6 +91,9 @@ def _audit(context: dg.OpExecutionContext, config: AuditRequestRun, store: Store
     with stage_boundary(NAME):
         asking.begin(context.run_id, context.run.tags)
         request = _request(config)
+        admit_tables(request.places, store.settings())
+        if config.config is not None:
+            admit_file("config", config.config, store.settings())
         with received(request.places, store.settings()) as local:
             result, gates = _result(config, request, local, Path(store.home))
         opened = store.open()

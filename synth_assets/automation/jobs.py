@@ -1,13 +1,14 @@
 """Jobs: one per dataset for its chain, and one per library function for any file, with run config.
 
-A file job calls the function that the command line calls. Paths in run config are relative to the home folder; no value of a file
-enters run config, events or logs: a client's own rows come sealed through the exchange area (exchanged.py).
+A file job calls the function that the command line calls. Paths in run config are relative to the home folder and stay in it
+(admitted.py); no value of a file enters run config, events or logs: a client's own rows come sealed through the exchange area
+(exchanged.py).
 """
 
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
@@ -17,6 +18,7 @@ from synth_assets.api.file_requests import (
     ClassifyReply,
     ClassifyRequest,
     FileReply,
+    FileRequest,
     GenerateReply,
     GenerateRequest,
     MaskReply,
@@ -27,6 +29,7 @@ from synth_assets.api.file_requests import (
     SynthesizeRequest,
 )
 from synth_assets.assets.boundary import stage_boundary
+from synth_assets.automation.admitted import admit_request
 from synth_assets.automation.audit_request import audit_request
 from synth_assets.automation.exchanged import exchanged
 from synth_assets.config.runtime import Settings
@@ -79,7 +82,9 @@ def _job(config: Any, description: str, work: Callable[[Any], FileReply]) -> dg.
         settings = Settings.from_environment(Path.cwd())
         with stage_boundary(name):
             asking.begin(context.run_id, context.run.tags)
-            with exchanged(config, settings) as handover:  # type: ignore[arg-type]  # it is a request too
+            request = cast("FileRequest", config)  # it is one too
+            admit_request(request, settings)
+            with exchanged(request, settings) as handover:
                 context.add_output_metadata(_shown(handover.give_back(work(handover.request))))
 
     body.__annotations__["config"] = config

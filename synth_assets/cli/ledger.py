@@ -13,6 +13,8 @@ from synth_assets.cli.options import HomeOption, JsonOption, nearest_home
 from synth_assets.cli.output import emit_json, facts, line, path_line, show, table
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import InputError, MissingArtifactError
+from synth_assets.ledger.actors import login_of
+from synth_assets.ledger.asking import ACTOR
 
 if TYPE_CHECKING:
     from synth_assets.api.ledgers import Filter
@@ -85,7 +87,11 @@ def _state(whole: bool) -> str:
 
 def ledger(
     actor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this actor: the name in the ledger, or who is behind it.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of this actor: the name in the ledger, or who is behind it, with or without the machine.",
+        ),
     ] = None,
     action: Annotated[
         str | None, typer.Option(metavar="ACTION", help="Of this action, such as release, or budget for all of them.")
@@ -162,8 +168,28 @@ def _kept(home: Path, opened: AuditLedger, actor: str | None, *, rotate: bool, l
 
 
 def _actor(opened: AuditLedger, given: str | None) -> str | None:
-    """The name in the ledger of a person, or the name itself."""
-    return given and next((k.actor for k in opened.actors.known() if k.identity == given), given)
+    """The name in the ledger of a person, who may be given without the machine where that is unique.
+
+    Raises:
+        InputError: nobody is known by this name, or several are; their machines and other names are not told.
+    """
+    if given is None or ACTOR.fullmatch(given):
+        return given
+    known = opened.actors.known()
+    found = [k.actor for k in known if k.identity == given] or [k.actor for k in known if login_of(k.identity) == given]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"{len(found)} actors have this name.",
+            key="--actor",
+            remedy=f"Give the machine too, as in 'NAME on MACHINE', or one of {', '.join(found)}.",
+        )
+    raise InputError(
+        "nobody is known by this name.",
+        key="--actor",
+        remedy="`synth-assets ledger --names` shows who is behind the actors, which is recorded.",
+    )
 
 
 def _export(opened: AuditLedger, asked: Filter, out: Path, *, as_json: bool) -> int:

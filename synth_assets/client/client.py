@@ -39,7 +39,7 @@ TOKEN_VARIABLE = "SYNTH_ASSETS_CLIENT_TOKEN"  # noqa: S105  the name of a variab
 class Client:
     """A running service.
 
-    A table that is a `str` is a place that the service can read: a path, relative to its home, or an address. A `Path`, a frame or a
+    A table that is a `str` is a place that the service may read: a path below its home, or an address. A `Path`, a frame or a
     list of records is this program's own and is sent sealed through the exchange area.
 
     Args:

@@ -24,6 +24,7 @@ from synth_assets.storage.postgres import url_of
 
 HOME_MARKER = "dagster.yaml"
 LEAST_AUDIT = 10_000
+JOB_FOLDERS_VARIABLE = "SYNTH_ASSETS_JOB_FOLDERS"
 LOGS_VARIABLE = "SYNTH_ASSETS_S3_LOGS"
 PRIVATE_HOME = ".synth_assets"
 
@@ -46,6 +47,7 @@ class Settings:
         exchange: Where clients and the service hand each other sealed files: a folder or s3://bucket/prefix; None for one below var/.
         audit_repetitions: Repetitions of the attack on the noise of a DP release, before it is made.
         inbox: Folder or place in S3 where files are dropped; the folder `inbox` of the home when None.
+        job_folders: Folders outside of the home that jobs on files may read and write.
         encryption: Whether the restricted zone is encrypted where it lies.
         encryption_required: Whether what is plain in it is refused even where the zone has lost the mark that says so.
         work_folder: Where its files are plain while a process works on them, instead of memory; for tables larger than that.
@@ -68,6 +70,7 @@ class Settings:
     work_folder: Path | None = None
     project: str = "default"
     inbox: Path | ObjectFolder | None = None
+    job_folders: tuple[Path, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)
 
     @classmethod
@@ -105,6 +108,7 @@ class Settings:
             work_folder=_work_folder(),
             project=_project(),
             inbox=_inbox(),
+            job_folders=_job_folders(),
             hooks=hooks_of_environment(),
         )
 
@@ -204,6 +208,13 @@ def _inbox() -> Path | ObjectFolder | None:
             "the environment variable SYNTH_ASSETS_INBOX is neither an absolute path nor of the form s3://bucket/prefix."
         )
     return Path(place)
+
+
+def _job_folders() -> tuple[Path, ...]:
+    folders = [part.strip() for part in os.environ.get(JOB_FOLDERS_VARIABLE, "").split(",") if part.strip()]
+    if not all(Path(folder).is_absolute() for folder in folders):
+        raise ConfigError(f"the environment variable {JOB_FOLDERS_VARIABLE} holds a path that is not absolute.")
+    return tuple(Path(folder).resolve() for folder in folders)
 
 
 def _spark_conf() -> tuple[tuple[str, str], ...]:

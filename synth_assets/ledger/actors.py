@@ -140,3 +140,8 @@ def process_user() -> str:
         name = str(os.getuid())
     before = os.environ.get("SUDO_USER")
     return f"{name}{f' (sudo by {before})' if before else ''} on {socket.gethostname()}"
+
+
+def login_of(identity: str) -> str:
+    """The login name of who `process_user` named, without the machine and who became it; what a proxy named as it is."""
+    return identity.partition(" on ")[0].partition(" (sudo by ")[0]

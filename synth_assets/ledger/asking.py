@@ -30,7 +30,7 @@ class Asking:
     run_id: str | None = None
 
 
-_ACTOR = re.compile(r"a_[0-9a-f]{16}")
+ACTOR = re.compile(r"a_[0-9a-f]{16}")
 _NOBODY = Asking()
 _asking: ContextVar[Asking] = ContextVar("asking", default=_NOBODY)
 
@@ -43,7 +43,7 @@ def begin(run_id: str, tags: Mapping[str, str]) -> None:
         tags: Of the run; who asked is believed because the coordinator of runs wrote it (instance_runs.py).
     """
     actor, client = tags.get(ACTOR_TAG, ""), tags.get(CLIENT_TAG, "")
-    _asking.set(Asking(actor if _ACTOR.fullmatch(actor) else None, address(client), run_id))
+    _asking.set(Asking(actor if ACTOR.fullmatch(actor) else None, address(client), run_id))
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Collection
+from datetime import datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from functools import partial
 from typing import Any
 
@@ -24,6 +26,7 @@ def send(
     text: str,
     *,
     key: str,
+    at: datetime,
     login: tuple[str, str] | None,
     private_hosts: Collection[str],
 ) -> None:
@@ -35,6 +38,7 @@ def send(
         subject: One line.
         text: Plain text.
         key: Part of the Message-ID, so that a mail program shows two attempts as one.
+        at: When the message was posted; the same at every attempt, like its Message-ID.
         login: User and password.
         private_hosts: Hosts and networks of one's own that may be reached.
 
@@ -42,8 +46,9 @@ def send(
         InputError: the server refuses the login or the receiver for good, or has no TLS; trying again does not help.
         ServiceUnavailableError: it does not answer; try again later.
     """
-    message = EmailMessage()
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))  # not every server takes 8-bit
     message["Subject"], message["From"], message["To"] = subject, smtp.sender, to
+    message["Date"], message["Auto-Submitted"] = at, "auto-generated"  # RFC 5322, RFC 3834
     message["Message-ID"] = f"<{key}@{smtp.sender.rpartition('@')[2]}>"
     message.set_content(text)
     try:

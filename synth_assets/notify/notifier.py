@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -23,7 +23,7 @@ class Delivered:
     Attributes:
         sent: Delivered now.
         waiting: To be tried again.
-        failed: Given up, now or before; a person has to look.
+        failed: Given up, now or before, and not cleared; a person has to look.
     """
 
     sent: int
@@ -61,8 +61,11 @@ class Notifier:
             told += self._keep(notice, receiver, now)
         return told
 
-    def post_to(self, receiver: str, notice: Notice, now: float) -> None:
+    def post_to(self, receiver: str, notice: Notice, now: float) -> str:
         """Keep a notice for one receiver, whatever it has subscribed to.
+
+        Returns:
+            The key of the message.
 
         Raises:
             ConfigError: there is no such receiver.
@@ -72,6 +75,20 @@ class Notifier:
                 f"{receiver!r} is no receiver.", key="receivers", remedy="Add it to configs/notifications.yaml."
             )
         self._keep(notice, receiver, now)
+        return notice.identity(receiver)
+
+    def shown(self, messages: Iterable[Message]) -> None:
+        """Note that a person was shown these messages."""
+        for message in messages:
+            if message.state == "failed" and not message.shown:
+                self.outbox.keep(replace(message, shown=True))
+
+    def clear(self) -> int:
+        """Put away what was given up; how many. They stay known for a while, so that the same event is not told after all."""
+        given_up = [m for m in self.outbox.messages() if m.state == "failed"]
+        for message in given_up:
+            self.outbox.keep(replace(message, state="cleared"))
+        return len(given_up)
 
     def _keep(self, notice: Notice, receiver: str, now: float) -> bool:
         return self.outbox.add(Message(notice.identity(receiver), receiver, notice.record(), now, due=now))
@@ -121,7 +138,8 @@ class Notifier:
             raise ConfigError("`smtp` is missing in configs/notifications.yaml.")
         login = (self._secret(smtp.user_env), self._secret(smtp.password_env)) if smtp.user_env else None
         subject, text = text_of(message.record)
-        mail.send(smtp, to, subject, text, key=message.key, login=login, private_hosts=self.private_hosts)
+        at = datetime.fromtimestamp(message.at, UTC)
+        mail.send(smtp, to, subject, text, key=message.key, at=at, login=login, private_hosts=self.private_hosts)
 
     def _address(self, receiver: ReceiverConfig) -> str:
         if receiver.webhook is not None:

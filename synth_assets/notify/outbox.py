@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from synth_assets.storage import atomic
 
-State = Literal["pending", "sent", "failed"]
+State = Literal["pending", "sent", "failed", "cleared"]
 FIRST_WAIT, LONGEST_WAIT, MOST_ATTEMPTS = 30.0, 6 * 3600.0, 10
 KEPT_SECONDS = 90 * 86400.0
 
@@ -31,6 +31,7 @@ class Message:
         attempts: How often delivery was tried.
         due: When to try next, seconds since the epoch.
         fault: Our own words on the last failure.
+        shown: Whether a person was shown that it was given up.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Message:
     attempts: int = 0
     due: float = 0.0
     fault: str = ""
+    shown: bool = False
 
 
 class Outbox:
@@ -74,7 +76,7 @@ class Outbox:
         return sorted(found, key=lambda m: (m.at, m.key))
 
     def forget(self, now: float) -> None:
-        """Drop what was delivered or given up long ago."""
+        """Drop what was delivered, given up or cleared long ago."""
         for message in self.messages():
             if message.state != "pending" and now - message.at > KEPT_SECONDS:
                 self._path(message.key).unlink(missing_ok=True)

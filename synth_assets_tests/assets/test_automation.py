@@ -169,8 +169,10 @@ def test_a_file_is_masked_by_a_job_with_paths_relative_to_the_home(files: Path) 
 
 
 def test_tables_are_generated_by_a_job(files: Path) -> None:
-    schema = chain.ROOT / "configs" / "schemas" / "clinic.yaml"
-    config = {"table_schema": str(schema), "out": "made/clinic", "rows": 20, "seed": 1}
+    schema = files / "configs" / "schemas" / "clinic.yaml"
+    schema.parent.mkdir(parents=True)
+    schema.write_bytes((chain.ROOT / "configs" / "schemas" / "clinic.yaml").read_bytes())
+    config = {"table_schema": "configs/schemas/clinic.yaml", "out": "made/clinic", "rows": 20, "seed": 1}
     found = told(run_job(files, "generate_tables", config), "generate_tables")
     assert set(found["tables"]) >= {"patients", "encounters", "claims"}
     assert (files / "made" / "clinic" / "patients.csv").is_file()

@@ -207,9 +207,22 @@ def _whole_table(connection: Any, table: str, label: str) -> Any:
         known = {*inspector.get_table_names(schema=in_schema), *inspector.get_view_names(schema=in_schema)}
         if plain in known:
             return sa.select(sa.text("*")).select_from(sa.table(plain, schema=in_schema))
-    names = sorted({*inspector.get_table_names(), *inspector.get_view_names()})
+    asked = schema if dot and schema in inspector.get_schema_names() else inspector.default_schema_name
     raise SourceError(
-        "the database has no such table.", file=label, key="source.table", remedy=f"Its tables are {shown(names)}."
+        "the database has no such table.", file=label, key="source.table", remedy=_what_there_is(inspector, asked)
+    )
+
+
+def _what_there_is(inspector: Any, schema: str | None) -> str:
+    """The tables of a schema; where there are none, what to look at."""
+    names = sorted({*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)})
+    if names:
+        return f"The tables of its schema {schema} are {shown(names)}."
+    if inspector.dialect.name == "sqlite":
+        return "It has no tables at all: check that this is the right file."
+    return (
+        f"Its schema {schema} has none that this user sees: check the name of the database and the user's rights (USAGE of the schema, "
+        "SELECT), or name another schema, as in schema.table."
     )
 
 

@@ -90,6 +90,31 @@ def test_entries_are_found_by_each_filter(cli: Command, filled: AuditLedger) -> 
     assert cli("ledger", "--since", "yesterday").code == 2
 
 
+def test_an_actor_is_found_by_the_login_name_alone_where_it_is_unique(cli: Command, filled: AuditLedger) -> None:
+    assert shown(cli, "--actor", "ann") == ["read people/profile"]
+    assert shown(cli, "--actor", filled.actors.id_of("ann on ward7")) == ["read people/profile"]
+    ids = {filled.actors.id_of("ann on ward7"), filled.actors.id_of("ann (sudo by bob) on ward8")}
+    told = cli("ledger", "--actor", "ann", "--json")
+    assert told.code == 2
+    assert told.error["message"] == "2 actors have this name."
+    assert all(i in told.error["remedy"] for i in ids)
+    assert "ward" not in told.out
+    assert "bob" not in told.out
+    assert shown(cli, "--actor", "ann on ward7") == ["read people/profile"]
+
+
+def test_what_no_entry_can_have_is_an_error_and_not_an_empty_list(cli: Command, filled: AuditLedger) -> None:
+    nobody = cli("ledger", "--actor", "zed", "--json")
+    assert (nobody.code, nobody.error["message"]) == (2, "nobody is known by this name.")
+    assert "ann" not in nobody.out
+    for name, known in (("action", "budget.declare"), ("outcome", "ok, failed, denied")):
+        told = cli("ledger", f"--{name}", "relase", "--json")
+        assert (told.code, told.error["key"]) == (2, f"--{name}")
+        assert known in told.error["remedy"]
+    assert cli("ledger", "--action", "budg").code == 2
+    assert shown(cli, "--actor", "a_0123456789abcdef") == []
+
+
 def test_who_is_behind_an_actor_is_shown_on_demand_recorded_and_can_be_forgotten(
     cli: Command, filled: AuditLedger
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from synth_assets.config.notifications import NotificationsConfig, load_notifications
 from synth_assets.errors import ConfigError, InputError
 from synth_assets.ledger.audit import AuditEvent, Outcome
+from synth_assets.notify import mail
 from synth_assets.notify.notices import Notice
 from synth_assets.notify.notifier import Notifier
 from synth_assets.notify.outbox import MOST_ATTEMPTS, Outbox, wait_after
@@ -157,6 +161,41 @@ def test_an_e_mail_is_sent_with_subject_sender_and_figures(mailbox: Mailbox, tmp
     ):
         assert line in text
     assert f"Message-ID: <{FAILURE.identity('dpo')}@example.org>" in text
+
+
+def test_an_e_mail_has_the_headers_that_mail_servers_want_and_the_same_at_each_attempt(
+    mailbox: Mailbox, tmp_path: Path
+) -> None:
+    mailbox.refuse = "450 later"
+    told = notifier(tmp_path, mailed(mailbox))
+    told.post(FAILURE, 1_795_346_000.0)
+    assert told.deliver(1_795_346_000.0).waiting == 1
+    mailbox.refuse = ""
+    assert told.deliver(1_795_349_600.0).sent == 1
+    ((_, text),) = mailbox.got
+    parsed = email.message_from_string(text, policy=email.policy.SMTP)
+    assert parsed["Date"] == "Sun, 22 Nov 2026 11:13:20 +0000"  # when it was posted
+    assert {k: parsed.get_all(k) for k in ("From", "To", "MIME-Version", "Auto-Submitted")} == {
+        "From": ["synth@example.org"], "To": ["dpo@example.org"], "MIME-Version": ["1.0"], "Auto-Submitted": ["auto-generated"],
+    }  # fmt: skip
+    assert parsed.get_content_type() == "text/plain"
+    assert parsed.defects == []
+
+
+def test_a_subject_beyond_ascii_is_encoded_as_mail_wants_it(mailbox: Mailbox) -> None:
+    smtp = NotificationsConfig.model_validate(mailed(mailbox)).smtp
+    assert smtp is not None
+    subject = "Prüfung der Klinik: " + " Größe" * 20
+    mail.send(
+        smtp, "dpo@example.org", subject, "Größe: 7\n", key="k", at=datetime(2026, 11, 22, tzinfo=UTC), login=None, private_hosts=HERE
+    )  # fmt: skip
+    ((_, text),) = mailbox.got
+    head = text.partition("\r\n\r\n")[0]
+    assert text.isascii()
+    assert max(map(len, head.splitlines())) <= 78
+    parsed = email.message_from_string(text, policy=email.policy.SMTP)
+    assert parsed["Subject"] == subject
+    assert parsed.get_content().strip() == "Größe: 7"
 
 
 def test_an_e_mail_goes_over_tls_with_a_login(

@@ -59,7 +59,11 @@ def test_odd_table_names_and_views_are_read(read: Any, clinic: Path, name: str, 
     [
         ({"url": "sqlite:///gone.db", "table": "t"}, "database file does not exist"),
         ({"url": "sqlite:///text.db", "table": "t"}, "no SQLite database"),
-        ({"url": URL, "table": "patient"}, "no such table"),
+        ({"url": URL, "table": "patient"}, "no such table. The tables of its schema main are .*'patients'"),
+        (
+            {"url": "sqlite:///bare.db", "table": "t"},
+            "no such table. It has no tables at all: check that this is the right",
+        ),
         ({"url": URL, "query": "SELECT nothing_here FROM patients"}, "refused the query"),
         ({"url": URL, "query": "DELETE FROM patients"}, "refused the query"),
         ({"url": URL, "query": "CREATE TEMP TABLE x (a)"}, "no SELECT"),
@@ -69,6 +73,9 @@ def test_odd_table_names_and_views_are_read(read: Any, clinic: Path, name: str, 
 )
 def test_a_source_that_gives_no_table_is_refused(read: Any, clinic: Path, source: dict[str, str], message: str) -> None:
     read.write("no database at all", "text.db")
+    with sqlite3.connect(read.base / "bare.db") as bare:
+        bare.executescript("CREATE TABLE t (a); DROP TABLE t;")
+    bare.close()
     with pytest.raises(SourceError, match=message):
         read.source(SourceConfig(**source))
     assert not (read.base / "gone.db").exists()
@@ -153,5 +160,7 @@ def test_postgresql_is_read_with_its_types(read: Any, postgres_url: str) -> None
         with pytest.raises(SourceError, match=r"refused the query .*SQLSTATE") as caught:
             read.source(SourceConfig(url=postgres_url, query=query))
         assert "secret" not in str(caught.value)
-    with pytest.raises(SourceError, match="no such table"):
+    with pytest.raises(SourceError, match=r"no such table. Its schema public has none that this user sees: .*rights"):
         read.source(SourceConfig(url=postgres_url, table="visits"))
+    with pytest.raises(SourceError, match=r"no such table. The tables of its schema care are 'visits'"):
+        read.source(SourceConfig(url=postgres_url, table="care.visit"))
