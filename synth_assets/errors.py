@@ -197,6 +197,13 @@ class DiskFullError(SynthAssetsError, OSError):
     exit_code = 5
 
 
+class WorkerLostError(SynthAssetsError):
+    """The process of a run is gone, and nothing is known of why."""
+
+    code = "worker_lost"
+    exit_code = 5
+
+
 class MissingArtifactError(SynthAssetsError):
     """An artifact that a step reads has not been materialised, or its files are gone."""
 

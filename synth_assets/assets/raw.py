@@ -16,6 +16,7 @@ from synth_assets.config.dataset import ExpectationConfig, SourceConfig
 from synth_assets.resources import EngineResource, StoreResource
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.hashing import hash_parts
+from synth_assets.storage.rooms import standing_for
 from synth_assets.tables.contracts import ExpectationOutcome, check_names, full_contract, quality_score, run_contract
 from synth_assets.tables.schema import TableSchema
 
@@ -96,7 +97,8 @@ def _job(
     base = wiring.dataset.folder
 
     def build(folder: Path) -> dict[str, Any]:
-        with stage.store.staging(wiring.config.name) as scratch:
+        stands_for = f"{wiring.config.name}/{wiring.keys.raw(table)}" if wiring.upload is None else wiring.upload.name
+        with stage.store.staging(wiring.config.name) as scratch, standing_for(scratch, stands_for):
             schema = ingest(
                 _source(wiring, table, scratch), name=table, base_dir=base, out=folder, engine=engine.open(), table=config,
                 null_values=_nulls(wiring, table), timezone=wiring.config.timezone,

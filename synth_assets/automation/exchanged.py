@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage.exchange import Area, FolderArea, is_reference, purge, reference, split_reference
 from synth_assets.storage.exchange_opening import open_area
 from synth_assets.storage.hashing import hash_file, hash_parts
-from synth_assets.storage.rooms import temporary
+from synth_assets.storage.rooms import standing_for, temporary
 from synth_assets.storage.sealing import PrivateKey, seal, unseal
 from synth_assets.storage.secrets import master_key
 
@@ -95,7 +95,9 @@ def received(places: Mapping[str, str], settings: Settings) -> Iterator[dict[str
         return
     area, ledger = area_of(settings), open_audit_ledger(settings)
     purge(area)
-    with temporary() as folder:
+    with temporary() as folder, ExitStack() as named:
+        for name, place in sent.items():
+            named.enter_context(standing_for(folder / name, place))
         try:
             local = {name: _received(place, folder / name, area, service_key(settings)) for name, place in sent.items()}
             ledger.record_all(_told(Action.UPLOADED, sent[name], file) for name, file in local.items())

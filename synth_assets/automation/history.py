@@ -12,14 +12,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo  # no public name
 
 from synth_assets.asset_keys import DatasetKeys
 from synth_assets.assets.stage import of_command_line
+from synth_assets.automation.runner import fault_of
+from synth_assets.automation.watches import PARTITION
 from synth_assets.config.runtime import LoadedDataset
-from synth_assets.errors import InputError
+from synth_assets.errors import InputError, SynthAssetsError, WorkerLostError
 
 FIGURES = ("epsilon_spent", "epsilon_lower_bound", "overall_score", "privacy_score", "fidelity_score", "utility_score")
+CRASHED = "ChildProcessCrashException"  # Dagster's, of a step whose process is gone
 _LATEST = dg.DagsterEventType
+_TOLD = {_LATEST.ASSET_MATERIALIZATION, _LATEST.ASSET_CHECK_EVALUATION, _LATEST.STEP_FAILURE, _LATEST.RUN_FAILURE}
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class RunState:
         run_id: Dagster's id.
         job: Name of the job.
         dataset: The dataset whose chain it was; None for jobs on files.
+        upload: The upload that it was for, where it was for one.
         status: Dagster's status, in lower case.
         started_at: UTC in ISO 8601.
         seconds: How long it took; None while it runs.
@@ -62,6 +68,7 @@ class RunState:
     run_id: str
     job: str
     dataset: str | None
+    upload: str | None
     status: str
     started_at: str | None
     seconds: float | None
@@ -119,10 +126,10 @@ def models_of(
 
 
 def runs_of(instance: dg.DagsterInstance, dataset: str | None, limit: int) -> tuple[RunState, ...]:
-    """The newest runs first."""
+    """The newest runs first; of a dataset, or of an upload."""
     records = instance.get_run_records(limit=limit if dataset is None else None)
     found = [_run(record) for record in records]
-    return tuple(r for r in found if dataset in {None, r.dataset})[:limit]
+    return tuple(r for r in found if dataset in {None, r.dataset, r.upload})[:limit]
 
 
 def run_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
@@ -143,9 +150,8 @@ def run_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
     made: list[dict[str, Any]] = []
     checks: list[dict[str, Any]] = []
     error: dict[str, Any] | None = None
-    for entry in instance.all_logs(
-        whole, of_type={_LATEST.ASSET_MATERIALIZATION, _LATEST.ASSET_CHECK_EVALUATION, _LATEST.STEP_FAILURE}
-    ):
+    foreign: SerializableErrorInfo | None = None
+    for entry in instance.all_logs(whole, of_type=_TOLD):
         event = entry.get_dagster_event()
         if event.event_type == _LATEST.ASSET_MATERIALIZATION:
             asset = event.step_materialization_data.materialization
@@ -159,7 +165,27 @@ def run_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
         elif event.event_type == _LATEST.STEP_FAILURE:
             data = event.step_failure_data.user_failure_data
             error = error or (None if data is None or "error" not in data.metadata else _plain(data.metadata["error"]))
+            foreign = foreign or event.step_failure_data.error
+        elif event.event_type == _LATEST.RUN_FAILURE and event.event_specific_data is not None:
+            foreign = foreign or event.job_failure_data.error
+    if error is None and records[0].dagster_run.is_failure and not any(c["blocking"] for c in checks):
+        error = _unexplained(foreign)
     return {**_run(records[0]).__dict__, "assets": made, "failed_checks": checks, "error": error}
+
+
+def _unexplained(foreign: SerializableErrorInfo | None) -> dict[str, Any]:
+    """The error of a run that failed without one of ours: its worker is gone, or something of Dagster's own failed."""
+    if foreign is None or foreign.cls_name == CRASHED:
+        lost = WorkerLostError(
+            "the worker of this run ended without a word: it was killed, ran out of memory, or the machine was restarted.",
+            remedy="Run it again: what was finished is used again. Where it happens twice, look for the out-of-memory killer (dmesg), "
+            "give more memory, or lower SYNTH_ASSETS_MEMORY_LIMIT and SYNTH_ASSETS_THREADS.",
+        )
+        return dict(lost.as_dict()["error"])
+    told = SynthAssetsError(
+        fault_of("the run", foreign), remedy="The page of the run in Dagster's UI shows its events."
+    )
+    return dict(told.as_dict()["error"])
 
 
 def _run(record: dg.RunRecord) -> RunState:
@@ -172,6 +198,7 @@ def _run(record: dg.RunRecord) -> RunState:
         run_id=run.run_id,
         job=job,
         dataset=next(iter(chains)) if len(chains) == 1 else named,
+        upload=run.tags.get(PARTITION),
         status=run.status.value.lower(),
         started_at=None if began is None else _time(began),
         seconds=None if ended is None or began is None else round(ended - began, 1),

@@ -193,9 +193,9 @@ def _record(result: ChainRun, event: dg.DagsterEvent, steps: dict[str, list[str]
     elif kind == "STEP_FAILURE":
         _set(result, [m for m in made if result.assets[m].state != "done"], "failed")
         result.error = result.error or _error_of(event)
-        result.fault = result.fault or _fault_of(", ".join(made), event.step_failure_data.error)
+        result.fault = result.fault or fault_of(", ".join(made), event.step_failure_data.error)
     elif kind == "PIPELINE_FAILURE":
-        result.fault = result.fault or _fault_of("the run", event.job_failure_data.error)
+        result.fault = result.fault or fault_of("the run", event.job_failure_data.error)
     elif kind == "STEP_SKIPPED":
         _set(result, made, "skipped")
 
@@ -231,7 +231,7 @@ def _error_of(event: dg.DagsterEvent) -> dict[str, Any] | None:
     return {**data.metadata["error"].value, "exit_code": data.metadata["exit_code"].value}  # type: ignore[dict-item]
 
 
-def _fault_of(what: str, error: SerializableErrorInfo | None) -> str:
+def fault_of(what: str, error: SerializableErrorInfo | None) -> str:
     """What failed, and by which kind of exception. Of a foreign one the class is told and the text withheld; it may quote a cell."""
     if error is None:
         return ""

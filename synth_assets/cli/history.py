@@ -12,7 +12,7 @@ import typer
 from synth_assets.cli.options import HomeOption, JsonOption, nearest_home
 from synth_assets.cli.output import emit_json, facts, line, show, table
 from synth_assets.config.runtime import LoadedDataset, Settings, load_datasets
-from synth_assets.errors import InputError
+from synth_assets.errors import InputError, SynthAssetsError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -103,7 +103,7 @@ def models_show(
 
 
 def runs_list(
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Runs of this dataset only.")] = None,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Runs of this dataset or upload only.")] = None,
     limit: Annotated[int, typer.Option(metavar="N", help="How many of the newest.", min=1)] = 20,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -116,8 +116,11 @@ def runs_list(
     if as_json:
         emit_json([r.__dict__ for r in found])
         return 0
-    rows = [[r.run_id[:SHORT], r.dataset or r.job, r.status, r.started_at or "-", r.seconds, r.origin] for r in found]
-    show(table("Runs", ["run", "dataset or job", "state", "started (UTC)", "seconds", "from"], rows), "")
+    rows = [
+        [r.run_id[:SHORT], r.upload or r.dataset or r.job, r.status, r.started_at or "-", r.seconds, r.origin]
+        for r in found
+    ]
+    show(table("Runs", ["run", "dataset, upload or job", "state", "started (UTC)", "seconds", "from"], rows), "")
     return 0
 
 
@@ -141,7 +144,9 @@ def runs_show(
         word, style = ("blocked", "bold red") if check["blocking"] else ("warning", "yellow")
         line(word, f"{check['name']}: {check['description']}", style=style)
     if found["error"] is not None:
-        line("error", str(found["error"]["message"]), style="bold red")
+        fields = ("file", "row", "column", "key", "remedy")
+        error = SynthAssetsError(found["error"]["message"], **{name: found["error"].get(name) for name in fields})
+        line("error", str(error), style="bold red")
     return 0
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from synth_assets.errors import ConfigError, naming_full
+from synth_assets.errors import ConfigError, SynthAssetsError, naming_full
 from synth_assets.storage import atomic
 
 MEMORY = Path("/dev/shm")  # noqa: S108  a tmpfs; every folder below it is checked to be ours alone
@@ -93,6 +93,17 @@ def temporary(within: Path | None = None) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def standing_for(folder: Path, name: str) -> Iterator[None]:
+    """Errors about files in a private folder name what the files stand for: nobody else can look there, and it is gone afterwards."""
+    try:
+        yield
+    except SynthAssetsError as error:
+        if error.file is not None and any(Path(error.file).is_relative_to(f) for f in (folder, folder.resolve())):
+            error.file = name
+        raise
 
 
 def _commands() -> Path:

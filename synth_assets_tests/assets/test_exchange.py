@@ -88,7 +88,9 @@ def test_what_was_sent_is_deleted_when_the_job_fails_too(home: Path) -> None:
     bad.write_text(f"a,b\n1,2\n3,4,{CANARY}\n")
     place = send(home, bad, "table.csv")
     result = run_job(home, "profile_file", {"file": place})
-    assert "line 3" in error_of(result)["message"] or error_of(result)["row"] == 3
+    error = error_of(result)
+    assert "line 3" in error["message"] or error["row"] == 3
+    assert error["file"] == place, "the folder in which it was opened is gone"
     assert [r for r, _ in FolderArea(home / "var" / "exchange").requests()] == []
     assert CANARY.encode() not in everything(home)
 

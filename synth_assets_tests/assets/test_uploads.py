@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from synth_assets.automation.history import run_of, runs_of
 from synth_assets.resources import InboxResource, KeyResource, StoreResource
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
@@ -175,8 +176,14 @@ def test_an_unreadable_file_fails_its_run_and_lies_in_quarantine_with_the_reason
     assert "secret" not in json.dumps(reason)
     with chain.instance(ticks.home) as instance:
         told = "".join(str(e) for e in instance.all_logs(result.run_id))
+        error = run_of(instance, result.run_id)["error"]
+        (listed,) = runs_of(instance, request.partition_key, 20)
+        assert runs_of(instance, "upload_other", 20) == ()
     assert "secret" not in told
     assert "Jane" not in told
+    assert error is not None
+    assert error["file"] == request.partition_key, "the folder in which it was read is gone"
+    assert (listed.run_id, listed.upload, listed.dataset) == (result.run_id, request.partition_key, "uploads")
 
 
 def test_without_spending_the_chain_ends_with_the_masked_table(ticks: Ticks) -> None:
