@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import fastavro
-import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +21,6 @@ from synth_assets.cli.app import run
 from synth_assets.errors import DiskFullError, InputError, UnexpectedError, naming_full, withhold_values
 from synth_assets.storage import atomic, rooms
 from synth_assets.storage.secrets import key_fingerprint
-from synth_assets.tables.engine import Engine
 from synth_assets.tables.readers import web
 from synth_assets.tables.readers.limits import Limits
 
@@ -99,16 +97,6 @@ def test_a_download_that_does_not_fit_has_not_broken_off(tmp_path: Path, monkeyp
     monkeypatch.setattr(web, "_open", lambda *_: nullcontext(SimpleNamespace(headers={})))
     with pytest.raises(DiskFullError), rooms.temporary(tmp_path) as folder:
         web.from_web("https://example.org/people.csv", folder, Limits())
-
-
-def test_what_the_table_engine_could_not_write_is_told_with_its_place(small: Path) -> None:
-    numbers = ibis.range(0, 1_000_000).unnest().name("n").as_table()
-    table = numbers.mutate(text=numbers.n.cast("string").hexdigest("sha256"))
-    with Engine(threads=1).session() as session, pytest.raises(DiskFullError) as full:
-        session.write(table, small / "out")
-    assert full.value.file == str(small / "out")
-    assert full.value.exit_code == 5
-    assert list((small / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(
