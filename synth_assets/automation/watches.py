@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 import dagster as dg
@@ -23,10 +24,11 @@ from synth_assets.config.notifications import Kind
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import store_of
 from synth_assets.errors import CheckFailedError, ConfigError, LeakError
-from synth_assets.ledger.audit import identifier
+from synth_assets.ledger.audit import Action, identifier
 from synth_assets.notify.notices import Figure, Notice
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.hashing import hash_parts
+from synth_assets.uploads.upload import UNREADABLE
 
 DAY = 86400.0
 FEWEST_RUNS, LEAST_SECONDS = 5, 60.0
@@ -62,8 +64,26 @@ def ended_runs(looking: Looking) -> Iterator[Notice]:
             yield Notice("success", run.run_id, _dataset(run), run.run_id, figures)
             continue
         failed = len(_failed_checks(looking.instance, run.run_id))
+        if not failed and run.tags.get(PARTITION) and _error_codes(looking.instance, run.run_id) & UNREADABLE:
+            continue  # told as `quarantine`
         kind: Kind = "blocked" if failed else "failure"
         yield Notice(kind, run.run_id, _dataset(run), run.run_id, {**figures, "failed_checks": failed})
+
+
+def quarantines(looking: Looking) -> Iterator[Notice]:
+    """Files of the inbox that were put aside: too large, or no table. Their names stay in the restricted zone."""
+    from synth_assets.api.ledgers import Filter, entries
+    from synth_assets.api.spending import has_ledger
+    from synth_assets.ledger.opening import open_audit_ledger
+
+    if not has_ledger(looking.settings.home):
+        return
+    since = (datetime.fromtimestamp(looking.now, UTC) - timedelta(days=2)).isoformat()[:19]
+    found = entries(open_audit_ledger(looking.settings), Filter(), newest_first=True)
+    for entry in takewhile(lambda e: e["at"] >= since, found):
+        if entry["action"] == Action.QUARANTINED:
+            figures: Figures = {n: entry["details"][n] for n in ("code", "size_bytes") if n in entry["details"]}
+            yield Notice("quarantine", str(entry["hash"]), entry["dataset"] or "", entry["run_id"] or "", figures)
 
 
 def leaks(looking: Looking) -> Iterator[Notice]:

@@ -40,6 +40,7 @@ WATCHES = (
     Watch("stale_tables", "Tells of synthetic tables older than their data, or than allowed.", watches.stale_tables, HOUR),
     Watch("data_drift", "Tells of tables whose last two profiles are far apart; public forms only.", watches.drifts, 10 * MINUTE),
     Watch("leaks", "Tells of runs in which a leak check failed: masking, stored measurements, models.", watches.leaks, MINUTE),
+    Watch("quarantined_files", "Tells of files of the inbox that were put aside.", watches.quarantines, 5 * MINUTE),
     Watch("ledger_whole", "Tells where the audit ledger or the budget ledger is not what was written.", watches.ledgers, HOUR),
     Watch("storage_limit", "Tells where the files of this home are beyond their limit.", watches.storage, HOUR),
     Watch(

@@ -16,7 +16,7 @@ from synth_assets.storage.transport import may_be_plain
 
 FILE = "notifications.yaml"
 Kind = Literal[
-    "success", "failure", "blocked", "budget", "drift", "stale", "slow", "storage", "ledger", "leak",
+    "success", "failure", "blocked", "budget", "drift", "stale", "slow", "storage", "ledger", "leak", "quarantine",
     "reservation", "digest", "summary", "test",
 ]  # fmt: skip
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,99}")

@@ -24,6 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "storage": "The storage of this installation is beyond its limit.",
     "ledger": "A ledger is not what was written. Releases should stop until this is explained.",
     "leak": "A leak check has failed, or a search has found values of persons where they must not be.",
+    "quarantine": "A file of the inbox was put aside: it is too large, or no table.",
     "reservation": "A dead run held privacy budget; it was settled at its full amount.",
     "digest": "Digest of the last seven days.",
     "summary": "Summary of the last month.",

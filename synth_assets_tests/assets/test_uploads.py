@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from synth_assets.automation.history import run_of, runs_of
+from synth_assets.automation.watches import Looking, ended_runs, quarantines
+from synth_assets.config.automation import AutomationConfig
+from synth_assets.config.runtime import Settings
 from synth_assets.resources import InboxResource, KeyResource, StoreResource
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
@@ -184,6 +188,18 @@ def test_an_unreadable_file_fails_its_run_and_lies_in_quarantine_with_the_reason
     assert error is not None
     assert error["file"] == request.partition_key, "the folder in which it was read is gone"
     assert (listed.run_id, listed.upload, listed.dataset) == (result.run_id, request.partition_key, "uploads")
+    (ticks.home / "configs" / "uploads.yaml").write_text("max_upload_mb: 1\n")
+    ticks.definitions = chain.definitions(ticks.home)
+    (ticks.home / "inbox" / "John Doe.csv").write_bytes(b"a,b\n" + b"1,2\n" * 300_000)
+    ticks()
+    ticks()
+    with chain.instance(ticks.home) as instance:
+        looking = Looking(Settings.from_environment(ticks.home), AutomationConfig(), [], instance, time.time())
+        large, unreadable = quarantines(looking)
+        assert [n.kind for n in (large, unreadable)] == ["quarantine", "quarantine"]
+        assert (large.figures["code"], large.dataset) == ("too_large", "")
+        assert (unreadable.figures["code"], unreadable.dataset) == ("source", request.partition_key)
+        assert list(ended_runs(looking)) == []  # not told twice
 
 
 def test_without_spending_the_chain_ends_with_the_masked_table(ticks: Ticks) -> None:
