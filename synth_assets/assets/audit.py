@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 VERSION = "7"
 DISTRIBUTIONS, PICTURES, PICTURE = "distributions.json", "pictures.json", "pictures.png"
 LEADERBOARD_VERSION = "6"
+SHOWN = (
+    "rank", "synthesizer", "failed_gates", "overall_score", "privacy_level", "privacy", "utility", "utility_interval", "fidelity",
+    "fairness", "risk_interval", "epsilon", "fit_seconds", "sample_seconds", "peak_bytes",
+)  # fmt: skip
 RULE_KEYS = {"impossible", "contract", "sequence_order"}
 
 
@@ -235,13 +239,18 @@ def build_leaderboard(wiring: Wiring) -> dg.AssetsDefinition:
 def _board(folder: Path, ref: ArtifactRef) -> dict[str, Any]:
     """The table without nested cells, and utility against risk as a picture."""
     board = ref.info["board"]
-    shown = [
-        {k: "" if v is None else v if not isinstance(v, list) else ", ".join(map(str, v)) for k, v in r.items()}
-        for r in board["rows"]
-    ]
+    shown = [{column: _cell(column, row.get(column)) for column in SHOWN} for row in board["rows"]]
     drawn = metadata.picture((folder / PICTURE).read_bytes(), ref.info["words"])
     told = {"recommended": board["recommended"] or "none", "board": metadata.rows(shown)}
     return {**told, **({"utility_and_risk": drawn} if drawn is not None else {})}
+
+
+def _cell(column: str, value: Any) -> str | int | float | bool:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return (" to " if column.endswith("_interval") else ", ").join(map(str, value))
+    return metadata.epsilon(value) if column == "epsilon" else cast("str | int | float | bool", value)
 
 
 def _rank(

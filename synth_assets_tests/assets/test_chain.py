@@ -12,6 +12,7 @@ import pytest
 
 from synth_assets.assets.metadata import MAX_PICTURE_BYTES
 from synth_assets.pii.roles import ColumnRoles
+from synth_assets.audit.leaderboard import LeaderboardRow
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 
@@ -174,6 +175,15 @@ def test_a_configuration_that_comes_back_finds_its_old_artifacts_again(home: Pat
 def test_a_fresh_run_of_a_stage_computes_it_again(home: Path) -> None:
     done = chain.run(home, stages=["leaderboard"], fresh=True)
     assert (done.exit_code, done.assets["leaderboard"].reused) == (0, False)
+
+
+def test_the_leaderboard_shows_rank_and_synthesizer_first(events: Events) -> None:
+    board = events["leaderboard"].metadata["board"].value
+    columns = [column.name for column in board.schema.columns]
+    assert columns[:2] == ["rank", "synthesizer"]
+    assert set(columns) == set(LeaderboardRow.model_fields)
+    (epsilon,) = (record.data["epsilon"] for record in board.records)
+    assert epsilon == round(epsilon, 4)
 
 
 def test_the_cost_of_a_private_model_includes_its_measuring(finished: Path) -> None:
