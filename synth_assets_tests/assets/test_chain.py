@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_assets.assets.metadata import MAX_PICTURE_BYTES
-from synth_assets.pii.roles import ColumnRoles
 from synth_assets.audit.leaderboard import LeaderboardRow
+from synth_assets.pii.roles import ColumnRoles
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
 

@@ -6,6 +6,7 @@ Who is exposed is read off real rows that are neither in the training nor in the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ from synth_assets.seeds import child_seed
 SHARE = 0.1  # the most exposed of the rows that were looked at
 LEAST_EXPOSED = 50  # of each group
 MOST_SHARE = 0.25
+LOOKED_AT = 0.6  # of the held-out units; the rest are the reference
+LEAST_HELD_OUT = math.ceil(LEAST_EXPOSED / MOST_SHARE / LOOKED_AT)  # units
 NEIGHBOURS = 5
 CLOSE = (
     0.1  # a near copy stands within this fraction of the distance to the nearest real row that the attacker may know
@@ -57,7 +60,7 @@ def draw_pool(train: Part, holdout: Part, *, rows: int, reference_rows: int, see
     """
     rng = np.random.default_rng(child_seed(seed, "exposed rows"))
     members, others = one_per_unit(train, rng), one_per_unit(holdout, rng)
-    each = min(len(members), int(0.6 * len(others)), rows)
+    each = min(len(members), int(LOOKED_AT * len(others)), rows)
     if each * MOST_SHARE < LEAST_EXPOSED:
         return None
     others = others[:each]

@@ -22,7 +22,7 @@ from synth_assets.audit.privacy.copies import (
 )
 from synth_assets.audit.privacy.disclosure import inference_findings, linkability_finding
 from synth_assets.audit.privacy.distances import anonymity_finding, closest_record_finding
-from synth_assets.audit.privacy.exposure import draw_pool, exposed_findings
+from synth_assets.audit.privacy.exposure import LEAST_HELD_OUT, draw_pool, exposed_findings
 from synth_assets.audit.privacy.membership import MINIMUM_ROWS, Targets, draw_targets, membership_findings
 from synth_assets.audit.privacy.neighbours import Encoded, Encoder
 from synth_assets.audit.privacy.shadows import ShadowModels, shadow_finding
@@ -227,7 +227,10 @@ def _rare_people(
     with result.clock.step("privacy.exposed_rows"):
         pool = draw_pool(*sides.values(), rows=limits.exposed_rows, reference_rows=limits.reference_rows, seed=seed)
         if pool is None:
-            result.reasons["privacy.exposed_rows"] = "Too few rows to attack the most exposed ones by themselves."
+            result.reasons["privacy.exposed_rows"] = (
+                "Too few rows to attack the most exposed ones by themselves: it takes "
+                f"{LEAST_HELD_OUT} units of privacy that were held out (`holdout`), and as many to train on."
+            )
         else:
             result.samples["exposed_rows_screened"] = 2 * pool.members.held
             result.findings += exposed_findings(pool, encoder, base, levels)
