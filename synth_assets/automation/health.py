@@ -20,12 +20,12 @@ import dagster as dg
 from synth_assets.api import open_budget
 from synth_assets.api.spending import has_ledger
 from synth_assets.api.verifying import deleted, trace_of_ledger
+from synth_assets.automation.opening import open_instance
 from synth_assets.automation.runner import prepare_home
 from synth_assets.config.hooks import Hooks
 from synth_assets.config.runtime import Settings, check_engine, load_datasets
 from synth_assets.config.stores import protection_of, store_of
 from synth_assets.errors import CheckFailedError, InputError, ServiceUnavailableError, SynthAssetsError, withhold_values
-from synth_assets.instance_storage import storage_answers
 from synth_assets.storage import atomic, rooms
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.encrypted import SealedBackend
@@ -110,7 +110,7 @@ def _tried(name: str, probe: Callable[[], str]) -> Part:
 
 
 def _run_storage() -> str:
-    with storage_answers(), dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         return f"answers; runs: {instance.get_runs_count():,}."
 
 
@@ -199,7 +199,7 @@ def _code_location(settings: Settings, build: Build) -> str:
 
 
 def _daemon(*, service: bool) -> str:
-    with storage_answers(), dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         beats = {k: s for k, s in instance.get_daemon_statuses().items() if s.last_heartbeat is not None}
         behind = sorted(k for k, s in beats.items() if not s.healthy)
     if beats and not behind:

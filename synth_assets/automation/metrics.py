@@ -15,10 +15,10 @@ from synth_assets import __version__
 from synth_assets.api import open_budget
 from synth_assets.api.spending import has_ledger
 from synth_assets.automation.health import Build, health, storage_bytes
+from synth_assets.automation.opening import open_instance
 from synth_assets.automation.runner import prepare_home
 from synth_assets.config.runtime import Settings, load_datasets
 from synth_assets.errors import withhold_values
-from synth_assets.instance_storage import storage_answers
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -92,7 +92,7 @@ def _about(settings: Settings, build: Build) -> Iterable[Metric]:
 
 
 def _runs(settings: Settings) -> Iterable[Metric]:
-    with storage_answers(), dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         states: Samples = {
             (("state", state.value.lower()),): float(instance.get_runs_count(dg.RunsFilter(statuses=[state])))
             for state in dg.DagsterRunStatus

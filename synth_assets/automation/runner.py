@@ -20,10 +20,10 @@ from synth_assets.asset_keys import STAGES
 from synth_assets.assets.stage import COMMAND_LINE, FRESH_TAG, ORIGIN_TAG
 from synth_assets.automation.blocked import TELLING, Ended
 from synth_assets.automation.located import LOCATION, located
+from synth_assets.automation.opening import open_instance
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import leases_of
 from synth_assets.errors import InputError, SynthAssetsError
-from synth_assets.instance_storage import storage_answers
 from synth_assets.storage.lease import WriterLease
 
 NOT_RETRIED = {"dagster/max_retries": "0"}  # who sits at the terminal runs it again, or does not
@@ -127,7 +127,7 @@ def run_chain(
             progress(result)
 
     tags = {**LOCATION, **NOT_RETRIED, ORIGIN_TAG: COMMAND_LINE, **({FRESH_TAG: "true"} if fresh else {})}
-    with storage_answers(), dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         job = defs.resolve_implicit_global_asset_job_def() if stages else defs.resolve_job_def(f"{dataset}_chain")
 
         def execute(run_id: str, selected: list[dg.AssetKey], more: dict[str, str]) -> dg.ExecuteInProcessResult:

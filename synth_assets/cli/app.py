@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +40,7 @@ from synth_assets.cli import (
 )
 from synth_assets.cli.output import bind, emit_error, errors
 from synth_assets.cli.roles import require_role
-from synth_assets.errors import InputError, SynthAssetsError, libraries_silenced, withhold_values
+from synth_assets.errors import InputError, SynthAssetsError, UnexpectedError, libraries_silenced, withhold_values
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # Typer has its own copy of Click and does not export this class
 STOPPED = 130
@@ -138,12 +139,26 @@ def run(arguments: list[str]) -> int:
     bind()
     _running.clear()
     try:
-        with withhold_values("the command"):
+        with withhold_values("the command"), _dagster_withheld():
             return _run(arguments)
     except SynthAssetsError as error:
         emit_error(error, as_json=as_json)
         _tell_hooks(error)
         return error.exit_code
+
+
+@contextmanager
+def _dagster_withheld() -> Iterator[None]:
+    """The boundary lets Dagster's own exceptions pass, since steps are steered by them; a command has no use for them."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in {"dagster", "dagster_shared"}:
+            raise
+        raise UnexpectedError(
+            f"{type(error).__name__} of Dagster; its text is withheld, since it may quote data.",
+            remedy="Check dagster.yaml and the datasets' YAML; `synth-assets health` tries every part.",
+        ) from None
 
 
 def _tell_hooks(error: SynthAssetsError) -> None:

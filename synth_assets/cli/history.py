@@ -170,13 +170,12 @@ def _opened(
             known = ", ".join(names) or "none"
             raise InputError(f"there is no dataset {dataset!r}.", key="DATASET", remedy=f"Datasets: {known}.")
         loaded = tuple(d for d in loaded if d.config.name == dataset)
-    import dagster as dg
-
+    from synth_assets.automation.opening import open_instance
     from synth_assets.automation.runner import prepare_home
     from synth_assets.definitions import build_defs
 
     prepare_home(base)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         yield instance, build_defs(settings, datasets=loaded), loaded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -55,10 +56,16 @@ def ui(
     home: HomeOption = None,
 ) -> int:
     """Open the Dagster UI on the same history (Ctrl-C ends it)."""
+    from synth_assets.automation.opening import open_instance
     from synth_assets.automation.runner import prepare_home
+    from synth_assets.cli.serve import require_free
 
     base = home_of(home)
+    require_free(LOOPBACK, port)
     prepare_home(base)
+    with open_instance():
+        pass  # dagster itself would say a fault in its own words, once per process
+    _claim(port)
     show(path_line("Dagster UI", f"http://{LOOPBACK}:{port}  (home {base}; Ctrl-C ends it)"))
     console.file.flush()
     workspace = str(
@@ -68,14 +75,35 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "dagster", "dev", *where])  # noqa: S606  our own interpreter, no shell
 
 
+def _claim(port: int) -> None:
+    """Keep a second `ui` off this port while Dagster has not opened it yet: its webserver would find it taken, and live on without it.
+
+    The name is of this machine (or container), as the port is; it is given up when the process that this one becomes ends.
+
+    Raises:
+        InputError: another one has claimed it.
+    """
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0synth_assets/ui/{port}")
+    except OSError:
+        claim.close()
+        raise InputError(
+            f"another `synth-assets ui` starts on port {port}.", key="--port", remedy="End it, or name another port with --port."
+        ) from None
+    claim.set_inheritable(True)
+    claim.detach()
+
+
 def reports(
     port: Annotated[int, typer.Option(metavar="PORT", help=f"Port on {LOOPBACK}.", min=1, max=65535)] = 3001,
     home: HomeOption = None,
 ) -> int:
     """Serve the HTML reports on this machine only (Ctrl-C ends it)."""
-    from synth_assets.cli.serve import serve_reports
+    from synth_assets.cli.serve import require_free, serve_reports
 
     settings = Settings.from_environment(nearest_home(home))
+    require_free(LOOPBACK, port)
     show(path_line("Reports", f"http://{LOOPBACK}:{port}  (Ctrl-C ends it)"))
     console.file.flush()
     serve_reports(settings, port)

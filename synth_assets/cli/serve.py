@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import html
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
@@ -66,9 +69,42 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the terminal quiet."""
 
 
+def require_free(host: str, port: int) -> None:
+    """Look whether a port is free, before anything is started that needs it.
+
+    Raises:
+        InputError: another program listens there, or this one may not.
+    """
+    with _listening(host, port, "--port"), HTTPServer((host, port), BaseHTTPRequestHandler):
+        pass
+
+
+@contextmanager
+def _listening(host: str, port: int, option: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise InputError(
+            f"another program listens on {host}, port {port}."
+            if taken
+            else f"cannot listen on {host}, port {port} ({type(error).__name__}).",
+            key=option,
+            remedy=f"End that program, or name a free port with {option}."
+            if taken
+            else f"Name an address of this machine and a free port with {option}.",
+        ) from None
+
+
 def serve_reports(settings: Settings, port: int) -> None:
-    """Serve until Ctrl-C."""
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, settings=settings)) as server:
+    """Serve until Ctrl-C.
+
+    Raises:
+        InputError: nothing can listen there.
+    """
+    with _listening("127.0.0.1", port, "--port"):
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, settings=settings))
+    with server:
         server.serve_forever()
 
 
@@ -113,13 +149,7 @@ def serve_metrics(settings: Settings, port: int, host: str) -> None:
     Raises:
         InputError: nothing can listen there.
     """
-    try:
+    with _listening(host, port, "--serve"):
         server = HTTPServer((host, port), partial(_Metrics, settings=settings))
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"cannot listen on {host}, port {port} ({type(error).__name__}).",
-            key="--serve",
-            remedy="Name an address of this machine and a port that is free.",
-        ) from None
     with server:
         server.serve_forever()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import urllib.request
 from functools import partial
@@ -206,3 +207,35 @@ def test_the_ui_replaces_this_process_by_dagster_on_loopback(
 
     assert os.environ["DAGSTER_HOME"] == str(tmp_path / "h")
     assert (tmp_path / "h" / "dagster.yaml").is_file()
+
+
+@pytest.mark.parametrize("command", ["ui", "reports"])
+def test_a_taken_port_is_one_error_before_anything_is_started(
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("something was started"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        answer = cli(command, "--home", tmp_path, "--port", port)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"key '--port': another program listens on 127.0.0.1, port {port}. End that program, or name" in answer.err
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_second_ui_waits_for_no_webserver_to_open_the_port(
+    cli: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, arguments: started.append(arguments))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(f"\0synth_assets/ui/{port}")
+        answer = cli("ui", "--home", tmp_path, "--port", str(port))
+    assert answer.code == 2 and "another `synth-assets ui` starts" in answer.err and not started
+    assert cli("ui", "--home", tmp_path, "--port", str(port)).code != 2
+    assert started[0][-1] == str(port)
+    assert cli("ui", "--home", tmp_path, "--port", str(port)).code == 2
