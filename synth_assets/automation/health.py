@@ -17,15 +17,13 @@ from typing import Literal
 
 import dagster as dg
 
-from synth_assets.api import open_budget
-from synth_assets.api.spending import has_ledger
-from synth_assets.api.verifying import deleted, trace_of_ledger
+from synth_assets.automation.ledgers import look_at_ledgers
 from synth_assets.automation.opening import open_instance
 from synth_assets.automation.runner import prepare_home
 from synth_assets.config.hooks import Hooks
 from synth_assets.config.runtime import Settings, check_engine, load_datasets
 from synth_assets.config.stores import protection_of, store_of
-from synth_assets.errors import CheckFailedError, InputError, ServiceUnavailableError, SynthAssetsError, withhold_values
+from synth_assets.errors import InputError, ServiceUnavailableError, SynthAssetsError, withhold_values
 from synth_assets.storage import atomic, rooms
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.encrypted import SealedBackend
@@ -36,7 +34,6 @@ State = Literal["ok", "warning", "failed"]
 PROBE = "_health"  # no dataset has this name
 LEAST_FREE = 200 << 20
 LITTLE_FREE = 5 << 30
-_BRING_BACK = "Bring it back from a backup (synth-assets restore); see: synth-assets verify."
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def health(settings: Settings, build: Build, *, service: bool = False) -> Health
     prepare_home(settings.home)
     probes: list[tuple[str, Callable[[], str]]] = [
         ("run_storage", _run_storage),
-        ("ledger", lambda: _ledger(settings)),
+        ("ledger", lambda: look_at_ledgers(settings)),
         ("key", lambda: _key(settings)),
         *((f"store_{zone.value}", lambda zone=zone: _store(settings, zone)) for zone in Zone),
         ("work_folder", lambda: _work_folder(settings)),
@@ -112,27 +109,6 @@ def _tried(name: str, probe: Callable[[], str]) -> Part:
 def _run_storage() -> str:
     with open_instance() as instance:
         return f"answers; runs: {instance.get_runs_count():,}."
-
-
-def _ledger(settings: Settings) -> str:
-    from synth_assets.ledger.opening import open_audit_ledger
-
-    if not has_ledger(settings.home):
-        if (trace := trace_of_ledger(settings)) is not None:
-            raise CheckFailedError(f"{trace}, and there is no ledger.", remedy=_BRING_BACK)
-        return "none yet: nothing was done here."
-    verdict = open_budget(settings.home).verify(())
-    if not verdict.whole:
-        raise CheckFailedError(
-            "the budget ledger is not what was written.", remedy="See: synth-assets budget --verify."
-        )
-    audit = open_audit_ledger(settings)
-    if (why := deleted(audit)) is not None:
-        raise CheckFailedError(f"the audit ledger: {why}.", remedy=_BRING_BACK)
-    head = audit.head()
-    return (
-        f"budget: {verdict.rows:,} rows, whole; audit: {0 if head is None else head.position:,} entries, head signed."
-    )
 
 
 def _key(settings: Settings) -> str:

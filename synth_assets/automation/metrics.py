@@ -87,6 +87,8 @@ def _about(settings: Settings, build: Build) -> Iterable[Metric]:
     yield Metric("synth_assets_build", "Version of the package.", {(("version", __version__),): 1})
     parts: Samples = {(("part", p.name), ("state", p.state)): 1.0 for p in found.parts}
     yield Metric("synth_assets_health", "Parts of the home, each with its state: ok, warning or failed.", parts)
+    whole = 1.0 if any(p.name == "ledger" and p.state == "ok" for p in found.parts) else 0.0
+    yield Metric("synth_assets_ledgers_whole", "1 where the ledgers are what was written, else 0.", {(): whole})
     sizes: Samples = {(("zone", zone),): float(size) for zone, size in storage_bytes(settings).items()}
     yield Metric("synth_assets_storage_bytes", "Bytes of a zone on the local disk.", sizes, "bytes")
 

@@ -1,4 +1,4 @@
-"""Opens Dagster's instance of the home that this process stands in: the one way to do it, so that every command says the same of a fault.
+"""Opens Dagster's instance of the home that this process stands in: the one way to do it, so that every command tells alike of a fault.
 
 What belongs here: what stands in the way of opening. What does not: the choice of the storage (instance_storage.py).
 """
@@ -50,7 +50,9 @@ def _opened() -> dg.DagsterInstance:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in {"dagster", "dagster_shared"}:
             raise
-        raise ConfigError(f"Dagster cannot start with it ({type(error).__name__}).", file=str(file), remedy=_REMEDY) from None
+        raise ConfigError(
+            f"Dagster cannot start with it ({type(error).__name__}).", file=str(file), remedy=_REMEDY
+        ) from None
 
 
 def _wrong_key(error: dg.DagsterInvalidConfigError, file: Path) -> ConfigError:

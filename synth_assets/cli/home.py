@@ -89,7 +89,9 @@ def _claim(port: int) -> None:
     except OSError:
         claim.close()
         raise InputError(
-            f"another `synth-assets ui` starts on port {port}.", key="--port", remedy="End it, or name another port with --port."
+            f"another `synth-assets ui` starts on port {port}.",
+            key="--port",
+            remedy="End it, or name another port with --port.",
         ) from None
     claim.set_inheritable(True)
     claim.detach()

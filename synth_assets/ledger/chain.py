@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -143,14 +143,24 @@ class HashChain:
         """The first row with a hash; looks at all rows."""
         return self._one(connection, "AND hash = :wanted ORDER BY position LIMIT 1", wanted=wanted)
 
-    def rows(self, connection: Connection, *, newest_first: bool = False) -> Iterator[Stored]:
-        """All rows in order, a few thousand at a time in memory."""
-        order = "DESC" if newest_first else "ASC"
-        statement = text(
-            f"SELECT position, at, record, previous, hash FROM chain_entries WHERE chain = :chain ORDER BY position {order}"
-        )
+    def rows(self, connection: Connection, *, newest_first: bool = False, after: int | None = None) -> Iterator[Stored]:
+        """All rows in order, or those behind a position; a few thousand at a time in memory."""
+        order = "ORDER BY position DESC" if newest_first else "ORDER BY position"
+        if after is None:
+            return self._many(connection, order, {})
+        return self._many(connection, f"AND position > :after {order}", {"after": after})
+
+    def rows_with(self, connection: Connection, phrases: Sequence[str], *, up_to: int) -> list[Stored]:
+        """The rows up to a position whose record holds one of some phrases."""
+        either = " OR ".join(f"record LIKE :phrase{i}" for i in range(len(phrases)))
+        wanted = {f"phrase{i}": f"%{phrase}%" for i, phrase in enumerate(phrases)}
+        which = f"AND position <= :up_to AND ({either}) ORDER BY position"
+        return list(self._many(connection, which, {"up_to": up_to, **wanted}))
+
+    def _many(self, connection: Connection, which: str, values: Mapping[str, object]) -> Iterator[Stored]:
+        statement = f"SELECT position, at, record, previous, hash FROM chain_entries WHERE chain = :chain {which}"
         streamed = connection.execution_options(stream_results=True, yield_per=AT_ONCE)
-        for some in streamed.execute(statement, {"chain": self.name}).partitions():
+        for some in streamed.execute(text(statement), {"chain": self.name, **values}).partitions():
             for row in some:
                 yield Stored(*row)
 

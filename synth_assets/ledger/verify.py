@@ -72,6 +72,17 @@ class ChainCheck:
         self.entries, self.last = 0, START
         self._follows: tuple[str, ...] = (START,)
 
+    def begin(self, before: Row, keys: Iterable[Row]) -> None:
+        """Begin behind an entry that is believed: for a look at the newest entries alone.
+
+        Args:
+            before: That entry.
+            keys: The entries up to it that name a key.
+        """
+        for row in keys:
+            self._key(row.position, row)
+        self.entries, self.last, self._follows = before.position, before.hash, (before.hash,)
+
     def look(self, row: Row) -> bool:
         """Look at the next entry; whether nothing is wrong with it."""
         place, before = self.entries + 1, len(self.faults)

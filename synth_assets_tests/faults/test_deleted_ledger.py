@@ -11,6 +11,7 @@ from sqlalchemy import text
 from synth_assets.api.spending import open_budget
 from synth_assets.api.verifying import HomeVerdict, verify_ledgers
 from synth_assets.automation import health
+from synth_assets.automation.ledgers import look_at_ledgers
 from synth_assets.cli.app import run as command
 from synth_assets.config.runtime import Settings
 from synth_assets.errors import CheckFailedError, ConfigError
@@ -88,7 +89,7 @@ def said(home: Path) -> str:
 
 
 def health_of_ledger(home: Path) -> tuple[str, str]:
-    part = health._tried("ledger", lambda: health._ledger(settings(home)))
+    part = health._tried("ledger", lambda: look_at_ledgers(settings(home)))
     return part.state, part.message
 
 

@@ -13,9 +13,12 @@ from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from synth_assets.api import open_budget
 from synth_assets.api.sealing import encrypt
 from synth_assets.automation import health as module
+from synth_assets.automation import ledgers
 from synth_assets.automation.health import health
 from synth_assets.automation.metrics import CONTENT_TYPE, Metric, metrics, render
 from synth_assets.cli.app import run
@@ -23,8 +26,11 @@ from synth_assets.cli.serve import _Metrics
 from synth_assets.config.runtime import Settings
 from synth_assets.config.stores import store_of
 from synth_assets.definitions import build_defs
+from synth_assets.ledger.audit import Action, AuditEvent
+from synth_assets.ledger.opening import open_audit_ledger
 from synth_assets.storage.artifacts import Zone
 from synth_assets_tests import chain
+from synth_assets_tests.unit.ledger.conftest import tamper
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +84,43 @@ def test_a_foreign_error_is_told_by_its_type_alone(settings: Settings, monkeypat
     assert part.state == "failed"
     assert "ValueError" in part.message
     assert "canary" not in part.message
+
+
+def ledger_part(settings: Settings) -> tuple[str, str]:
+    (part,) = [p for p in health(settings, build_defs).parts if p.name == "ledger"]
+    return part.state, part.message
+
+
+@pytest.mark.parametrize("bound", [200_000, 0])
+def test_health_and_metrics_tell_of_a_ledger_that_is_not_what_was_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    monkeypatch.setattr(ledgers, "WHOLE_UP_TO", bound)
+    open_budget(settings.home).declare("people", "row", 10.0, 1e-5)
+    ledger = open_audit_ledger(settings)
+    entries = ledger.record(AuditEvent(Action.READ, "people/raw")).position
+    state, message = ledger_part(settings)
+    assert state == "ok"
+    assert (f"audit: {entries} entries" if bound else f"newest {entries} of {entries} entries") in message
+    assert "synth_assets_ledgers_whole 1" in metrics(settings, build_defs).splitlines()
+    tamper(ledger.store, f"UPDATE chain_entries SET record = '{{}}' WHERE position = {entries}")
+    state, message = ledger_part(settings)
+    assert state == "failed"
+    assert f"the audit ledger is not what was written: entry {entries}: its content is not what was" in message
+    assert "synth_assets_ledgers_whole 0" in metrics(settings, build_defs).splitlines()
+
+
+@pytest.mark.parametrize("bound", [200_000, 0])
+def test_health_tells_of_a_changed_budget(settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
+    monkeypatch.setattr(ledgers, "WHOLE_UP_TO", bound)
+    open_budget(settings.home).declare("people", "row", 10.0, 1e-5)
+    store = open_audit_ledger(settings).store
+    with store.writing("tampering") as connection:
+        for verb in ("update", "delete"):
+            connection.execute(text(f"DROP TRIGGER IF EXISTS budget_log_no_{verb}"))
+        connection.execute(text("UPDATE budget_log SET record = replace(record, '10.0', '90.0') WHERE position = 1"))
+    state, message = ledger_part(settings)
+    assert state == "failed" and "budget" in message
 
 
 def test_metrics_are_openmetrics_and_each_name_is_documented(settings: Settings) -> None:

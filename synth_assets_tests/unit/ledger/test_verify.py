@@ -21,7 +21,7 @@ from synth_assets.ledger.audit import Action, AuditEvent, AuditLedger, Head
 from synth_assets.ledger.backends import open_ledger_store
 from synth_assets.ledger.signing import Signer
 from synth_assets.ledger.verify import ChainCheck, Row, heads_in, is_signed
-from synth_assets.ledger.verifying import check_ledger
+from synth_assets.ledger.verifying import check_ledger, check_newest
 from synth_assets.storage.secrets import SecretKey
 from synth_assets_tests.unit.ledger.conftest import KEY, tamper
 
@@ -346,3 +346,28 @@ def test_both_modules_agree_on_what_is_hashed_and_signed() -> None:
     assert verify.START == chain.START
     assert verify.key_id(PUBLIC) == signing.key_id(PUBLIC)
     assert ChainCheck(audit.AUDIT, is_signed).last == chain.START
+
+
+def test_a_look_at_the_newest_entries_finds_what_is_wrong_among_them_and_believes_what_stands_before(
+    opened: Opened,
+) -> None:
+    ledger, _ = filled(opened, 2_300)  # and the entry that names the key
+    ledger.rotate(Signer(OTHER), Signer(KEY))
+    newest = opened(OTHER)
+    newest.record_all(AuditEvent(Action.CHECKED, f"people/raw/{n}") for n in range(900))
+    check, start = check_newest(newest, 1_000)
+    assert (start, check.entries, check.faults) == (2_000, 3_202, [])
+    assert [at for at, _ in check.keys] == [1, 2_302]
+    tamper(newest.store, "UPDATE chain_entries SET record = '{}' WHERE position = 1999")
+    assert check_newest(newest, 1_000)[0].faults == []
+    tamper(newest.store, "UPDATE chain_entries SET record = '{}' WHERE position = 2500")
+    assert [f.position for f in check_newest(newest, 1_000)[0].faults] == [2_500]
+    assert [f.position for f in check_newest(newest, 10_000)[0].faults] == [1_999, 2_500]
+
+
+def test_a_look_at_the_newest_entries_finds_that_the_end_or_the_head_is_gone(opened: Opened) -> None:
+    ledger, _ = filled(opened, 2_300)
+    tamper(ledger.store, "DELETE FROM chain_entries WHERE position > 2200")
+    assert "missing at the end" in check_newest(ledger, 100)[0].faults[0].reason
+    tamper(ledger.store, "DELETE FROM chain_heads WHERE slot = 0")
+    assert "the signed head of the ledger is missing" in check_newest(ledger, 100)[0].faults[0].reason
