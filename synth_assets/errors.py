@@ -20,7 +20,11 @@ from typing import Any, ClassVar
 
 _PACKAGE = Path(__file__).resolve().parent
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_FULL_TEXTS = ("No space left on device", "Disk quota exceeded")  # of libraries that write files themselves
+_FULL_TEXTS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "database or disk is full",
+)  # of libraries that write files themselves
 _REMEDIES = {  # foreign faults that a person can mend; by name, so that nothing is imported
     "OutOfMemoryException": "The table engine reached its limit: raise SYNTH_ASSETS_MEMORY_LIMIT, lower SYNTH_ASSETS_THREADS, "
     "or set SYNTH_ASSETS_WORK_FOLDER to a disk with room.",
@@ -204,6 +208,12 @@ class WorkerLostError(SynthAssetsError):
     exit_code = 5
 
 
+class UnwritableError(InputError, OSError):
+    """The system refuses to write in a folder: no right, a read-only disk, no such folder, a name that is too long. An OSError, too."""
+
+    code = "unwritable"
+
+
 class MissingArtifactError(SynthAssetsError):
     """An artifact that a step reads has not been materialised, or its files are gone."""
 
@@ -257,7 +267,7 @@ def naming_full(folder: Path) -> Iterator[None]:
     except Exception as error:
         if not is_full(error):
             raise
-        raise _full(f"there is no room left{_place(error)}.", folder) from None
+        raise _full("there is no room left.", folder) from None
 
 
 def _full(message: str, folder: Path | None) -> DiskFullError:

@@ -28,6 +28,7 @@ from synth_assets.storage import atomic, rooms
 from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.secrets import master_key
+from synth_assets.storage.unwritable import naming_place
 
 Build = Callable[[Settings], dg.Definitions]
 State = Literal["ok", "warning", "failed"]
@@ -79,14 +80,14 @@ def health(settings: Settings, build: Build, *, service: bool = False) -> Health
     """
     prepare_home(settings.home)
     probes: list[tuple[str, Callable[[], str]]] = [
-        ("run_storage", _run_storage),
+        ("run_storage", lambda: _run_storage(settings)),
         ("ledger", lambda: look_at_ledgers(settings)),
         ("key", lambda: _key(settings)),
         *((f"store_{zone.value}", lambda zone=zone: _store(settings, zone)) for zone in Zone),
         ("work_folder", lambda: _work_folder(settings)),
         ("engine", lambda: _engine(settings)),
         ("code_location", lambda: _code_location(settings, build)),
-        ("daemon", lambda: _daemon(service=service)),
+        ("daemon", lambda: _daemon(settings, service=service)),
         ("disk", lambda: _disk(settings)),
         *_hooks(settings.hooks),
     ]
@@ -106,8 +107,8 @@ def _tried(name: str, probe: Callable[[], str]) -> Part:
     return Part(name, state, message, round(time.monotonic() - started, 3))  # type: ignore[arg-type]
 
 
-def _run_storage() -> str:
-    with open_instance() as instance:
+def _run_storage(settings: Settings) -> str:
+    with naming_place(settings.var), open_instance() as instance:
         return f"answers; runs: {instance.get_runs_count():,}."
 
 
@@ -174,8 +175,8 @@ def _code_location(settings: Settings, build: Build) -> str:
     return f"{len(load_datasets(settings))} datasets, {len(graph.get_all_asset_keys())} assets."
 
 
-def _daemon(*, service: bool) -> str:
-    with open_instance() as instance:
+def _daemon(settings: Settings, *, service: bool) -> str:
+    with naming_place(settings.var), open_instance() as instance:
         beats = {k: s for k, s in instance.get_daemon_statuses().items() if s.last_heartbeat is not None}
         behind = sorted(k for k, s in beats.items() if not s.healthy)
     if beats and not behind:

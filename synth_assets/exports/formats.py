@@ -18,8 +18,9 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 
-from synth_assets.errors import DiskFullError, InputError
+from synth_assets.errors import InputError, SynthAssetsError
 from synth_assets.storage import atomic
+from synth_assets.storage.unwritable import naming_place
 from synth_assets.tables.engine import DuckSession, Engine
 from synth_assets.tables.schema import ColumnSchema, TableSchema
 
@@ -57,10 +58,11 @@ def write_table(
     """
     writer = _writer(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        with naming_place(out.parent):
+            out.parent.mkdir(parents=True, exist_ok=True)
         with engine.files_session() as session:
             writer(session, session.parquet(source), out, schema, dict(provenance or {}))
-    except DiskFullError:
+    except SynthAssetsError:
         raise
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else type(error).__name__

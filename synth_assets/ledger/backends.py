@@ -17,7 +17,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from synth_assets.errors import CheckFailedError, ConfigError, ServiceUnavailableError, SynthAssetsError
+from synth_assets.errors import (
+    CheckFailedError,
+    ConfigError,
+    DiskFullError,
+    ServiceUnavailableError,
+    SynthAssetsError,
+    is_full,
+)
 from synth_assets.ledger import sqlite
 from synth_assets.ledger.engines import ENGINES
 from synth_assets.storage.postgres import CONNECT_SECONDS, connected, postgres_url
@@ -179,6 +186,10 @@ class LedgerStore:
         if not self._sqlite:
             why = refusal(error, self._url)
             return ServiceUnavailableError(f"the server of the {self.noun} {self.name} {why.what}.", remedy=why.remedy)
+        if is_full(error.orig or error):
+            return DiskFullError(
+                f"there is no room left for the {self.noun}.", file=self._url.database, remedy="Make room there."
+            )
         if not isinstance(error, OperationalError):
             return ServiceUnavailableError(
                 f"the {self.noun} {self.name} refused a statement ({type(error.orig).__name__})."

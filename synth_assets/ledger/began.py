@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from synth_assets.errors import DiskFullError
 from synth_assets.ledger.backends import LedgerStore
 from synth_assets.ledger.chain import HashChain
 from synth_assets.storage import atomic
@@ -46,7 +45,7 @@ class Beginning:
             with store.reading() as connection:
                 first = chain.at(connection, FIRST)
             if first is not None:
-                with contextlib.suppress(OSError, DiskFullError):  # who only looks may have no right to write
+                with contextlib.suppress(OSError):  # who only looks may have no right to write
                     atomic.private_folder(self._file.parent)
                     atomic.write_text(self._file, json.dumps({"at": first.at, "hash": first.hash}))
                 self._noted = True

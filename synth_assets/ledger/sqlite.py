@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from synth_assets.errors import ServiceUnavailableError
+from synth_assets.errors import DiskFullError, ServiceUnavailableError, is_full
 
 LOCAL = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
@@ -62,6 +62,10 @@ def make_file(url: URL, noun: str) -> None:
         if not path.exists():
             path.touch(mode=0o600)
     except OSError as error:
+        if is_full(error):
+            raise DiskFullError(
+                f"there is no room left for the {noun}.", file=str(path), remedy="Make room there."
+            ) from None
         raise ServiceUnavailableError(
             f"the {noun} {path} cannot be opened ({type(error).__name__}).", file=str(path)
         ) from None
@@ -95,6 +99,10 @@ def make_durable(connection: Connection, name: str) -> None:
         os.fdatasync(log)
         gone = os.fstat(log).st_nlink == 0
     except OSError as error:
+        if is_full(error):
+            raise DiskFullError(
+                f"there is no room left for {name}.", remedy="Make room there, then run again."
+            ) from None
         raise ServiceUnavailableError(f"{name} cannot be synced to the disk ({type(error).__name__}).") from None
     if gone:
         raise ServiceUnavailableError(

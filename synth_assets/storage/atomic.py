@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from synth_assets.errors import naming_full
+from synth_assets.storage.unwritable import naming_place
 
 TEMPORARY = ".*.tmp*"  # names that `replacing` gives; a kill leaves one behind
 
@@ -27,6 +27,11 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _make(folder: Path) -> None:
+    with naming_place(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write a whole file atomically, and remove what processes that were killed while they wrote it have left.
 
@@ -35,9 +40,10 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         data: The content.
         mode: File mode of a new file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     _remove_left_behind(path)
-    with contextlib.ExitStack() as held, replacing(path, mode=mode) as temporary:
+    folder = naming_place(path.parent)  # closing a file on a full disk fails once more
+    with folder, contextlib.ExitStack() as held, replacing(path, mode=mode) as temporary:
         handle = held.enter_context(_owned(temporary))  # until the file has its name
         handle.write(data)
         handle.flush()
@@ -59,7 +65,7 @@ def write_new(path: Path, data: bytes) -> bool:
         with staging_folder(path.parent) as folder:
             write_bytes(folder / "new", data)
             return _linked(folder / "new", path)
-    with os.fdopen(handle, "wb") as unnamed:
+    with naming_place(path.parent), os.fdopen(handle, "wb") as unnamed:
         unnamed.write(data)
         unnamed.flush()
         os.fsync(handle)
@@ -112,10 +118,10 @@ def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
 
     For libraries that write a file themselves (DuckDB COPY, pyarrow, openpyxl).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp{path.suffix}"
     try:
-        with naming_full(path.parent):
+        with naming_place(path.parent, temporary.name):
             yield temporary
             temporary.chmod(mode)
             handle = os.open(temporary, os.O_RDONLY)
@@ -126,14 +132,18 @@ def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
             temporary.replace(path)
             fsync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(
+            OSError
+        ):  # a name or disk that refused the file refuses this as well: the first error is the one
+            temporary.unlink(missing_ok=True)
 
 
 def private_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for the owner alone (`Path.mkdir` gives its mode to the last one only)."""
     for path in (*reversed(folder.parents), folder):
         if not path.is_dir():
-            path.mkdir(mode=0o700, exist_ok=True)
+            with naming_place(folder):
+                path.mkdir(mode=0o700, exist_ok=True)
 
 
 def close_to_others(folder: Path) -> None:
@@ -145,10 +155,10 @@ def close_to_others(folder: Path) -> None:
 @contextmanager
 def staging_folder(parent: Path, *, mode: int = 0o700) -> Iterator[Path]:
     """Give an empty folder below `parent`; it is removed at the end unless it was renamed away."""
-    parent.mkdir(parents=True, exist_ok=True)
+    _make(parent)
     folder = parent / f".staging-{uuid.uuid4().hex[:12]}"
     try:
-        with naming_full(parent):
+        with naming_place(parent):
             folder.mkdir(mode=mode)
             yield folder
     finally:
@@ -168,7 +178,7 @@ def commit_folder(staged: Path, final: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    _make(final.parent)
     if final.exists():
         shutil.rmtree(staged)
         return

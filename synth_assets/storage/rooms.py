@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from synth_assets.errors import ConfigError, SynthAssetsError, naming_full
+from synth_assets.errors import ConfigError, SynthAssetsError
 from synth_assets.storage import atomic
+from synth_assets.storage.unwritable import naming_place
 
 MEMORY = Path("/dev/shm")  # noqa: S108  a tmpfs; every folder below it is checked to be ours alone
 VARIABLE = "SYNTH_ASSETS_WORK_FOLDER"
@@ -88,7 +89,7 @@ def temporary(within: Path | None = None) -> Iterator[Path]:
     """
     folder = (within or Room.of_process(_commands()).folder) / f"synth-assets-{uuid.uuid4().hex[:12]}"
     try:
-        with naming_full(folder.parent):
+        with naming_place(folder.parent):
             folder.mkdir(mode=_PRIVATE)
             yield folder
     finally:
