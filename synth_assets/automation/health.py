@@ -29,6 +29,7 @@ from synth_assets.storage.artifacts import Zone
 from synth_assets.storage.encrypted import SealedBackend
 from synth_assets.storage.secrets import master_key
 from synth_assets.storage.unwritable import naming_place
+from synth_assets.uploads.opening import inbox_words
 
 Build = Callable[[Settings], dg.Definitions]
 State = Literal["ok", "warning", "failed"]
@@ -84,6 +85,7 @@ def health(settings: Settings, build: Build, *, service: bool = False) -> Health
         ("ledger", lambda: look_at_ledgers(settings)),
         ("key", lambda: _key(settings)),
         *((f"store_{zone.value}", lambda zone=zone: _store(settings, zone)) for zone in Zone),
+        ("inbox", lambda: inbox_words(settings)),
         ("work_folder", lambda: _work_folder(settings)),
         ("engine", lambda: _engine(settings)),
         ("code_location", lambda: _code_location(settings, build)),

@@ -10,10 +10,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.assets.uploads import CHAIN, UPLOADS
+from synth_assets.automation.previews import PREVIEW, is_preview
 from synth_assets.config.uploads import UploadsConfig
 from synth_assets.errors import SynthAssetsError, libraries_silenced, withhold_values
 from synth_assets.resources import InboxResource, KeyResource, StoreResource
 from synth_assets.uploads.looks import name_digest
+from synth_assets.uploads.opening import inbox_words
 from synth_assets.uploads.taking import Scan, Taker
 
 INTERVAL_SECONDS = 5
@@ -54,8 +56,12 @@ def inbox_sensor(config: UploadsConfig, job: UnresolvedAssetJobDefinition) -> dg
     def sensor(
         context: dg.SensorEvaluationContext, store: StoreResource, inbox: InboxResource, key: KeyResource
     ) -> dg.SensorResult:
+        preview = is_preview(context)
         try:
             with withhold_values("the sensor of the inbox"), libraries_silenced():
+                if preview:
+                    words = f"{PREVIEW}: nothing is taken; {inbox_words(inbox.settings())}"
+                    return dg.SensorResult(skip_reason=words, cursor=context.cursor)
                 place = inbox.open()
                 known = context.instance.get_dynamic_partitions(CHAIN)
                 digest = name_digest(key.open())
@@ -64,7 +70,8 @@ def inbox_sensor(config: UploadsConfig, job: UnresolvedAssetJobDefinition) -> dg
                 if found.events:
                     inbox.ledger().record_all(found.events)
         except SynthAssetsError as error:
-            tell_of_sensor("inbox", error)
+            if not preview:
+                tell_of_sensor("inbox", error)
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         return _asked(found) if found.requests else dg.SensorResult(skip_reason=found.words(), cursor=found.cursor)
 

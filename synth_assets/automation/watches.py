@@ -47,12 +47,14 @@ class Looking:
     datasets: Sequence[DatasetConfig]
     instance: dg.DagsterInstance
     now: float
+    ended_after: float = 0.0  # runs that had ended before are not looked at
 
     @cached_property
     def runs(self) -> list[dg.RunRecord]:
         """Runs that ended in the last two days, the newest first."""
         since = datetime.fromtimestamp(self.now, UTC) - timedelta(days=2)
-        return list(self.instance.get_run_records(dg.RunsFilter(statuses=list(ENDED), updated_after=since), limit=500))
+        found = self.instance.get_run_records(dg.RunsFilter(statuses=list(ENDED), updated_after=since), limit=500)
+        return [r for r in found if (r.end_time or self.now) >= self.ended_after]
 
 
 def ended_runs(looking: Looking) -> Iterator[Notice]:

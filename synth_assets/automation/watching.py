@@ -6,12 +6,13 @@ None of them starts a run or spends epsilon. Their cursors hold keys of what was
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
 from synth_assets.assets.observed import tell_of_sensor
 from synth_assets.automation import watches
+from synth_assets.automation.previews import PREVIEW, is_preview
 from synth_assets.automation.watches import Looking
 from synth_assets.config.automation import AutomationConfig
 from synth_assets.config.dataset import DatasetConfig
@@ -31,11 +32,13 @@ class Watch:
     description: str
     look: Callable[[Looking], Iterable[Notice]]
     seconds: int
+    past: bool = True  # whether what had happened before the sensor was switched on is told as well
+    acts: bool = False  # whether the look itself changes something
 
 
 WATCHES = (
-    Watch("run_events", "Tells of runs that succeeded, failed, or were blocked by a check.", watches.ended_runs, MINUTE),
-    Watch("slow_runs", "Tells of runs that took a multiple of what their job usually takes.", watches.slow_runs, 5 * MINUTE),
+    Watch("run_events", "Tells of runs that succeeded, failed, or were blocked by a check.", watches.ended_runs, MINUTE, past=False),
+    Watch("slow_runs", "Tells of runs that took a multiple of what their job takes.", watches.slow_runs, 5 * MINUTE, past=False),
     Watch("budget_spent", "Tells of privacy budgets that are nearly spent.", watches.budgets, 5 * MINUTE),
     Watch("stale_tables", "Tells of synthetic tables older than their data, or than allowed.", watches.stale_tables, HOUR),
     Watch("data_drift", "Tells of tables whose last two profiles are far apart; public forms only.", watches.drifts, 10 * MINUTE),
@@ -48,6 +51,7 @@ WATCHES = (
         "Settles reservations of ended runs at their full amount. Nothing is given back; a later run pays anew.",
         watches.orphans,
         10 * MINUTE,
+        acts=True,
     ),
 )  # fmt: skip
 
@@ -69,22 +73,38 @@ def _sensor(
         description=watch.description,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        preview = is_preview(context)
+        if preview and watch.acts:
+            return dg.SensorResult(skip_reason=f"{PREVIEW}: this sensor changes what it finds", cursor=context.cursor)
         try:
             with withhold_values(f"the sensor {watch.name}"), libraries_silenced():
-                now = time.time()
-                fresh = Settings.from_environment(settings.home)
-                found = list(watch.look(Looking(fresh, config, datasets, context.instance, now)))
-                told = set(json.loads(context.cursor or "[]"))
-                new = [n for n in found if _key(n) not in told]
-                receivers = _tell(fresh, new, now)
+                looking = Looking(
+                    Settings.from_environment(settings.home), config, datasets, context.instance, time.time()
+                )
+                found = list(watch.look(looking))
+                new = _new(watch, looking, found, context)
+                if preview:
+                    words = f"{PREVIEW}: {len(found)} found, {len(new)} of them would be told"
+                    return dg.SensorResult(skip_reason=words, cursor=context.cursor)
+                receivers = _tell(looking.settings, new, looking.now)
         except SynthAssetsError as error:
-            tell_of_sensor(watch.name, error)
+            if not preview:
+                tell_of_sensor(watch.name, error)
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         cursor = json.dumps(sorted({_key(n) for n in found}))
         words = f"{len(found)} found, {len(new)} new, {receivers} messages"
         return dg.SensorResult(skip_reason=words, cursor=cursor)
 
     return sensor
+
+
+def _new(watch: Watch, looking: Looking, found: Sequence[Notice], context: dg.SensorEvaluationContext) -> list[Notice]:
+    """What was not told yet. At the first tick runs count from when the sensor was switched on; the rest is noted as told."""
+    if context.cursor is None and not watch.past:
+        since = context.last_sensor_start_time
+        return list(watch.look(replace(looking, ended_after=looking.now if since is None else since)))
+    told = set(json.loads(context.cursor or "[]"))
+    return [n for n in found if _key(n) not in told]
 
 
 def _key(notice: Notice) -> str:
@@ -109,6 +129,8 @@ def _delivery(settings: Settings) -> dg.SensorDefinition:
         description="Tries messages again that could not be delivered, and shows what was given up.",
     )
     def notifications(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        if is_preview(context):
+            return dg.SensorResult(skip_reason=f"{PREVIEW}: nothing is delivered", cursor=context.cursor)
         try:
             with withhold_values("the sensor notifications"), libraries_silenced():
                 from synth_assets.notify.opening import open_notifier

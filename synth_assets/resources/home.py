@@ -54,7 +54,7 @@ class InboxResource(_HomeResource):
     """The inbox: the power to take and to move what people drop."""
 
     def open(self) -> Inbox:
-        """The folder, made when absent, or the prefix in S3."""
+        """The folder, made when absent below the home, or the prefix in S3."""
         return open_inbox(self.settings())
 
     def ledger(self) -> AuditLedger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -12,6 +13,10 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._grpc.impl import get_external_sensor_execution
 
 from synth_assets.automation import watches
 from synth_assets.automation.watches import Looking
@@ -32,6 +37,7 @@ from synth_assets_tests import chain
 from synth_assets_tests.unit.notify.conftest import Hook, web_server
 
 SENSORS = [w.name for w in WATCHES]
+LOADED = LoadableTargetOrigin(module_name="synth_assets.definitions")
 hook = pytest.fixture(web_server)
 
 
@@ -41,9 +47,12 @@ def looking(home: Path, instance: dg.DagsterInstance, *, now: float | None = Non
     )  # fmt: skip
 
 
-def tick(home: Path, name: str, cursor: str | None = None) -> dg.SensorResult:
+def tick(home: Path, name: str, cursor: str | None = None, *, since: float | None = 1.0) -> dg.SensorResult:
     sensor = chain.definitions(home).get_repository_def().get_sensor_def(name)
-    with chain.instance(home) as instance, dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+    with (
+        chain.instance(home) as instance,
+        dg.build_sensor_context(instance=instance, cursor=cursor, last_sensor_start_time=since) as context,
+    ):
         found = sensor(context)
         assert isinstance(found, dg.SensorResult)
         return found
@@ -79,6 +88,53 @@ def test_a_run_that_succeeded_is_told_to_its_subscriber_once(
     ((_, body),) = hook.got
     assert json.loads(body)["dataset"] == "clinic"
     assert "1 delivered" not in tick(home, "notifications").skip_reason.skip_message
+
+
+@pytest.mark.parametrize("since", [9e9, None])
+def test_runs_that_ended_before_a_sensor_was_switched_on_are_told_to_nobody(home: Path, since: float | None) -> None:
+    first = tick(home, "run_events", since=since)
+    assert "1 found, 0 new, 0 messages" in first.skip_reason.skip_message
+    assert "1 found, 0 new" in tick(home, "run_events", first.cursor, since=since).skip_reason.skip_message
+    assert "1 found, 1 new" in tick(home, "run_events").skip_reason.skip_message
+
+
+def evaluated(home: Path, name: str, log_key: list[str] | None) -> str:
+    """What Dagster's code server answers: to the daemon with the key of the tick's log, to a preview without one."""
+    repository = chain.definitions(home).get_repository_def()
+    with chain.instance(home) as instance:
+        told = get_external_sensor_execution(
+            repository, InProcessCodeLocationOrigin(LOADED), instance.get_ref(), name, None, None, None, log_key, 1.0
+        )
+    assert isinstance(told, SensorExecutionData), told
+    return told.skip_message or ""
+
+
+def files(home: Path) -> dict[str, str]:
+    """Every file of a home but Dagster's own, by its content."""
+    found = (p for p in home.rglob("*") if p.is_file() and not p.is_relative_to(home / "var" / "dagster"))
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+def test_a_preview_of_a_sensor_changes_nothing_and_tells_nobody(
+    home: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "s")
+    monkeypatch.setenv("SYNTH_ASSETS_PRIVATE_HOSTS", "127.0.0.1")
+    config = {
+        "receivers": {"team": {"webhook": hook.address, "secret_env": "HOOK_SECRET"}},
+        "subscriptions": [{"to": "team"}],
+    }
+    (home / "configs" / "notifications.yaml").write_text(yaml.safe_dump(config))
+    names = [s.name for s in chain.definitions(home).get_repository_def().sensor_defs]
+    assert {"inbox", "notifications", *SENSORS} <= set(names)
+    before = files(home)
+    previews = {name: evaluated(home, name, None) for name in names}
+    assert files(home) == before and hook.got == []
+    assert "a preview: 1 found, 1 of them would be told" in previews["run_events"]
+    for name in ("inbox", "notifications", *SENSORS):
+        assert previews[name].startswith("a preview: "), name
+    assert "1 found, 1 new, 1 messages" in evaluated(home, "run_events", ["__repository__", "run_events", "17"])
+    assert len(hook.got) == 1 and files(home) != before
 
 
 def test_a_receiver_that_fails_never_fails_the_sensor_and_is_shown(
