@@ -16,7 +16,9 @@ from dagster_shared.error import SerializableErrorInfo  # no public name
 
 from synth_assets.asset_keys import DatasetKeys
 from synth_assets.assets.stage import of_command_line
+from synth_assets.assets.uploads import CHAIN
 from synth_assets.automation.runner import fault_of
+from synth_assets.automation.uploaded import is_upload
 from synth_assets.automation.watches import PARTITION
 from synth_assets.config.runtime import LoadedDataset
 from synth_assets.errors import InputError, SynthAssetsError, WorkerLostError
@@ -76,13 +78,14 @@ class RunState:
 
 
 def assets_of(instance: dg.DagsterInstance, defs: dg.Definitions, dataset: str) -> tuple[AssetState, ...]:
-    """The assets of a dataset, parents first."""
+    """The assets of a dataset or of an upload, parents first."""
     graph = defs.resolve_asset_graph()
-    keys = [k for k in graph.toposorted_asset_keys if k.path[0] == dataset]
+    chain, upload = (CHAIN, dataset) if is_upload(dataset) else (dataset, None)
+    keys = [k for k in graph.toposorted_asset_keys if k.path[0] == chain]
     found = []
     for key in keys:
         tags = graph.get(key).tags
-        event = instance.get_latest_materialization_event(key)
+        event = _latest(instance, key, upload)
         made = None if event is None else event.asset_materialization
         values = {} if made is None else {k: _plain(v) for k, v in made.metadata.items()}
         found.append(
@@ -97,6 +100,15 @@ def assets_of(instance: dg.DagsterInstance, defs: dg.Definitions, dataset: str) 
             )
         )
     return tuple(found)
+
+
+def _latest(instance: dg.DagsterInstance, key: dg.AssetKey, upload: str | None) -> dg.EventLogEntry | None:
+    """The last materialization of an asset, or of the partition of an upload."""
+    if upload is None:
+        return instance.get_latest_materialization_event(key)
+    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[upload])
+    found = instance.fetch_materializations(wanted, limit=1).records
+    return found[0].event_log_entry if found else None
 
 
 def models_of(

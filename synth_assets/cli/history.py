@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,16 +17,21 @@ from synth_assets.errors import InputError, SynthAssetsError
 if TYPE_CHECKING:
     import dagster as dg
 
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset.")]
+DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset or an upload.")]
+UploadsOption = Annotated[bool, typer.Option("--uploads", help="Those of dropped files, by the names of the uploads.")]
 SHORT = 8
 
 
-def datasets_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
-    """List the datasets of this home and their last runs."""
+def datasets_list(uploads: UploadsOption = False, home: HomeOption = None, as_json: JsonOption = False) -> int:
+    """List the datasets of this home and their last runs, or those of its uploads."""
     from synth_assets.automation.history import runs_of
+    from synth_assets.automation.uploaded import uploads_of
 
     with _opened(home) as (instance, _, loaded):
-        last = {r.dataset: r for r in reversed(runs_of(instance, None, 10_000))}
+        dropped = uploads_of(_settings(home), instance)
+        last = {name: r for r in reversed(runs_of(instance, None, 10_000)) for name in (r.dataset, r.upload) if name}
+    if uploads:
+        return _list_uploads(dropped, last, as_json=as_json)
     told: list[dict[str, Any]] = [
         {
             "name": d.config.name,
@@ -43,6 +48,20 @@ def datasets_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
         return 0
     rows = [[t["name"], t["tables"], ", ".join(t["synthesizers"]), t["policy"], *_last(t["last_run"])] for t in told]
     show(table("Datasets", ["name", "tables", "synthesizers", "policy", "last run (UTC)", "state"], rows), "")
+    if dropped:
+        show(f"Uploads: {len(dropped):,}. --uploads lists them.")
+    return 0
+
+
+def _list_uploads(uploads: Sequence[str], last: Mapping[str, Any], *, as_json: bool) -> int:
+    """Uploads by their own names; a name of a dropped file may tell of a person."""
+    told: list[dict[str, Any]] = [
+        {"name": name, "last_run": None if name not in last else last[name].__dict__} for name in uploads
+    ]
+    if as_json:
+        emit_json(told)
+        return 0
+    show(table("Uploads", ["name", "last run (UTC)", "state"], [[t["name"], *_last(t["last_run"])] for t in told]), "")
     return 0
 
 
@@ -60,12 +79,15 @@ def datasets_show(dataset: DatasetArgument, home: HomeOption = None, as_json: Js
     return 0
 
 
-def models_list(home: HomeOption = None, as_json: JsonOption = False) -> int:
+def models_list(uploads: UploadsOption = False, home: HomeOption = None, as_json: JsonOption = False) -> int:
     """List the trained models with their epsilon and their scores."""
     from synth_assets.automation.history import models_of
+    from synth_assets.automation.uploaded import as_datasets, uploads_of
 
     with _opened(home) as (instance, defs, loaded):
-        found = models_of(instance, defs, loaded)
+        settings = _settings(home)
+        listed = as_datasets(settings, uploads_of(settings, instance)) if uploads else loaded
+        found = models_of(instance, defs, listed)
     if as_json:
         emit_json(found)
         return 0
@@ -164,19 +186,26 @@ def _opened(
         raise InputError("nothing has run in this home yet.", file=str(base), remedy="Name another one with --home.")
     settings = Settings.from_environment(base)
     loaded = load_datasets(settings)
-    if dataset is not None:
-        names = [d.config.name for d in loaded]
-        if dataset not in names:
-            known = ", ".join(names) or "none"
-            raise InputError(f"there is no dataset {dataset!r}.", key="DATASET", remedy=f"Datasets: {known}.")
-        loaded = tuple(d for d in loaded if d.config.name == dataset)
     from synth_assets.automation.opening import open_instance
     from synth_assets.automation.runner import prepare_home
+    from synth_assets.automation.uploaded import as_datasets, uploads_of
     from synth_assets.definitions import build_defs
 
     prepare_home(base)
     with open_instance() as instance:
+        if dataset is not None and dataset in uploads_of(settings, instance):
+            yield instance, build_defs(settings, datasets=()), as_datasets(settings, [dataset])
+            return
+        if dataset is not None:
+            known = ", ".join(d.config.name for d in loaded) or "none"
+            loaded = tuple(d for d in loaded if d.config.name == dataset)
+            if not loaded:
+                raise InputError(f"there is no dataset {dataset!r}.", key="DATASET", remedy=f"Datasets: {known}.")
         yield instance, build_defs(settings, datasets=loaded), loaded
+
+
+def _settings(home: Path | None) -> Settings:
+    return Settings.from_environment(nearest_home(home))
 
 
 def _last(run: dict[str, Any] | None) -> list[str]:

@@ -15,7 +15,12 @@ FOUND = 3
 
 
 def leakscan(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Dataset whose direct identifiers are looked for.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATASET", help="Dataset or upload whose direct identifiers are looked for (default: all of them)."
+        ),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -27,7 +32,7 @@ def leakscan(
     settings = Settings.from_environment(nearest_home(home))
     notifier = open_notifier(settings)  # before the search: a configuration that is wrong is told at once
     found = search(settings, dataset)
-    tell(notifier, dataset, found)
+    tell(notifier, dataset or "", found)
     if as_json:
         emit_json({"columns": dict(found.columns), "files": found.files, "leaks": [asdict(k) for k in found.leaks]})
         return FOUND if found.leaks else 0
