@@ -72,7 +72,7 @@ def _of_driver(error: BaseException) -> BaseException:
 
 
 def _by_state(state: str) -> str:
-    return next((kind for start, kind in _STATES.items() if state.startswith(start)), "other")
+    return next((kind for start, kind in _STATES.items() if state.startswith(start)), "statement")
 
 
 def _by_text(text: str, url: URL) -> str:
@@ -119,6 +119,7 @@ def _words(kind: str, url: URL, code: str) -> Refusal:
         "full": ("has no room left on its disk", "Make room there; then run again."),
         "read_only": ("only reads: it is a standby", "Name the primary server in the URL."),
         "locked": ("does not answer: somebody else holds what is asked for", "Run again when the other program has ended."),
+        "statement": ("refused a statement", "The server's log says why."),
         "away": ("does not answer: it starts, stops, or was cut off", "Run again: what was finished is used again."),
         "name": (f"does not answer{place}: no such host", "Check the host in the URL, and the name server."),
         "silent": (f"does not answer{place} in time", "Check host and port in the URL, and firewalls between."),

@@ -86,7 +86,7 @@ def test_after_permissions_were_gone_a_plain_run_completes(runs: Runs, tmp_path:
     closed.chmod(0o700)
     assert faults_of_records(home) == []
     assert refused is not None
-    assert refused["exit_code"] == (5 if folder == "ledger" else 1), refused["error"]
+    assert refused["exit_code"] == (5 if folder == "ledger" else 2), refused["error"]
     assert home.reads == (1 if folder == "release" else 0)
     assert len(home.states()) >= home.reads
     completed(runs, home, environment={killing.PLAIN: "1"})
