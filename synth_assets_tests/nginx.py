@@ -78,8 +78,9 @@ def running(folder: Path, places: str, addresses: Mapping[str, int]) -> Iterator
     outer, inner = free_port(), free_port()
     rules = RULES.read_text()
     for old, new in (
+        (" /tmp/", f" {folder}/"),  # first: the folder may lie below /tmp
         ("listen 8443 ssl", f"listen 127.0.0.1:{outer} ssl"), ("127.0.0.1:8081", f"127.0.0.1:{inner}"),
-        ("/run/tls/", f"{folder}/tls/"), (" /tmp/", f" {folder}/"),
+        ("/run/tls/", f"{folder}/tls/"),
     ):  # fmt: skip
         assert old in rules
         rules = rules.replace(old, new)

@@ -21,7 +21,7 @@ from synth_assets.config.runtime import Settings
 from synth_assets.ledger.actors import Actors
 from synth_assets.ledger.asking import ACTOR_TAG, CLIENT_TAG
 from synth_assets_tests.chain import ROOT
-from synth_assets_tests.e2e.serving import BIN, environment, until
+from synth_assets_tests.e2e.serving import BIN, ask, environment, until
 from synth_assets_tests.nginx import COMPOSE_PLACES, MISSING, NGINX, Proxy, free_port, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(NGINX is None, reason=MISSING)]
@@ -92,6 +92,12 @@ def webserver(home: Path, *options: str) -> Iterator[int]:
             child.wait(timeout=60)
 
 
+def loaded(port: int) -> bool:
+    """Whether a webserver answers and has loaded the code location, which comes later."""
+    told = ask(f"http://127.0.0.1:{port}", "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
+    return bool(told["repositoriesOrError"]["nodes"])
+
+
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     home = tmp_path_factory.mktemp("home")
@@ -106,7 +112,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         ports = {"sign-on:4180": sign_on.server_address[1], "operators:3000": operators, "viewers:3000": viewers}
         proxy = stack.enter_context(running(tmp_path_factory.mktemp("nginx"), COMPOSE_PLACES.read_text(), ports))
         for port in (operators, viewers):
-            until(lambda port=port: requests.get(f"http://127.0.0.1:{port}/server_info", timeout=60).ok, "webserver")
+            until(lambda port=port: loaded(port), "webserver with its jobs")
         yield Front(proxy, home)
 
 
