@@ -6,9 +6,10 @@ wherever a process was started: Dagster itself would take the current folder, an
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from dagster._core.storage.base_storage import DagsterStorage
@@ -23,6 +24,7 @@ from synth_assets.storage.postgres import url_of
 URL_VARIABLE = "SYNTH_ASSETS_POSTGRES_URL"
 LOGS_VARIABLE = "SYNTH_ASSETS_S3_LOGS"
 _UPLOAD_SECONDS = 30
+_BEGINNING = 0x5A_DA65_7E12  # of this purpose alone, among the advisory locks of the database
 
 
 class EnvironmentStorage(DagsterStorage):
@@ -45,10 +47,47 @@ class EnvironmentStorage(DagsterStorage):
         if (url := url_of(URL_VARIABLE)) is not None:
             from dagster_postgres.storage import DagsterPostgresStorage
 
-            return DagsterPostgresStorage(url, should_autocreate_tables=True, inst_data=inst_data)
+            with _alone_on_server(url):
+                return DagsterPostgresStorage(url, should_autocreate_tables=True, inst_data=inst_data)
         from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
-        return DagsterSqliteStorage.from_local(base_dir=_in_home(config_value["base_dir"]), inst_data=inst_data)
+        folder = _in_home(config_value["base_dir"])
+        with _alone_in_folder(folder):
+            return DagsterSqliteStorage.from_local(base_dir=folder, inst_data=inst_data)
+
+
+@contextmanager
+def _alone_in_folder(folder: str) -> Iterator[None]:
+    """One process at a time: two that begin a history together break it (a table twice, or two heads of its version)."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103  no pathlib in each process
+    handle = os.open(os.path.join(folder, ".begin.lock"), os.O_RDWR | os.O_CREAT, 0o600)  # noqa: PTH118
+    try:
+        with suppress(OSError):  # a disk without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _alone_on_server(url: str) -> Iterator[None]:
+    """One process at a time on a database. Where it does not answer nothing is begun, and Dagster says so."""
+    import psycopg2
+    from sqlalchemy.engine import make_url
+
+    try:
+        plain = make_url(url).set(drivername="postgresql")  # as libpq reads it
+        connection = psycopg2.connect(plain.render_as_string(hide_password=False))
+    except psycopg2.Error:
+        yield
+        return
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_BEGINNING,))
+        yield
+    finally:
+        connection.close()  # which gives the lock back
 
 
 class EnvironmentLogs(ComputeLogManager, ConfigurableClass):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg2
 import pytest
 
 from synth_assets.errors import ConfigError, ServiceUnavailableError
@@ -48,6 +54,49 @@ def test_with_a_url_the_history_is_in_postgresql(
     assert storage.run_storage.get_runs() == []
     for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
         part.dispose()
+
+
+def begin_together(home: Path, **environment: str) -> None:
+    """Four processes that open the history of a new home at the same moment."""
+    home.mkdir()
+    (home / "dagster.yaml").write_text((chain.ROOT / "dagster.yaml").read_text())
+    code = (
+        "import os, pathlib, dagster as dg, synth_assets.instance_storage, dagster._core.storage.sqlite_storage\n"
+        "print(flush=True); input()\n"
+        "with dg.DagsterInstance.get() as instance: assert instance.get_runs() == []"
+    )
+    settings = {k: v for k, v in os.environ.items() if not k.startswith("SYNTH_ASSETS")}
+    settings |= {"DAGSTER_HOME": str(home), **environment}
+    pipe = subprocess.PIPE
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], env=settings, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(4)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=100)[1] for process in started]
+    assert [p.returncode for p in started] == [0, 0, 0, 0], told
+
+
+def test_processes_that_begin_a_history_together_make_one(tmp_path: Path) -> None:
+    begin_together(tmp_path / "home")
+    for file in (tmp_path / "home" / "var" / "dagster").rglob("*.db"):
+        with sqlite3.connect(file) as connection:
+            assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,), file
+        connection.close()
+
+
+@pytest.mark.postgres
+def test_processes_that_begin_a_history_on_a_server_together_make_one(tmp_path: Path, postgres_url: str) -> None:
+    begin_together(tmp_path / "home", SYNTH_ASSETS_POSTGRES_URL=postgres_url)
+    with contextlib.closing(psycopg2.connect(postgres_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM alembic_version")
+        assert cursor.fetchone() == (1,)
 
 
 def test_logs_go_to_s3_encrypted_as_the_environment_says(
