@@ -41,6 +41,19 @@ settings.register_profile("nightly", deadline=None, max_examples=500, suppress_h
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+STARTED_IN = Path.cwd()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """No file of tests leaves the process in another folder: a command changes into its home."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.path != item.path:
+            os.chdir(STARTED_IN)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are no names: compressed ones hold the time, and parallel workers must collect the same tests."""
     return argname if isinstance(val, bytes) else None
