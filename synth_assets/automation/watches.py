@@ -18,6 +18,7 @@ import dagster as dg
 from dagster import AssetCheckEvaluation
 
 from synth_assets.asset_keys import DatasetKeys
+from synth_assets.assets.uploads import CHAIN
 from synth_assets.config.automation import AutomationConfig
 from synth_assets.config.dataset import DatasetConfig
 from synth_assets.config.notifications import Kind
@@ -28,12 +29,14 @@ from synth_assets.ledger.audit import Action, identifier
 from synth_assets.notify.notices import Figure, Notice
 from synth_assets.storage.artifacts import ArtifactRef, Zone
 from synth_assets.storage.hashing import hash_parts
+from synth_assets.uploads.notes import ASSET
 from synth_assets.uploads.upload import UNREADABLE
 
 DAY = 86400.0
 FEWEST_RUNS, LEAST_SECONDS = 5, 60.0
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 PARTITION = "dagster/partition"
+UPLOAD_STEP = f"{CHAIN}__{ASSET}"  # reads the dropped file, and puts aside what it cannot read
 LEAK_CHECKS = frozenset({"leak", "scan", "canaries"})  # of masked tables; of measurements and models
 Figures = dict[str, Figure]
 
@@ -66,7 +69,7 @@ def ended_runs(looking: Looking) -> Iterator[Notice]:
             yield Notice("success", run.run_id, _dataset(run), run.run_id, figures)
             continue
         failed = len(_failed_checks(looking.instance, run.run_id))
-        if not failed and run.tags.get(PARTITION) and _error_codes(looking.instance, run.run_id) & UNREADABLE:
+        if run.tags.get(PARTITION) and _error_codes(looking.instance, run.run_id, step=UPLOAD_STEP) & UNREADABLE:
             continue  # told as `quarantine`
         kind: Kind = "blocked" if failed else "failure"
         yield Notice(kind, run.run_id, _dataset(run), run.run_id, {**figures, "failed_checks": failed})
@@ -262,12 +265,14 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[AssetCheck
     return [c for c in checks if not c.passed and c.severity is dg.AssetCheckSeverity.ERROR]
 
 
-def _error_codes(instance: dg.DagsterInstance, run_id: str) -> set[str]:
-    """Our codes of the errors that ended a run's steps."""
+def _error_codes(instance: dg.DagsterInstance, run_id: str, *, step: str | None = None) -> set[str]:
+    """Our codes of the errors that ended a run's steps, or one of them."""
     found = set()
     for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
         event = record.event_log_entry.dagster_event
-        data = None if event is None else event.step_failure_data.user_failure_data
+        if event is None or step not in {None, event.step_key}:
+            continue
+        data = event.step_failure_data.user_failure_data
         told = None if data is None else data.metadata.get("error")
         if told is not None and isinstance(told.value, dict):
             found.add(str(told.value.get("code")))

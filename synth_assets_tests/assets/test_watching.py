@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -110,9 +111,16 @@ def evaluated(home: Path, name: str, log_key: list[str] | None) -> str:
 
 
 def files(home: Path) -> dict[str, str]:
-    """Every file of a home but Dagster's own, by its content."""
+    """Every file of a home but Dagster's own, by its content; of a database what is in it, wherever its log stands."""
     found = (p for p in home.rglob("*") if p.is_file() and not p.is_relative_to(home / "var" / "dagster"))
-    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+    return {str(p): hashlib.sha256(content(p)).hexdigest() for p in found if not p.name.endswith(("-wal", "-shm"))}
+
+
+def content(file: Path) -> bytes:
+    if file.suffix != ".db":
+        return file.read_bytes()
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        return "\n".join(connection.iterdump()).encode()
 
 
 def test_a_preview_of_a_sensor_changes_nothing_and_tells_nobody(
