@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
